@@ -1,0 +1,116 @@
+"""What a capture holds, as values. Rows mirror `schema.sql`; anything richer is computed from the bytes."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import Final
+
+import msgspec
+
+APPLICATION_ID: Final = 0x494E5350  # "INSP"
+SCHEMA_VERSION: Final = 1
+
+INCOMING: Final = 0
+"""Direction of bytes from the client to inspectd."""
+OUTGOING: Final = 1
+"""Direction of bytes from inspectd to the client."""
+
+
+class State(IntFlag):
+    """How far an exchange came."""
+
+    REQUEST_COMPLETE = 1
+    RESPONSE_STARTED = 2
+    RESPONSE_COMPLETE = 4
+    HEAD_COMPLETE = 8
+    ABORTED = 16
+    """The connection ended before the exchange did."""
+    PLAIN = 32
+    """The request's head is plain grammatical CRLF: syntactic checks have nothing to find."""
+    HELD = 64
+
+
+class ExchangeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `exchange`; the column comments in `schema.sql` say what each value is."""
+
+    id: int
+    connection: int
+    number: int
+    state: State
+    started_ns: int
+    received_ns: int | None
+    answered_ns: int | None
+    finished_ns: int | None
+    method: str | None
+    target: str | None
+    version: str | None
+    status: str | None
+    reason: str | None
+    client: str | None
+    dest: str | None
+    mode: str | None
+    site: str | None
+    host: str | None
+    label: str | None
+    added: str | None
+    req_offset: int
+    req_page: int
+    req_at: int
+    req_run: int
+    req_head: int
+    req_len: int | None
+    res_offset: int | None
+    res_page: int | None
+    res_at: int | None
+    res_run: int | None
+    res_head: int | None
+    res_len: int | None
+    marked: int
+    note: str | None
+
+
+class ConnectionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `connection`; the column comments in `schema.sql` say what each value is."""
+
+    id: int
+    listener: int
+    peer: str
+    local: str
+    opened_ns: int
+    first_in_ns: int | None
+    last_in_ns: int | None
+    last_out_ns: int | None
+    closed_ns: int | None
+    closed_by: str | None
+    how: str | None
+    fin_in_ns: int | None
+    fin_out_ns: int | None
+    bytes_in: int
+    bytes_out: int
+    exchanges: int
+    rtt_us: int | None
+    queue_len: int | None
+    queue_max: int | None
+    kind: str | None
+    sentence: str | None
+    after: int
+
+
+class ListenerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `listener`."""
+
+    id: int
+    address: str
+    asked: str
+    opened_ns: int
+    closed_ns: int | None
+    backlog: int
+    steps: str
+
+
+class Read(msgspec.Struct, frozen=True):
+    """Bytes that crossed the socket in one call: where they lie in their stream and when they came."""
+
+    offset: int
+    length: int
+    ns: int

@@ -1,0 +1,103 @@
+-- The capture file, version 1. Bytes are the record: `page` holds what was on the wire, and every other table
+-- says where in the pages something lies and when it happened. Times are nanoseconds since the epoch.
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE listener (
+    id        INTEGER PRIMARY KEY,
+    address   TEXT NOT NULL,              -- as it was bound: "127.0.0.1:8080", "[::1]:8080", "unix:/run/x.sock"
+    asked     TEXT NOT NULL,              -- as the person wrote it
+    opened_ns INTEGER NOT NULL,
+    closed_ns INTEGER,
+    backlog   INTEGER NOT NULL,
+    steps     TEXT NOT NULL               -- JSON: [[ns, call, detail], ...]: socket, setsockopt, bind, listen
+);
+
+-- A row for every accepted connection, whatever it sent.
+CREATE TABLE connection (
+    id          INTEGER PRIMARY KEY,
+    listener    INTEGER NOT NULL,
+    peer        TEXT NOT NULL,
+    local       TEXT NOT NULL,
+    opened_ns   INTEGER NOT NULL,         -- accept() returned
+    first_in_ns INTEGER,
+    last_in_ns  INTEGER,
+    last_out_ns INTEGER,
+    closed_ns   INTEGER,
+    closed_by   TEXT,                     -- "client" | "server"
+    how         TEXT,                     -- "fin" | "rst" | "timeout" | "error"
+    fin_in_ns   INTEGER,                  -- the client's FIN arrived
+    fin_out_ns  INTEGER,                  -- our FIN was asked for
+    bytes_in    INTEGER NOT NULL DEFAULT 0,
+    bytes_out   INTEGER NOT NULL DEFAULT 0,
+    exchanges   INTEGER NOT NULL DEFAULT 0,
+    rtt_us      INTEGER,                  -- TCP_INFO at accept; NULL where the system gives none
+    queue_len   INTEGER,                  -- connections waiting in the accept queue when this one was taken
+    queue_max   INTEGER,
+    kind        TEXT,                     -- NULL while ordinary; else "preconnect" "half-head" "tls" "http2"
+                                          -- "socks" "garbage" "over-limit" "other"
+    sentence    TEXT,                     -- what it was, in words
+    after       INTEGER NOT NULL DEFAULT 0 -- id of the newest exchange when `kind` was first set: its place in the list
+);
+
+-- One narrow row an exchange: enough for the list and the filter, and where its bytes lie.
+CREATE TABLE exchange (
+    id              INTEGER PRIMARY KEY,  -- dense, from 1, in order of arrival
+    connection      INTEGER NOT NULL,
+    number          INTEGER NOT NULL,     -- nth exchange of its connection, from 1
+    state           INTEGER NOT NULL,     -- bits, capture/model.py: State
+    started_ns      INTEGER NOT NULL,     -- first byte of the request (after any blank lines)
+    received_ns     INTEGER,              -- last byte of the request
+    answered_ns     INTEGER,              -- first byte of the response handed to the socket
+    finished_ns     INTEGER,              -- last byte of the response handed to the socket
+    method          TEXT,
+    target          TEXT,                 -- at most 4096 characters; the bytes are in the pages
+    version         TEXT,
+    status          TEXT,                 -- as sent: three digits, or whatever was chosen
+    reason          TEXT,
+    client          TEXT,                 -- short name from User-Agent ("Chrome 156", "curl 8.14") or ""
+    dest            TEXT,                 -- Sec-Fetch-Dest, -Mode, -Site as sent; NULL when absent
+    mode            TEXT,
+    site            TEXT,
+    host            TEXT,
+    label           TEXT,                 -- where the answer came from: Program.label
+    added           TEXT,                 -- JSON list of field lines inspectd added; NULL when none
+    req_offset      INTEGER NOT NULL,     -- offset in the connection's incoming stream
+    req_page        INTEGER NOT NULL,     -- page that holds its first byte, the byte's place in that page, and
+    req_at          INTEGER NOT NULL,     -- how many bytes from there on belong to the same read
+    req_run         INTEGER NOT NULL,
+    req_head        INTEGER NOT NULL,     -- bytes of the head; what follows up to req_len is content and trailers
+    req_len         INTEGER,              -- bytes of the whole request so far
+    res_offset      INTEGER,
+    res_page        INTEGER,
+    res_at          INTEGER,
+    res_run         INTEGER,
+    res_head        INTEGER,
+    res_len         INTEGER,
+    marked          INTEGER NOT NULL DEFAULT 0,
+    note            TEXT
+);
+
+CREATE INDEX exchange_connection ON exchange (connection);
+
+-- Bytes that crossed in one turn of the engine's loop, joined. Never rewritten.
+CREATE TABLE page (
+    id   INTEGER PRIMARY KEY,
+    data BLOB NOT NULL
+);
+
+-- A read or a write that no exchange row points to: the later reads of a long body, a half head, a TLS hello.
+-- Together with the runs in `exchange` these rows cover each stream without a gap.
+CREATE TABLE segment (
+    connection INTEGER NOT NULL,
+    direction  INTEGER NOT NULL,          -- 0 from the client, 1 to the client
+    offset     INTEGER NOT NULL,          -- of its first byte in the stream
+    page       INTEGER NOT NULL,
+    at         INTEGER NOT NULL,
+    length     INTEGER NOT NULL,
+    ns         INTEGER NOT NULL,
+    PRIMARY KEY (connection, direction, offset)
+) WITHOUT ROWID;

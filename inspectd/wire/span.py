@@ -1,0 +1,80 @@
+"""The vocabulary of bytes: a span is a byte range with one role, and the spans of a stream tile it.
+
+Roles are the grammar's own names (RFC 9112 §2.1, §3, §4, §5, §7.1; RFC 3986 §3 for the parts of a target).
+Nothing here reads bytes; this module only names what the readers find.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal, NamedTuple, TypeAlias
+
+Kind: TypeAlias = Literal["request", "response"]
+
+
+class Role(StrEnum):
+    """What a byte range is for. The values are the names used in JSON and on screen."""
+
+    # start line, RFC 9112 §3 and §4
+    METHOD = "method"
+    SP = "sp"
+    """White space between the parts of a start line: one SP in the grammar, anything SP-like on the wire."""
+    REQUEST_TARGET = "request-target"
+    """A target (or a piece of one, such as `?` or `://`) that is none of the five parts below."""
+    SCHEME = "scheme"
+    AUTHORITY = "authority"
+    PATH = "path"
+    QUERY = "query"
+    FRAGMENT = "fragment"
+    VERSION = "version"
+    STATUS_CODE = "status-code"
+    REASON_PHRASE = "reason-phrase"
+
+    # field lines, RFC 9112 §5
+    FIELD_NAME = "field-name"
+    COLON = "colon"
+    OWS = "ows"
+    FIELD_VALUE = "field-value"
+    OBS_FOLD = "obs-fold"
+    """The line end and the white space that continue a field value on the next line (obsolete)."""
+
+    # line ends, RFC 9112 §2.2
+    CRLF = "crlf"
+    LF = "lf"
+    """A line end that is a lone LF."""
+    EMPTY_LINE = "empty-line"
+    """The line end that closes a head or a trailer section."""
+
+    # content, RFC 9112 §6 and §7.1
+    CONTENT = "content"
+    CHUNK_SIZE = "chunk-size"
+    CHUNK_EXT = "chunk-ext"
+    """Separators of a chunk extension: `;`, `=` and the white space around them."""
+    CHUNK_EXT_NAME = "chunk-ext-name"
+    CHUNK_EXT_VALUE = "chunk-ext-value"
+    CHUNK_DATA = "chunk-data"
+    LAST_CHUNK = "last-chunk"
+    """The zero size that ends the chunks."""
+    TRAILER_NAME = "trailer-name"
+    TRAILER_VALUE = "trailer-value"
+
+    # what is not part of a message
+    BLANK_LINE = "blank-line"
+    """A line end before a start line, which a server should skip (RFC 9112 §2.2)."""
+    GARBAGE = "garbage"
+    """Bytes that fit no grammar where they stand."""
+    TUNNEL = "tunnel"
+    """Bytes after a switch to another protocol (CONNECT, 101)."""
+    UNFRAMED = "unframed"
+    """Bytes after a message whose end can't be known, or after a connection's last message."""
+    TLS = "tls"
+    HTTP2 = "http2"
+    OTHER_PROTOCOL = "other-protocol"
+
+
+class Span(NamedTuple):
+    """Bytes `start` up to, not including, `end` play `role`. Offsets count from the start of the stream."""
+
+    start: int
+    end: int
+    role: Role
