@@ -1,0 +1,124 @@
+"""Firefox over WebDriver BiDi, which it speaks by itself: no geckodriver in between."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any, Final, Self
+
+from tests.browsers.driver import BrowserError, Channel, Process, installed, profile
+
+CANDIDATES: Final = ("/usr/bin/firefox-esr", "/usr/bin/firefox", "/usr/lib/firefox-esr/firefox-esr")
+BINARY: Final = installed(CANDIDATES)
+
+# Firefox's own background requests stay off, and the preferences that WebDriver sets by default stay out:
+# they change how it opens connections.
+PREFERENCES: Final = """\
+user_pref("remote.prefs.recommended", false);
+user_pref("network.dns.localDomains", "plain.test,other.test");
+user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("browser.startup.homepage_override.mstone", "ignore");
+user_pref("browser.aboutwelcome.enabled", false);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("toolkit.telemetry.enabled", false);
+user_pref("app.normandy.enabled", false);
+user_pref("app.update.disabledForTesting", true);
+user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false);
+user_pref("services.settings.server", "data:,none");
+user_pref("browser.safebrowsing.malware.enabled", false);
+user_pref("browser.safebrowsing.phishing.enabled", false);
+user_pref("extensions.update.enabled", false);
+"""
+
+
+class Firefox:
+    """A headless Firefox with one page."""
+
+    name = "firefox"
+
+    def __init__(self) -> None:
+        if BINARY is None:
+            raise BrowserError("Firefox is not installed")
+        directory = profile("firefox")
+        (Path(directory.name) / "user.js").write_text(PREFERENCES, "utf-8")
+        argv = [
+            BINARY,
+            "--headless",
+            "--no-remote",
+            "--profile",
+            directory.name,
+            "--remote-debugging-port",
+            "0",
+        ]
+        self._process = Process(argv, directory)
+        try:
+            self._channel = Channel(self._process.address() + "/session")
+            self._channel.call("session.new", {"capabilities": {}})
+            tree = self._channel.call("browsingContext.getTree")
+            self._context: str = tree["contexts"][0]["context"]
+        except BaseException:
+            self._process.close(seconds=0)
+            raise
+
+    def open(self, url: str) -> None:
+        """Load a URL as if typed, and wait for the page's load event."""
+        self._channel.call(
+            "browsingContext.navigate", {"context": self._context, "url": url, "wait": "complete"}
+        )
+
+    def click(self, element_id: str) -> None:
+        """Press and release the mouse on an element; does not wait for what follows."""
+        self.evaluate(f"document.getElementById({element_id!r}).scrollIntoView({{block: 'center'}})")
+        locator = {"type": "css", "value": f"#{element_id}"}
+        found = self._channel.call(
+            "browsingContext.locateNodes", {"context": self._context, "locator": locator}
+        )
+        origin = {"type": "element", "element": {"sharedId": found["nodes"][0]["sharedId"]}}
+        self._channel.call(
+            "input.performActions",
+            {
+                "context": self._context,
+                "actions": [
+                    {
+                        "type": "pointer",
+                        "id": "mouse",
+                        "actions": [
+                            {"type": "pointerMove", "x": 0, "y": 0, "origin": origin},
+                            {"type": "pointerDown", "button": 0},
+                            {"type": "pointerUp", "button": 0},
+                        ],
+                    }
+                ],
+            },
+        )
+
+    def evaluate(self, expression: str) -> Any:
+        """Value of a JavaScript expression in the page: a string, a number, a truth value or None."""
+        reply = self._channel.call(
+            "script.evaluate",
+            {"expression": expression, "target": {"context": self._context}, "awaitPromise": True},
+        )
+        if reply["type"] == "exception":
+            raise BrowserError(f"{expression}: {reply['exceptionDetails']['text']}")
+        return reply["result"].get("value")
+
+    def screenshot(self) -> bytes:
+        """The visible page as PNG."""
+        return base64.b64decode(
+            self._channel.call("browsingContext.captureScreenshot", {"context": self._context})["data"]
+        )
+
+    def close(self) -> None:
+        """End the browser and remove its profile."""
+        try:
+            self._channel.call("browser.close")
+            self._channel.close()
+        finally:
+            self._process.close(seconds=0.3)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
