@@ -1,0 +1,32 @@
+"""What a responder gets to see of a request: the head as it arrived, and the beginning of its content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from inspectd.wire import ArrivedHead
+
+CONTENT_PREFIX: Final = 65536
+"""Octets of content that a request carries to its responder at most. The capture has all of them."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, ready to be answered.
+
+    `content` is the beginning of the content with the transfer coding taken off (never the content coding),
+    at most `CONTENT_PREFIX` octets of the `content_length` that arrived so far. `complete` is False when the
+    connection ended, or the answer was due, before the content did. `number` counts the requests of the
+    connection from 1. `peer` and `local` are the connection's addresses, as text.
+    """
+
+    head: ArrivedHead
+    content: bytes
+    content_length: int
+    complete: bool
+    connection: int
+    number: int
+    peer: str
+    local: str
