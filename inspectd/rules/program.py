@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +71,14 @@ class Program:
     """
 
     ops: tuple[Op, ...]
+    label: str = ""
+    added: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveProgram:
+    """A program whose steps become known only while it plays, such as a stream of events."""
+
+    ops: AsyncIterator[Op]
     label: str = ""
     added: tuple[str, ...] = ()

@@ -1,0 +1,424 @@
+"""The one writer of a capture file: what crossed the sockets in one turn of the loop becomes one transaction.
+
+Strategy: the data path only appends to lists; `flush` joins the bytes of the turn into one page, adds one narrow row
+for each exchange and commits. Whoever must not send before the record is safe sends after `flush` returns.
+Goal: an exchange costs one row and its share of a page, and no checkpoint ever runs between a request and its answer.
+Warning: a full disk or a broken file must not take the server down. A failed turn is counted and reported in
+`error`; serving goes on, and the next turn tries again.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from inspectd.capture import store
+from inspectd.capture.checkpoint import Checkpointer
+from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, ExchangeRow, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PAGE_LIMIT: Final = 4 * 1024 * 1024
+"""Bytes a turn may gather before it is written even though the turn goes on: memory stays flat under any load."""
+
+_EXCHANGE_COLUMNS: Final = ExchangeRow.__struct_fields__
+_CONNECTION_COLUMNS: Final = ConnectionRow.__struct_fields__
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+
+
+def _update(table: str, columns: Sequence[str]) -> str:
+    """An UPDATE by id that takes the same values as the INSERT, in the same order: `id` is the first, `?1`."""
+    changes = ", ".join(f"{column} = ?{place}" for place, column in enumerate(columns, 1) if place > 1)
+    return f"UPDATE {table} SET {changes} WHERE id = ?1"  # noqa: S608
+
+
+_ENDED: Final = State.RESPONSE_COMPLETE.value | State.ABORTED.value
+
+# `marked` and `note` belong to the person: an exchange that goes on must not wipe them out.
+_OWN_COLUMNS: Final = tuple(column for column in _EXCHANGE_COLUMNS if column not in {"marked", "note"})
+_INSERT_EXCHANGE: Final = _insert("exchange", _OWN_COLUMNS)
+_UPDATE_EXCHANGE: Final = _update("exchange", _OWN_COLUMNS)
+_INSERT_CONNECTION: Final = _insert("connection", _CONNECTION_COLUMNS)
+_UPDATE_CONNECTION: Final = _update("connection", _CONNECTION_COLUMNS)
+_INSERT_SEGMENT: Final = "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)"
+_exchange_values: Final = attrgetter(*_OWN_COLUMNS)
+_connection_values: Final = attrgetter(*_CONNECTION_COLUMNS)
+
+
+Segment: TypeAlias = tuple[int, int, int, int, int, int, int]
+"""A row of `segment`, in the order of its columns."""
+
+
+class Sink(Protocol):
+    """Where the records below put what they learn."""
+
+    page: int
+    gathered: int
+    newest_exchange: int
+
+    def put(self, data: bytes) -> int: ...
+    def save(self, exchange: ExchangeRecord) -> None: ...
+    def save_connection(self, connection: ConnectionRecord) -> None: ...
+    def segment(self, row: Segment) -> None: ...
+    def flush(self, now: int) -> None: ...
+
+
+class ExchangeRecord:
+    """An exchange while it happens: the columns of its row, filled in as they become known."""
+
+    __slots__ = (*_OWN_COLUMNS, "changed", "saved")
+
+    id: int
+    connection: int
+    number: int
+    state: int
+    started_ns: int
+    received_ns: int | None
+    answered_ns: int | None
+    finished_ns: int | None
+    method: str | None
+    target: str | None
+    version: str | None
+    status: str | None
+    reason: str | None
+    client: str | None
+    dest: str | None
+    mode: str | None
+    site: str | None
+    host: str | None
+    label: str | None
+    added: str | None
+    req_offset: int
+    req_page: int
+    req_at: int
+    req_run: int
+    req_head: int
+    req_len: int | None
+    res_offset: int | None
+    res_page: int | None
+    res_at: int | None
+    res_run: int | None
+    res_head: int | None
+    res_len: int | None
+
+    def __init__(self, number: int, connection: int, nth: int, started_ns: int, offset: int) -> None:
+        self.id = number
+        self.connection = connection
+        self.number = nth
+        self.state = 0
+        self.started_ns = started_ns
+        self.req_offset = offset
+        self.req_page = self.req_at = self.req_run = self.req_head = 0
+        self.received_ns = self.answered_ns = self.finished_ns = None
+        self.method = self.target = self.version = self.status = self.reason = None
+        self.client = self.dest = self.mode = self.site = self.host = self.label = self.added = None
+        self.req_len = self.res_offset = self.res_page = self.res_at = None
+        self.res_run = self.res_head = self.res_len = None
+        self.changed = False
+        self.saved = False
+
+
+class ConnectionRecord:
+    """A connection while it lives: its row, and the places of its bytes in the pages.
+
+    Every read is announced with `received`, the exchanges that begin and end in it with `begin` and `end`, and then
+    closed with `settle`. Bytes that no exchange's run covers become segments, so each byte is found exactly once.
+    """
+
+    __slots__ = (*_CONNECTION_COLUMNS, "_at", "_base", "_covered", "_now", "_writer", "changed", "saved")
+
+    id: int
+    listener: int
+    peer: str
+    local: str
+    opened_ns: int
+    first_in_ns: int | None
+    last_in_ns: int | None
+    last_out_ns: int | None
+    closed_ns: int | None
+    closed_by: str | None
+    how: str | None
+    fin_in_ns: int | None
+    fin_out_ns: int | None
+    bytes_in: int
+    bytes_out: int
+    exchanges: int
+    rtt_us: int | None
+    queue_len: int | None
+    queue_max: int | None
+    kind: str | None
+    sentence: str | None
+    after: int
+
+    def __init__(
+        self, writer: Sink, number: int, listener: int, peer: str, local: str, opened_ns: int
+    ) -> None:
+        self._writer = writer
+        self.id = number
+        self.listener = listener
+        self.peer = peer
+        self.local = local
+        self.opened_ns = opened_ns
+        self.first_in_ns = self.last_in_ns = self.last_out_ns = self.closed_ns = None
+        self.closed_by = self.how = self.kind = self.sentence = None
+        self.fin_in_ns = self.fin_out_ns = self.rtt_us = self.queue_len = self.queue_max = None
+        self.bytes_in = self.bytes_out = self.exchanges = self.after = 0
+        self.changed = self.saved = False
+        self._at = self._base = self._covered = self._now = 0
+
+    # -- from the client
+
+    def received(self, data: bytes, now: int) -> None:
+        """A read brought `data`."""
+        writer = self._writer
+        if writer.gathered > PAGE_LIMIT:
+            writer.flush(now)
+        self._at = writer.put(data)
+        self._base = self._covered = self.bytes_in
+        self._now = now
+        self.bytes_in += len(data)
+        if self.first_in_ns is None:
+            self.first_in_ns = now
+        self.last_in_ns = now
+
+    def begin(self, offset: int, head_ns: int) -> ExchangeRecord:
+        """A head is complete whose first byte lies at `offset` of the incoming stream.
+
+        When that byte came in an earlier read, `head_ns` is when (ns since the epoch).
+        """
+        if offset < self._base:
+            return self._new_exchange(offset, head_ns)
+        if offset > self._covered:
+            self._segment(self._covered, offset)
+        exchange = self._new_exchange(offset, self._now)
+        exchange.req_page = self._writer.page
+        exchange.req_at = self._at + offset - self._base
+        exchange.req_run = self.bytes_in - offset
+        self._covered = self.bytes_in
+        return exchange
+
+    def begin_late(self, offset: int, head_ns: int) -> ExchangeRecord:
+        """A head that began at `offset` and `head_ns` is overdue: make it seen. Its bytes are in segments already."""
+        exchange = self._new_exchange(offset, head_ns)
+        exchange.req_len = self.bytes_in - offset
+        return exchange
+
+    def _new_exchange(self, offset: int, started_ns: int) -> ExchangeRecord:
+        writer = self._writer
+        self.exchanges += 1
+        writer.newest_exchange += 1
+        exchange = ExchangeRecord(writer.newest_exchange, self.id, self.exchanges, started_ns, offset)
+        writer.save(exchange)
+        return exchange
+
+    def end(self, exchange: ExchangeRecord, offset: int) -> None:
+        """The request's last byte lies just before `offset`."""
+        exchange.req_len = offset - exchange.req_offset
+        exchange.received_ns = self._now
+        if exchange.req_run and exchange.req_offset >= self._base:
+            exchange.req_run = exchange.req_len
+            self._covered = offset
+        self._writer.save(exchange)
+
+    def settle(self, unfinished: ExchangeRecord | None) -> None:
+        """The read has been understood; `unfinished` is the request that goes on after it."""
+        if self._covered < self.bytes_in:
+            self._segment(self._covered, self.bytes_in)
+        if unfinished is not None:
+            unfinished.req_len = self.bytes_in - unfinished.req_offset
+            self._writer.save(unfinished)
+        self.changed = True
+
+    def _segment(self, start: int, end: int) -> None:
+        at = self._at + start - self._base
+        self._writer.segment((self.id, INCOMING, start, self._writer.page, at, end - start, self._now))
+
+    # -- to the client
+
+    def sent(self, exchange: ExchangeRecord | None, data: bytes, now: int) -> None:
+        """`data` goes to the client now; `exchange` is what it answers, if anything."""
+        writer = self._writer
+        at = writer.put(data)
+        length = len(data)
+        if exchange is not None and exchange.res_offset is None:
+            exchange.res_offset = self.bytes_out
+            exchange.res_page = writer.page
+            exchange.res_at = at
+            exchange.res_run = exchange.res_len = length
+            exchange.answered_ns = now
+            exchange.state |= State.RESPONSE_STARTED.value
+            writer.save(exchange)
+        else:
+            writer.segment((self.id, OUTGOING, self.bytes_out, writer.page, at, length, now))
+            if exchange is not None and exchange.res_offset is not None:
+                exchange.res_len = self.bytes_out + length - exchange.res_offset
+                writer.save(exchange)
+        self.bytes_out += length
+        self.last_out_ns = now
+        self.changed = True
+
+    # -- the rows themselves
+
+    def touch(self, exchange: ExchangeRecord) -> None:
+        """The exchange's row has changed: write it with the coming flush."""
+        self._writer.save(exchange)
+
+    def save(self) -> None:
+        """Write the row with the coming flush."""
+        self._writer.save_connection(self)
+
+    def describe(self, kind: str, sentence: str) -> None:
+        """Say what this connection is, when it is more (or less) than requests and answers."""
+        if self.kind is None:
+            self.after = self._writer.newest_exchange
+        self.kind = kind
+        self.sentence = sentence
+        self.save()
+
+
+class CaptureWriter:
+    """Gathers a turn's bytes and rows and commits them with `flush`.
+
+    `error` is None, or one sentence about why the last flush could not be written; `lost_turns` counts those.
+    """
+
+    def __init__(self, path: Path, *, synchronous: str = "NORMAL") -> None:
+        self.path = path
+        self.db = store.create_or_continue(path)
+        self.db.execute(f"PRAGMA synchronous = {synchronous}")
+        self.error: str | None = None
+        self.lost_turns = 0
+        self.newest_exchange = self._largest("exchange")
+        self.newest_connection = self._largest("connection")
+        self.newest_listener = self._largest("listener")
+        self.page = self._largest("page") + 1
+        self.gathered = 0
+        self._segments: list[Segment] = []
+        self._connections: list[ConnectionRecord] = []
+        self._parts: list[bytes] = []
+        self._exchanges: list[ExchangeRecord] = []
+        self._checkpointer = Checkpointer(path, self.db)
+
+    def _largest(self, table: str) -> int:
+        (largest,) = self.db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608
+        return int(largest)
+
+    # -- what the records above call
+
+    def put(self, data: bytes) -> int:
+        """Add bytes to the turn's page; their place in it."""
+        at = self.gathered
+        self._parts.append(data)
+        self.gathered = at + len(data)
+        return at
+
+    def save(self, exchange: ExchangeRecord) -> None:
+        """Write the exchange's row with the coming flush."""
+        if not exchange.changed:
+            exchange.changed = True
+            self._exchanges.append(exchange)
+
+    def save_connection(self, connection: ConnectionRecord) -> None:
+        """Write the connection's row with the coming flush."""
+        self._connections.append(connection)
+
+    def segment(self, row: Segment) -> None:
+        """Note where bytes lie that no exchange's run covers."""
+        self._segments.append(row)
+
+    # -- what the engine calls
+
+    def connection(self, listener: int, peer: str, local: str, opened_ns: int) -> ConnectionRecord:
+        """A connection was accepted."""
+        self.newest_connection += 1
+        record = ConnectionRecord(self, self.newest_connection, listener, peer, local, opened_ns)
+        self._connections.append(record)
+        return record
+
+    def listener(
+        self, address: str, asked: str, opened_ns: int, backlog: int, steps: list[tuple[int, str, str]]
+    ) -> int:
+        """A listener was opened; its id."""
+        self.newest_listener += 1
+        self.db.execute(
+            "INSERT INTO listener (id, address, asked, opened_ns, backlog, steps) VALUES (?, ?, ?, ?, ?, ?)",
+            (self.newest_listener, address, asked, opened_ns, backlog, json.dumps(steps)),
+        )
+        return self.newest_listener
+
+    def close_listener(self, number: int, now: int) -> None:
+        """A listener was closed."""
+        self.db.execute("UPDATE listener SET closed_ns = ? WHERE id = ?", (now, number))
+
+    def flush(self, now: int) -> None:
+        """Commit the turn. Exchanges that were answered in it get `now` (ns since the epoch) as the time of that."""
+        exchanges, connections, parts = self._exchanges, self._connections, self._parts
+        if not (exchanges or connections or parts):
+            return
+        new, known = [], []
+        for exchange in exchanges:
+            exchange.changed = False
+            if exchange.finished_ns is None and exchange.state & _ENDED:
+                exchange.finished_ns = now
+            if exchange.saved:
+                known.append(_exchange_values(exchange))
+            else:
+                exchange.saved = True
+                new.append(_exchange_values(exchange))
+        execute, executemany = self.db.execute, self.db.executemany
+        try:
+            execute("BEGIN")
+            if parts:
+                execute("INSERT INTO page (id, data) VALUES (?, ?)", (self.page, b"".join(parts)))
+            for connection in connections:
+                execute(
+                    _UPDATE_CONNECTION if connection.saved else _INSERT_CONNECTION,
+                    _connection_values(connection),
+                )
+                connection.saved = True
+                connection.changed = False
+            if new:
+                executemany(_INSERT_EXCHANGE, new)
+            if known:
+                executemany(_UPDATE_EXCHANGE, known)
+            if self._segments:
+                executemany(_INSERT_SEGMENT, self._segments)
+            execute("COMMIT")
+            self.error = None
+        except sqlite3.Error as problem:
+            self._give_up_turn(problem)
+        self._exchanges = []
+        self._connections = []
+        self._segments = []
+        self._parts = []
+        self.page += 1
+        self._checkpointer.wrote(self.gathered)
+        self.gathered = 0
+
+    def _give_up_turn(self, problem: sqlite3.Error) -> None:
+        """Drop what can't be written, so that memory stays flat, and begin afresh: what goes on is written whole."""
+        if self.db.in_transaction:
+            self.db.execute("ROLLBACK")
+        for exchange in self._exchanges:
+            exchange.saved = False
+        for connection in self._connections:
+            connection.saved = False
+        self.lost_turns += 1
+        self.error = f"{self.path}: can't be written ({problem}); traffic is served but not recorded"
+
+    def close(self, now: int) -> None:
+        """Flush, fold the write-ahead log into the file and close it."""
+        self.flush(now)
+        self._checkpointer.close()
+        try:
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as problem:
+            self.error = self.error or f"{self.path}: {problem}"
+        self.db.close()

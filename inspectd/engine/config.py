@@ -1,0 +1,44 @@
+"""What an engine is told before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Durability: TypeAlias = Literal["commit", "relaxed"]
+"""`commit`: an exchange is in the capture before its last byte leaves. `relaxed`: within 50 ms."""
+
+DEFAULT_LISTEN = ("127.0.0.1:8080", "[::1]:8080")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a peer may take. Times are seconds, sizes bytes."""
+
+    head: int = 64 * 1024
+    """A longer head is answered 431."""
+    request_line: int = 8000
+    """A longer request line is answered 414 (RFC 9112 §3 asks for at least 8000)."""
+    head_timeout: float = 60.0
+    """From the first byte of a head to its end; then 408."""
+    idle_timeout: float = 300.0
+    """Without a byte between messages; then a silent FIN. Within a message's content; then 408."""
+    connections: int = 4096
+    """Open at once; a further one is answered 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Where to listen, what to keep, how strict to be."""
+
+    capture: Path
+    listen: tuple[str, ...] = DEFAULT_LISTEN
+    backlog: int = 128
+    reuse_port: bool = False
+    keep_bytes: int = 2 * 1024**3
+    durability: Durability = "commit"
+    strict: bool = False
+    limits: Limits = field(default_factory=Limits)
+    grace: float = 5.0
+    """Seconds a graceful stop gives to what is in flight."""

@@ -1,0 +1,534 @@
+"""One accepted connection: reads are recorded and understood, requests answered in order, the end accounted for.
+
+Strategy: `data_received` records the bytes, lets the wire reader find the requests in them, and starts the answer of
+each request that is complete. Everything that is to be sent goes through the turn, so that it leaves after the commit.
+Goal: an ordinary request and its answer take one pass through here: no task, no timer, no copy of the bytes.
+Warning: nothing a peer sends may raise out of a callback. What can't be understood is recorded and described.
+RFC 9112 §9 is the section on connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, cast
+
+from inspectd.capture.model import State
+from inspectd.engine import tcp
+from inspectd.engine.foreign import farewell
+from inspectd.engine.player import Player
+from inspectd.engine.sent import answered
+from inspectd.rules.answer import compile_for, problem_answer
+from inspectd.rules.program import LiveProgram, Program, Send
+from inspectd.rules.request import CONTENT_PREFIX, Request
+from inspectd.text.client import client_name
+from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
+from inspectd.wire.strict import refusal
+
+if TYPE_CHECKING:
+    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
+    from inspectd.engine.site import Site
+    from inspectd.wire import Event
+
+TARGET_KEPT: Final = 4096
+"""Bytes of a target in the summary row; the pages hold all of them."""
+LINGER_NS: Final = 2_000_000_000
+"""How long to go on reading after the last answer to a client that is still sending (RFC 9112 §9.6)."""
+QUIET_NS: Final = 200_000_000
+"""Silence after which a connection without a byte, or half a head, is shown as such."""
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_HEAD_COMPLETE: Final = State.HEAD_COMPLETE.value
+_HEAD_PLAIN: Final = State.HEAD_COMPLETE.value | State.PLAIN.value
+_REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
+_RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
+_ABORTED: Final = State.ABORTED.value
+
+_TOO_LARGE: Final = {"head": 431, "request-line": 414}
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else raw[:TARGET_KEPT].decode("utf-8", "backslashreplace")
+
+
+class Pending:
+    """A request on its way to an answer."""
+
+    __slots__ = ("content", "content_length", "exchange", "head", "invited")
+
+    def __init__(self, exchange: ExchangeRecord, head: ArrivedHead) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.content = b""
+        self.content_length = 0
+        self.invited = False
+
+
+class Connection(asyncio.Protocol):
+    """The protocol object of one connection."""
+
+    _transport: asyncio.Transport
+    _record: ConnectionRecord
+
+    def __init__(self, site: Site, listener: int) -> None:
+        self._site = site
+        self._listener = listener
+        self._reader = RequestReader(max_head=site.limits.head, max_request_line=site.limits.request_line)
+        self._reading: Pending | None = None  # the request whose content is arriving
+        self._half_head: ExchangeRecord | None = (
+            None  # a head that is late and is shown before it is complete
+        )
+        self._queue: deque[Pending] = deque()  # complete requests that wait for earlier answers
+        self._player: Player | None = None  # the answer under way, when it takes time
+        self._playing: ExchangeRecord | None = None
+        self._deaf = False  # bytes are recorded, but no request is read from them any more
+        self._closing: str | None = None  # how this side ends the connection: "fin", "rst", "timeout"
+        self._closing_ns = 0
+        self._half_closed = False
+        self._unsent = 0  # sends that wait for the commit
+        self._head_ns = 0
+
+    # -- what asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection was accepted."""
+        now = time.time_ns()
+        site = self._site
+        self._transport = transport = cast("asyncio.Transport", transport)
+        self._record = record = site.welcome(self, transport, self._listener, now)
+        if site.recorded:
+            sock = transport.get_extra_info("socket")
+            record.rtt_us = tcp.round_trip_us(sock)
+            queue = site.accept_queue(self._listener)
+            if queue is not None:
+                record.queue_len, record.queue_max = queue
+            site.turn.soon()
+        if len(site.connections) > site.limits.connections:
+            sentence = f"{site.limits.connections} connections are open already, as many as allowed."
+            record.describe("over-limit", sentence)
+            self._refuse(503, sentence, None)
+
+    def data_received(self, data: bytes) -> None:
+        """A read brought bytes."""
+        now = time.time_ns()
+        record = self._record
+        reader = self._reader
+        if record.bytes_in == 0 and record.kind == "preconnect":
+            waited = (now - record.opened_ns) / 1e9
+            record.describe("preconnect", f"opened ahead of need: the first byte came {waited:.1f} s later")
+        record.received(data, now)
+        if not self._deaf:
+            for event in reader.feed(data):
+                self._on_event(event)
+            start = reader.head_start
+            if start is not None and start >= record.bytes_in - len(data):
+                self._head_ns = now
+        reading = self._reading
+        record.settle(reading.exchange if reading is not None else self._half_head)
+        if reading is not None and reading.head.expects_continue:
+            self._invite_content(reading)
+        self._site.turn.soon()
+
+    def eof_received(self) -> bool:
+        """The client sent FIN: it will send no more, but may still read. Returns True: this side closes in its time."""
+        self._record.fin_in_ns = time.time_ns()
+        self._finish_reading("the client sent FIN")
+        self._deaf = True
+        if self._closing is not None:
+            self._transport.close()
+        elif not self._answering:
+            self.close("fin")
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, whoever ended it."""
+        now = time.time_ns()
+        site = self._site
+        record = self._record
+        if self._player is not None:
+            self._player.stop()
+        reset = exc is not None
+        self._finish_reading("the client sent RST" if reset else "the connection was closed")
+        for pending in self._queue:
+            self._abort(pending.exchange, "the connection ended before the answer")
+        if self._playing is not None:
+            self._abort(self._playing, "the connection ended before the whole answer was sent")
+        record.closed_ns = now
+        if reset:
+            record.closed_by, record.how = "client", "rst"
+        elif self._closing is not None and record.fin_in_ns is None:
+            record.closed_by, record.how = "server", self._closing
+        else:
+            record.closed_by, record.how = "client", "fin"
+        self._describe_end(now)
+        record.save()
+        site.forget(self)
+        site.turn.soon()
+
+    def pause_writing(self) -> None:
+        """The client reads slower than this side sends."""
+        if self._player is not None:
+            self._player.pause()
+
+    def resume_writing(self) -> None:
+        """The client has read some."""
+        if self._player is not None:
+            self._player.resume()
+
+    # -- reading requests
+
+    def _on_event(self, event: Event) -> None:
+        if self._deaf:
+            return
+        kind = type(event)
+        if kind is ArrivedHead:
+            self._on_head(event)  # type: ignore[arg-type]
+        elif kind is MessageEnd:
+            self._on_end(event)  # type: ignore[arg-type]
+        elif isinstance(event, ContentData):
+            self._on_content(event)
+        elif isinstance(event, TooLarge):
+            self._on_too_large(event)
+        elif isinstance(event, Foreign):
+            self._on_foreign(event)
+
+    def _on_head(self, head: ArrivedHead) -> None:
+        exchange = self._half_head
+        if exchange is None:
+            exchange = self._record.begin(head.start, self._head_ns)
+        self._half_head = None
+        exchange.state |= _HEAD_PLAIN if head.plain else _HEAD_COMPLETE
+        exchange.method = _text(head.method)
+        exchange.target = _text(head.target)
+        exchange.version = _text(head.version)
+        exchange.req_head = head.end - head.start
+        exchange.client = client_name(head.get(b"user-agent") or b"")
+        exchange.dest = _text(head.get(b"sec-fetch-dest"))
+        exchange.mode = _text(head.get(b"sec-fetch-mode"))
+        exchange.site = _text(head.get(b"sec-fetch-site"))
+        exchange.host = _text(head.get(b"host"))
+        self._reading = Pending(exchange, head)
+        if self._site.strict:
+            why = refusal(head)
+            if why is not None:
+                self._refuse(400, why, exchange)
+
+    def _on_content(self, event: ContentData) -> None:
+        reading = self._reading
+        if reading is None:
+            return
+        reading.content_length += len(event.data)
+        room = CONTENT_PREFIX - len(reading.content)
+        if room > 0:
+            reading.content += event.data[:room]
+
+    def _on_end(self, event: MessageEnd) -> None:
+        pending = self._reading
+        if pending is None:
+            return
+        self._reading = None
+        self._record.end(pending.exchange, event.end)
+        if not event.complete:
+            self._stop_reading()  # where the next message begins can't be known: answer this one, and close
+        else:
+            pending.exchange.state |= _REQUEST_COMPLETE
+        self._queue.append(pending)
+        if self._playing is None:
+            self._answer_next()
+
+    def _on_too_large(self, event: TooLarge) -> None:
+        exchange = self._half_head or self._record.begin(event.start, self._head_ns)
+        self._half_head = None
+        method, target = self._reader.glimpse()
+        exchange.method, exchange.target = _text(method), _text(target)
+        limits = self._site.limits
+        status = _TOO_LARGE[event.what]
+        limit = limits.head if status == 431 else limits.request_line
+        named = "head" if status == 431 else "request line"
+        self._refuse(
+            status, f"The {named} is longer than the {limit} bytes that inspectd is set to read.", exchange
+        )
+
+    def _on_foreign(self, event: Foreign) -> None:
+        self._record.describe(event.protocol, event.sentence)
+        words = farewell(event.protocol)
+        if words:
+            self._stop_reading()
+            self._send(None, words)
+            self._end_of_answers()
+        else:
+            self._refuse(400, event.sentence, None)
+
+    def _invite_content(self, reading: Pending) -> None:
+        """Answer `Expect: 100-continue`, unless content is here already (RFC 9110 §10.1.1)."""
+        if reading.invited or self._answering or self._record.bytes_in > reading.head.end or self._closing:
+            return
+        reading.invited = True
+        self._send(reading.exchange, _CONTINUE)
+
+    def _stop_reading(self) -> None:
+        self._deaf = True
+
+    def _finish_reading(self, why: str) -> None:
+        """No more bytes will come: account for what is unfinished."""
+        if self._deaf:
+            return
+        self._show_half_head()
+        for event in self._reader.eof():
+            if not isinstance(event, MessageEnd) or event.complete:
+                self._on_event(event)
+        self._deaf = True
+        if self._half_head is not None:
+            pending = self._reader.pending
+            self._abort(self._half_head, f"half a head: {pending} bytes, then {why}")
+            self._half_head = None
+        if self._reading is not None:
+            self._abort(self._reading.exchange, f"cut off: {why} before the request was complete")
+            self._reading = None
+
+    def _show_half_head(self) -> None:
+        """Make a head that is not complete yet an exchange that can be seen."""
+        start = self._reader.head_start
+        if start is None or self._reading is not None or self._half_head is not None:
+            return
+        self._half_head = exchange = self._record.begin_late(start, self._head_ns)
+        method, target = self._reader.glimpse()
+        exchange.method, exchange.target = _text(method), _text(target)
+
+    # -- answering
+
+    @property
+    def _answering(self) -> bool:
+        return self._playing is not None or bool(self._queue) or self._unsent > 0
+
+    def _answer_next(self) -> None:
+        while self._queue and self._playing is None and self._closing is None:
+            pending = self._queue.popleft()
+            self._play(pending.exchange, self._program_for(pending))
+
+    def _program_for(self, pending: Pending) -> Program | LiveProgram:
+        site = self._site
+        exchange = pending.exchange
+        complete = bool(exchange.state & _REQUEST_COMPLETE)
+        record = self._record
+        request = Request(
+            pending.head,
+            pending.content,
+            pending.content_length,
+            complete,
+            record.id,
+            exchange.number,
+            record.peer,
+            record.local,
+        )
+        now = (record.last_in_ns or 0) / 1e9
+        persist = complete and pending.head.keep_alive and not site.stopping
+        try:
+            return site.responder.respond(request, now=now, persist=persist)
+        except Exception as problem:  # noqa: BLE001  whatever a responder does, the client gets an answer
+            site.report(f"{type(site.responder).__name__} failed on exchange {exchange.id}: {problem!r}")
+            answer = problem_answer(500, f"inspectd's responder failed: {type(problem).__name__}.")
+            return compile_for(answer, now=now, method=pending.head.method, persist=False)
+
+    def _play(self, exchange: ExchangeRecord, program: Program | LiveProgram) -> None:
+        exchange.label = program.label
+        exchange.added = _as_json(program.added)
+        if isinstance(program, Program):
+            facts = self._site.answered(program)
+            exchange.status, exchange.reason = facts.status, facts.reason
+            if facts.simple is not None:
+                self._send(exchange, facts.simple, head=facts.head)
+                exchange.state |= _RESPONSE_COMPLETE
+                if facts.closes:
+                    self._end_of_answers()
+                return
+        self._playing = exchange
+        self._player = Player(program, self, self._site.gates, self._played)
+
+    def _played(self, problem: str | None) -> None:
+        """The player has come to the end of its program."""
+        exchange = self._playing
+        self._player = self._playing = None
+        if exchange is None:
+            return
+        if problem is None:
+            exchange.state |= _RESPONSE_COMPLETE
+            self._record.touch(exchange)
+        else:
+            self._abort(exchange, problem)
+            self.close("rst")
+        self._site.turn.soon()
+        if self._closing is None:
+            self._answer_next()
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is left to answer for now: close if there is a reason to."""
+        if not self._answering and self._closing is None and (self._deaf or self._site.stopping):
+            self._end_of_answers()
+
+    def _refuse(self, status: int, sentence: str, exchange: ExchangeRecord | None) -> None:
+        """Answer with a problem of this status and close; earlier answers go first."""
+        self._reading = None
+        self._stop_reading()
+        if self._playing is not None:
+            # An answer is under way: its end closes the connection, and the refusal would only disturb it.
+            if exchange is not None:
+                self._abort(exchange, sentence)
+            return
+        method = (exchange.method or "").encode() if exchange is not None else b""
+        program = compile_for(problem_answer(status, sentence), now=time.time(), method=method, persist=False)
+        if exchange is not None:
+            self._play(exchange, program)
+        else:
+            for op in program.ops:
+                if isinstance(op, Send):
+                    self._send(None, op.data)
+            self._end_of_answers()
+
+    def _abort(self, exchange: ExchangeRecord, why: str) -> None:
+        exchange.state |= _ABORTED
+        exchange.label = f"{exchange.label}; {why}" if exchange.label else why
+        self._record.touch(exchange)
+
+    # -- what a player does, and everything that leaves
+
+    def send(self, data: bytes) -> None:
+        """Record a piece of the answer under way, and send it."""
+        exchange = self._playing
+        head = None
+        if exchange is not None and exchange.res_head is None:
+            facts = answered((Send(data),))
+            head = facts.head
+            if exchange.status is None:
+                exchange.status, exchange.reason = facts.status, facts.reason
+        self._send(exchange, data, head=head)
+
+    def half_close(self) -> None:
+        """Send FIN and go on reading."""
+        self._site.turn.then(self._write_eof)
+
+    def close(self, how: str) -> None:
+        """End the connection once all that was sent before has left: "fin", "rst" or "timeout"."""
+        if self._closing is None:
+            self._closing = how
+            self._closing_ns = time.time_ns()
+            self._stop_reading()
+            self._site.turn.then(self._close_now)
+
+    def _send(self, exchange: ExchangeRecord | None, data: bytes, *, head: int | None = None) -> None:
+        now = time.time_ns()
+        self._record.sent(exchange, data, now)
+        if exchange is not None and head is not None:
+            assert exchange.res_len is not None
+            exchange.res_head = exchange.res_len - len(data) + head
+        self._unsent += 1
+        self._site.turn.then(self._write, data)
+
+    def _write(self, data: bytes) -> None:
+        self._unsent -= 1
+        if not self._transport.is_closing():
+            self._transport.write(data)
+        if self._deaf:
+            self._rest()
+
+    def _write_eof(self) -> None:
+        if self._half_closed or self._transport.is_closing():
+            return
+        self._half_closed = True
+        self._record.fin_out_ns = time.time_ns()
+        self._transport.write_eof()
+
+    def _end_of_answers(self) -> None:
+        """The last answer is on its way. A client that may still be sending is heard out, or a RST would eat the answer."""
+        if self._record.fin_in_ns is not None or (self._reading is None and not self._deaf):
+            self.close("fin")
+        elif self._closing is None:
+            self._closing = "fin"
+            self._closing_ns = time.time_ns()
+            self._stop_reading()
+            self._site.turn.then(self._write_eof)
+
+    def _close_now(self) -> None:
+        if self._closing == "rst":
+            tcp.reset_on_close(self._transport.get_extra_info("socket"))
+            self._transport.abort()
+            return
+        if self._record.fin_out_ns is None:
+            self._record.fin_out_ns = time.time_ns()
+        self._transport.close()
+
+    # -- time
+
+    def tick(self, now: int) -> None:
+        """Look after a connection on which nothing may have happened for a while; called a few times a second."""
+        record = self._record
+        site = self._site
+        limits = site.limits
+        if self._closing is not None:
+            waited = now - self._closing_ns
+            if not self._transport.is_closing():
+                if waited > LINGER_NS:
+                    self._close_now()
+            elif waited > limits.idle_timeout * 1e9:
+                self._transport.abort()  # the client has not read the last bytes in all this time
+            return
+        last = max(record.opened_ns, record.last_in_ns or 0, record.last_out_ns or 0)
+        quiet = now - last
+        if record.bytes_in == 0 and record.kind is None and quiet > QUIET_NS:
+            record.describe(
+                "preconnect", "open, no byte yet: a browser's connection ahead of need, or a port check"
+            )
+            site.turn.soon()
+        half_head = self._reader.head_start is not None and self._reading is None and not self._deaf
+        if half_head and quiet > QUIET_NS and self._half_head is None:
+            self._show_half_head()
+            site.turn.soon()
+        if half_head and now - self._head_ns > limits.head_timeout * 1e9:
+            self._time_out("The rest of the head did not arrive in time.")
+        elif quiet > limits.idle_timeout * 1e9 and not self._answering:
+            if self._reading is not None:
+                self._time_out("The rest of the content did not arrive in time.")
+            else:
+                self.close("timeout")
+        if record.changed:
+            record.save()
+            site.turn.soon()
+
+    def _time_out(self, sentence: str) -> None:
+        """408 and a close: harmless to a client that will use the connection for another request."""
+        self._show_half_head()
+        exchange = self._reading.exchange if self._reading is not None else self._half_head
+        self._half_head = None
+        self._refuse(408, sentence, exchange)
+
+    def stop(self) -> None:
+        """The engine stops: finish what is in flight, then close."""
+        if self._closing is None and not self._answering and self._reading is None:
+            self.close("fin")
+
+    def abort(self) -> None:
+        """The engine stops now."""
+        self._closing = self._closing or "rst"
+        self._transport.abort()
+
+    def _describe_end(self, now: int) -> None:
+        record = self._record
+        if record.bytes_in == 0 and record.kind in {None, "preconnect"}:
+            who = "by inspectd" if record.closed_by == "server" else "by the client"
+            seconds = (now - record.opened_ns) / 1e9
+            record.describe(
+                "preconnect",
+                f"opened, closed {who} {seconds:.1f} s later, not a byte sent: a browser's connection ahead of need, "
+                "or a port check",
+            )
+        elif record.exchanges == 0 and record.kind is None:
+            record.describe("other", f"{record.bytes_in} bytes, and no request among them")
+
+
+@lru_cache(maxsize=64)
+def _as_json(added: tuple[str, ...]) -> str | None:
+    return json.dumps(added) if added else None

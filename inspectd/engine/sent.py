@@ -1,0 +1,55 @@
+"""What the summary row of an exchange says about its answer, found out from the program before it plays.
+
+Whatever bytes a program sends, the first final status line among them is the answer's, if there is one at all.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from inspectd.engine.player import PIECE
+from inspectd.rules.program import Close, Send
+
+if TYPE_CHECKING:
+    from inspectd.rules.program import Op
+
+# status-line = HTTP-version SP status-code SP [ reason-phrase ], RFC 9112 §4, read as leniently as clients do
+_STATUS_LINE: Final = re.compile(rb"[^ \r\n]++ ++([^ \r\n]++)(?: ([^\r\n]*+))?")
+_INTERIM: Final = re.compile(rb"1[0-9][0-9]")
+
+
+class Answered(NamedTuple):
+    """`head` is how many of the first bytes are heads, interim ones included. `simple` holds the bytes of a program
+    that is a single small `Send`, perhaps with a `Close` after it (`closes`); it is None for any other program."""
+
+    status: str | None
+    reason: str | None
+    head: int | None
+    simple: bytes | None
+    closes: bool
+
+
+def answered(ops: tuple[Op, ...]) -> Answered:
+    """Read the first bytes that a program sends."""
+    first = ops[0].data if ops and isinstance(ops[0], Send) else b""
+    closes = len(ops) == 2 and isinstance(ops[1], Close)
+    simple = first if first and len(first) <= PIECE and (len(ops) == 1 or closes) else None
+    start = 0
+    while True:
+        end = _head_end(first, start)
+        line = _STATUS_LINE.match(first, start)
+        if line is None:
+            return Answered(None, None, end, simple, closes)
+        if end is None or _INTERIM.fullmatch(line[1]) is None or line[1] == b"101" or end >= len(first):
+            reason = line[2].decode("utf-8", "backslashreplace") if line[2] is not None else None
+            return Answered(line[1].decode("utf-8", "backslashreplace"), reason, end, simple, closes)
+        start = end
+
+
+def _head_end(data: bytes, start: int) -> int | None:
+    strict = data.find(b"\n\r\n", start)
+    bare = data.find(b"\n\n", start)
+    if strict < 0 and bare < 0:
+        return None
+    return strict + 3 if bare < 0 or 0 <= strict < bare else bare + 2

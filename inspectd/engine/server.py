@@ -1,0 +1,187 @@
+"""The engine: opens the listeners, looks after connections, keeps the capture, starts and stops in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
+
+from inspectd.capture.retention import Retention
+from inspectd.capture.writer import CaptureWriter
+from inspectd.engine import listener as listeners
+from inspectd.engine.config import DEFAULT_LISTEN, Limits
+from inspectd.engine.connection import Connection
+from inspectd.engine.site import Site
+
+if TYPE_CHECKING:
+    import socket
+    from pathlib import Path
+
+    from inspectd.engine.config import EngineConfig
+    from inspectd.rules.responder import Responder
+
+TICK: Final = 0.25
+"""Seconds between two looks at connections on which nothing happens."""
+_PRIVATE_LIMITS: Final = Limits(idle_timeout=3600.0, connections=64)
+
+
+class Engine:
+    """A socket server that records everything and answers with what its responder says.
+
+    `start` opens the listeners and returns; `stop` lets what is in flight finish, then closes the capture.
+    """
+
+    def __init__(self, config: EngineConfig, responder: Responder) -> None:
+        self.config = config
+        self.started_ns = 0
+        self._responder = responder
+        self._opened: list[listeners.Opened] = []
+        self._servers: list[asyncio.Server] = []
+        self._private: list[tuple[Site, asyncio.Server]] = []
+        self._listener_ids: list[int] = []
+        self._ticker: asyncio.TimerHandle | None = None
+        self._site: Site
+        self._writer: CaptureWriter
+        self._retention: Retention
+
+    # -- life
+
+    async def start(self) -> list[str]:
+        """Bind, open the capture and listen; the addresses as they were bound.
+
+        Raises ListenError or CaptureError, and then leaves nothing open and no capture behind.
+        """
+        config = self.config
+        self._opened = listeners.open_all(
+            config.listen,
+            backlog=config.backlog,
+            reuse_port=config.reuse_port,
+            defaults=config.listen == DEFAULT_LISTEN,
+        )
+        try:
+            self._writer = CaptureWriter(config.capture)
+        except BaseException:
+            self._close_listeners()
+            raise
+        self._retention = Retention(self._writer.db, config.keep_bytes)
+        self._site = Site(
+            self._responder,
+            config.limits,
+            writer=self._writer,
+            durability=config.durability,
+            strict=config.strict,
+        )
+        self.started_ns = time.time_ns()
+        for opened in self._opened:
+            number = self._writer.listener(
+                opened.address, opened.asked, opened.opened_ns, config.backlog, opened.steps
+            )
+            self._listener_ids.append(number)
+            self._site.add_listener(number, opened.sock)
+            self._servers.append(await _serve(self._site, number, opened.sock, config.backlog))
+        self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
+        return self.addresses
+
+    async def listen_private(self, sock: socket.socket, responder: Responder) -> None:
+        """Serve a bound socket with `responder` and record nothing of it: the control API's way in."""
+        site = Site(responder, _PRIVATE_LIMITS)
+        self._private.append((site, await _serve(site, 0, sock, 16)))
+
+    async def stop(self) -> None:
+        """Stop accepting, finish what is in flight (at most `config.grace` seconds), close the capture."""
+        self._close_listeners()
+        sites = [self._site, *(site for site, _ in self._private)]
+        for site in sites:
+            site.stopping = True
+            for connection in list(site.connections):
+                connection.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.grace):
+                await _emptied(self._site)
+        for _, server in self._private:
+            server.close()
+        for site in sites:
+            for connection in list(site.connections):
+                connection.abort()
+            await _emptied(site)
+        if self._ticker is not None:
+            self._ticker.cancel()
+        now = time.time_ns()
+        for number in self._listener_ids:
+            self._writer.close_listener(number, now)
+        self._writer.close(now)
+
+    def _close_listeners(self) -> None:
+        for server in self._servers:
+            server.close()
+        for opened in self._opened:
+            opened.close()
+
+    def _tick(self) -> None:
+        now = time.time_ns()
+        sites = [self._site, *(site for site, _ in self._private)]
+        for site in sites:
+            for connection in list(site.connections):
+                connection.tick(now)
+        self._retention.step()
+        self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    # -- what front ends ask for
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens."""
+        return [opened.address for opened in self._opened]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Who can reach listeners that aren't on the loopback address, a sentence each."""
+        return [sentence for opened in self._opened if (sentence := listeners.reach(opened))]
+
+    @property
+    def capture(self) -> Path:
+        """The capture file."""
+        return self.config.capture
+
+    @property
+    def responder(self) -> Responder:
+        """Who answers."""
+        return self._responder
+
+    def set_responder(self, responder: Responder) -> None:
+        """Answer with this from the next request on."""
+        self._responder = self._site.responder = responder
+
+    @property
+    def exchanges(self) -> int:
+        """How many exchanges were recorded, those since deleted included."""
+        return self._writer.newest_exchange
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._site.connections)
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the engine or its capture, in a sentence."""
+        return self._writer.error or self._site.problem
+
+    def clear(self) -> None:
+        """Forget everything that has ended. Ids go on counting."""
+        self._writer.flush(time.time_ns())
+        self._retention.clear()
+
+
+async def _serve(site: Site, number: int, sock: socket.socket, backlog: int) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    if sock.family.name == "AF_UNIX":
+        return await loop.create_unix_server(lambda: Connection(site, number), sock=sock, backlog=backlog)
+    return await loop.create_server(lambda: Connection(site, number), sock=sock, backlog=backlog)
+
+
+async def _emptied(site: Site) -> None:
+    empty = asyncio.Event()
+    site.when_empty(empty.set)
+    await empty.wait()

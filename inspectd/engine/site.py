@@ -1,0 +1,115 @@
+"""What the connections of a listener share: who answers them, how much they may take, where they are recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from inspectd.capture.writer import ConnectionRecord
+from inspectd.engine import tcp
+from inspectd.engine.listener import render
+from inspectd.engine.player import Gates
+from inspectd.engine.sent import answered
+from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
+from inspectd.engine.unrecorded import Unrecorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
+    from inspectd.capture.writer import CaptureWriter
+    from inspectd.engine.config import Durability, Limits
+    from inspectd.engine.connection import Connection
+    from inspectd.engine.sent import Answered
+    from inspectd.engine.turn import Turn
+    from inspectd.rules.program import Program
+    from inspectd.rules.responder import Responder
+
+
+class Site:
+    """The surroundings of connections.
+
+    With a `writer` everything is recorded; without one nothing is (the control API's listeners).
+    """
+
+    def __init__(
+        self,
+        responder: Responder,
+        limits: Limits,
+        *,
+        writer: CaptureWriter | None = None,
+        durability: Durability = "commit",
+        strict: bool = False,
+    ) -> None:
+        self.responder = responder
+        self.limits = limits
+        self.strict = strict
+        self.stopping = False
+        self.connections: set[Connection] = set()
+        self.gates = Gates()
+        self.turn: Turn
+        self._writer = writer
+        self._nothing = Unrecorded()
+        self.problem: str | None = None
+        self._last_program: Program | None = None
+        self._last_answered: Answered = answered(())
+        self._sockets: dict[int, socket] = {}
+        self._watchers: list[Callable[[], None]] = []
+        loop = asyncio.get_running_loop()
+        if writer is None:
+            self.turn = UnrecordedTurn()
+        elif durability == "commit":
+            self.turn = CommittedTurn(loop, writer)
+        else:
+            self.turn = RelaxedTurn(loop, writer)
+
+    @property
+    def recorded(self) -> bool:
+        """Whether traffic goes into the capture."""
+        return self._writer is not None
+
+    def add_listener(self, number: int, sock: socket) -> None:
+        """Remember the socket whose accept queue new connections come from."""
+        self._sockets[number] = sock
+
+    def accept_queue(self, listener: int) -> tcp.AcceptQueue | None:
+        """The state of a listener's accept queue, where the system tells."""
+        sock = self._sockets.get(listener)
+        return tcp.accept_queue(sock) if sock is not None and sock.fileno() >= 0 else None
+
+    def answered(self, program: Program) -> Answered:
+        """What `sent.answered` says, remembered while the same program is played again and again."""
+        if program is not self._last_program:
+            self._last_answered = answered(program.ops)
+            self._last_program = program
+        return self._last_answered
+
+    def report(self, problem: str) -> None:
+        """Something of ours failed; the engine's status shows it."""
+        self.problem = problem
+
+    def welcome(
+        self, connection: Connection, transport: asyncio.Transport, listener: int, now: int
+    ) -> ConnectionRecord:
+        """Count a new connection in, and open its record."""
+        self.connections.add(connection)
+        peer = render(transport.get_extra_info("peername"))
+        local = render(transport.get_extra_info("sockname"))
+        if self._writer is None:
+            return ConnectionRecord(self._nothing, 0, listener, peer, local, now)
+        return self._writer.connection(listener, peer, local, now)
+
+    def forget(self, connection: Connection) -> None:
+        """Count a connection out."""
+        self.connections.discard(connection)
+        if not self.connections:
+            watchers, self._watchers = self._watchers, []
+            for watcher in watchers:
+                watcher()
+
+    def when_empty(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` once when the last connection is gone, or at once when there is none."""
+        if self.connections:
+            self._watchers.append(watcher)
+        else:
+            watcher()

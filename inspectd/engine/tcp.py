@@ -1,0 +1,54 @@
+"""What the kernel knows about a TCP socket and Python doesn't say: round trip time, accept queue.
+
+Linux only (`struct tcp_info`, tcp(7)). Elsewhere every function answers None, and screens say "not known here".
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
+
+_TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
+_SIZE: Final = 104
+# Eight one-byte members, then unsigned 32-bit ones: tcpi_unacked is the 5th of these, tcpi_sacked the 6th,
+# tcpi_rtt the 16th.
+_WORDS: Final = struct.Struct("8x16I")
+
+
+class AcceptQueue(NamedTuple):
+    """Connections that finished their handshake and wait for accept(), and how many may."""
+
+    waiting: int
+    limit: int
+
+
+def _words(sock: socket.socket | TransportSocket) -> tuple[int, ...] | None:
+    if _TCP_INFO is None:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _SIZE)
+    except OSError:
+        return None  # not a TCP socket, or already closed
+    return _WORDS.unpack_from(info) if len(info) >= _WORDS.size else None
+
+
+def round_trip_us(sock: socket.socket | TransportSocket) -> int | None:
+    """The kernel's smoothed round trip time in microseconds; after accept() this is the handshake's."""
+    words = _words(sock)
+    return words[15] if words else None
+
+
+def accept_queue(listener: socket.socket | TransportSocket) -> AcceptQueue | None:
+    """The accept queue of a listening socket: Linux reuses two members of tcp_info for it."""
+    words = _words(listener)
+    return AcceptQueue(words[4], words[5]) if words else None
+
+
+def reset_on_close(sock: socket.socket | TransportSocket) -> None:
+    """Make the coming close() send RST instead of FIN: SO_LINGER with a time of zero, socket(7)."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

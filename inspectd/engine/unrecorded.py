@@ -1,0 +1,32 @@
+"""A sink that keeps nothing, for listeners whose traffic is nobody's evidence (the control API's)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord, Segment
+
+
+class Unrecorded:
+    """Satisfies `capture.writer.Sink` and forgets everything."""
+
+    page = 0
+    gathered = 0
+    newest_exchange = 0
+
+    def put(self, data: bytes) -> int:
+        """Forget `data`."""
+        return 0
+
+    def save(self, exchange: ExchangeRecord) -> None:
+        """Forget the exchange."""
+
+    def save_connection(self, connection: ConnectionRecord) -> None:
+        """Forget the connection."""
+
+    def segment(self, row: Segment) -> None:
+        """Forget the segment."""
+
+    def flush(self, now: int) -> None:
+        """Nothing waits to be written."""
