@@ -108,7 +108,7 @@ def _escape_decoded(character: str) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else _escape(character)
 
 
-def safe(text: str | bytes, *, newline: bool = False) -> str:
+def safe(text: str | bytes, *, newline: bool = False, doubling: bool = True) -> str:
     r"""`text` as characters that are visible, still and of known width; everything else as an escape.
 
     Bytes are read as UTF-8; a byte that isn't part of a valid sequence becomes `\xHH`. With `newline` a lone
@@ -125,10 +125,10 @@ def safe(text: str | bytes, *, newline: bool = False) -> str:
         escape = _escape_decoded
     if (_PLAIN_LINES if newline else _PLAIN).fullmatch(text):
         return text
-    return _NOT_PLAIN.sub(lambda run: _visible(run, escape, newline=newline), text)
+    return _NOT_PLAIN.sub(lambda run: _visible(run, escape, newline=newline, doubling=doubling), text)
 
 
-def _visible(run: re.Match[str], escape: Callable[[str], str], *, newline: bool) -> str:
+def _visible(run: re.Match[str], escape: Callable[[str], str], *, newline: bool, doubling: bool) -> str:
     """A run of anything but plain ASCII: backslashes, line ends, controls and all that lies beyond U+007F."""
     characters = run[0]
     # A mark needs a base to stand on: the plain ASCII before the run, or a character of the run that stays.
@@ -141,7 +141,7 @@ def _visible(run: re.Match[str], escape: Callable[[str], str], *, newline: bool)
             ambiguous = after in _READ_AS_ESCAPE or (
                 after and _kinds[after] and not (newline and after == "\n")
             )
-            out.append("\\\\" if ambiguous else "\\")
+            out.append("\\\\" if ambiguous and doubling else "\\")
             room = MAX_MARKS
         elif kind == _STAYS:
             out.append(character)
