@@ -34,6 +34,8 @@ CREATE TABLE connection (
     bytes_in    INTEGER NOT NULL DEFAULT 0,
     bytes_out   INTEGER NOT NULL DEFAULT 0,
     exchanges   INTEGER NOT NULL DEFAULT 0,
+    newest      INTEGER,                  -- id of its last exchange: the head of the chain; while it is open this
+                                          -- may lag behind by a moment
     rtt_us      INTEGER,                  -- TCP_INFO at accept; NULL where the system gives none
     queue_len   INTEGER,                  -- connections waiting in the accept queue when this one was taken
     queue_max   INTEGER,
@@ -48,6 +50,8 @@ CREATE TABLE exchange (
     id              INTEGER PRIMARY KEY,  -- dense, from 1, in order of arrival
     connection      INTEGER NOT NULL,
     number          INTEGER NOT NULL,     -- nth exchange of its connection, from 1
+    previous        INTEGER,              -- id of the exchange before it on its connection: a chain instead of an
+                                          -- index, which would touch a page a connection in every transaction
     state           INTEGER NOT NULL,     -- bits, capture/model.py: State
     started_ns      INTEGER NOT NULL,     -- first byte of the request (after any blank lines)
     received_ns     INTEGER,              -- last byte of the request
@@ -81,8 +85,6 @@ CREATE TABLE exchange (
     note            TEXT
 );
 
-CREATE INDEX exchange_connection ON exchange (connection);
-
 -- Bytes that crossed in one turn of the engine's loop, joined. Never rewritten.
 CREATE TABLE page (
     id   INTEGER PRIMARY KEY,
@@ -101,3 +103,11 @@ CREATE TABLE segment (
     ns         INTEGER NOT NULL,
     PRIMARY KEY (connection, direction, offset)
 ) WITHOUT ROWID;
+
+-- Retention asks whether anything still needs a page. For exchanges it needs no index: ids and req_page ascend
+-- together, and res_page is never below req_page.
+CREATE INDEX segment_page ON segment (page);
+
+-- Small ones, for what is open now and for the rows that are connections.
+CREATE INDEX connection_open ON connection (id) WHERE closed_ns IS NULL;
+CREATE INDEX connection_kind ON connection (after, id) WHERE kind IS NOT NULL;

@@ -1,0 +1,54 @@
+"""Bringing an older capture up to the schema this program writes, one version at a time, never backwards.
+
+A step turns version n into n + 1 and runs in one transaction together with the change of `user_version`, so
+a file is always at exactly one version, whatever interrupts the work. Version 1 is the first; a change of
+`schema.sql` adds its step to `STEPS` in the same commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from inspectd.capture.model import SCHEMA_VERSION
+
+Step: TypeAlias = Callable[[sqlite3.Connection], object]
+
+STEPS: Final[Mapping[int, Step]] = {}
+"""Version n -> what turns it into n + 1. A step must not commit."""
+
+
+class NoWayForward(Exception):  # noqa: N818  it is a statement about the file, and the caller says which file
+    """No step leads from this version to the one that was asked for."""
+
+    def __init__(self, version: int, target: int) -> None:
+        super().__init__(f"no step from version {version} to {target}")
+        self.version = version
+        self.target = target
+
+
+def migrate(
+    db: sqlite3.Connection, *, steps: Mapping[int, Step] = STEPS, target: int = SCHEMA_VERSION
+) -> list[int]:
+    """Bring `db` (in autocommit mode) forward to version `target`; the versions it went through.
+
+    A failing step is rolled back and its error raised; the steps before it stay done. `NoWayForward` when a
+    step is missing or the file is newer than `target`; nothing is changed then.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > target or any(number not in steps for number in range(version, target)):
+        raise NoWayForward(version, target)
+    passed = [version]
+    while version < target:
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            steps[version](db)
+            version += 1
+            db.execute(f"PRAGMA user_version = {version:d}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        passed.append(version)
+    return passed

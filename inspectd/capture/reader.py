@@ -1,0 +1,521 @@
+"""Reading a capture: rows by key, and the exact bytes of messages and streams, with memory that stays flat.
+
+The same code follows a capture that an engine is writing and reads an old file. Nothing is ever asked for by
+OFFSET, and no read transaction outlives a call, so the writer's log can always be folded back.
+
+Where bytes lie: the row of an exchange names a *run* (page, place, length) for the first bytes of its request
+and of its response; every other byte of a stream lies in a `segment`. Together they cover a stream without a
+gap until retention takes the oldest away.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
+
+from inspectd.capture import store, trouble
+from inspectd.capture.model import (
+    INCOMING,
+    OUTGOING,
+    ConnectionRow,
+    ExchangeRow,
+    ListenerRow,
+    Read,
+    State,
+)
+from inspectd.capture.trouble import CaptureError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+
+CHUNK_BYTES: Final = 256 * 1024
+"""The largest piece that the iterators yield."""
+
+_KEYS_AT_ONCE: Final = 500
+_PIECES_AT_ONCE: Final = 256
+_SEARCH_AT_ONCE: Final = 16_384
+_STRETCH: Final = 4096
+_HEAD_AND_PLAIN: Final = (State.HEAD_COMPLETE | State.PLAIN).value
+
+_EXCHANGE: Final = ExchangeRow.__struct_fields__
+_CONNECTION: Final = ConnectionRow.__struct_fields__
+_LISTENER: Final = ListenerRow.__struct_fields__
+_SELECT_EXCHANGE: Final = f"SELECT {', '.join(_EXCHANGE)} FROM exchange"  # noqa: S608
+_SELECT_CONNECTION: Final = f"SELECT {', '.join(_CONNECTION)} FROM connection"  # noqa: S608
+
+_T = TypeVar("_T")
+
+
+class BytesGone(CaptureError):  # noqa: N818  what happened to them, as in FileExistsError
+    """The bytes asked for are not in the file any more: retention took them, or they never got in."""
+
+
+class Counts(NamedTuple):
+    """What the capture holds."""
+
+    exchanges: int
+    open: int
+    """Connections that are open now."""
+    findings: int
+    """Exchanges whose head isn't plain grammatical CRLF."""
+
+
+class _Piece(NamedTuple):
+    """Bytes of a stream and where they lie."""
+
+    offset: int
+    page: int
+    at: int
+    length: int
+    ns: int
+
+
+class Capture:
+    """A capture, open for reading. Use it from one thread at a time.
+
+    >>> with Capture.open("demo.inspectd") as capture:  # doctest: +SKIP
+    ...     for row in capture.exchanges_after(0, 100):
+    ...         print(row.method, len(capture.request_bytes(row)))
+    """
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = db
+        self._version: int | None = None
+        self._counted: dict[int, tuple[int, int]] = {}
+        self._newest_counted = self._taken_upto = 0
+
+    # -- life
+
+    @classmethod
+    def open(cls, path: os.PathLike[str] | str) -> Self:
+        """Open a capture; `CaptureError` when that can't be done. See `store.open_reader`."""
+        return cls(Path(path), store.open_reader(path))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def interrupt(self) -> None:
+        """Make a query that runs in another thread stop with `CaptureError`."""
+        self._db.interrupt()
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) is None and "decode" in str(error):
+                # Text that isn't UTF-8 never comes from our writer; a damaged file must still be readable.
+                self._db.text_factory = _tolerant_text
+                return self._db.execute(sql, values).fetchall()
+            raise trouble.damage(self.path, error) from None
+
+    def _one(self, sql: str, values: Sequence[object] = ()) -> Any:
+        rows = self._all(sql, values)
+        return rows[0] if rows else None
+
+    # -- what is there
+
+    def changed(self) -> bool:
+        """Whether something was written since the last call; true the first time."""
+        version = self._one("PRAGMA data_version")[0]
+        changed: bool = version != self._version
+        self._version = version
+        return changed
+
+    def newest_exchange(self) -> int:
+        """Id of the newest exchange; 0 when there is none."""
+        return int(self._one("SELECT coalesce(max(id), 0) FROM exchange")[0])
+
+    def counts(self) -> Counts:
+        """How much there is. Stretches of ids that can't change any more are counted once and remembered."""
+        (open_now,) = self._one("SELECT count(*) FROM connection WHERE closed_ns IS NULL")
+        taken = self._one("SELECT value FROM meta WHERE key = 'taken_upto'")
+        taken_upto = int(taken[0]) if taken else 0
+        if taken_upto != self._taken_upto:
+            for stretch in range(self._taken_upto // _STRETCH, taken_upto // _STRETCH + 1):
+                self._counted.pop(stretch, None)
+            self._taken_upto = taken_upto
+        newest = self.newest_exchange()
+        if newest < self._newest_counted:  # somebody cleared the capture
+            self._counted.clear()
+        self._newest_counted = newest
+        exchanges = findings = 0
+        for stretch in range(newest // _STRETCH + 1):
+            first = stretch * _STRETCH
+            counted = self._counted.get(stretch)
+            if counted is None:
+                counted = self._one(
+                    "SELECT count(*), coalesce(sum(state & ?1 = ?2), 0) FROM exchange "
+                    "WHERE id >= ?3 AND id < ?4",
+                    (_HEAD_AND_PLAIN, State.HEAD_COMPLETE.value, first, first + _STRETCH),
+                )
+                if first + 2 * _STRETCH <= newest:
+                    self._counted[stretch] = counted
+            exchanges += counted[0]
+            findings += counted[1]
+        return Counts(exchanges, int(open_now), findings)
+
+    def meta(self) -> dict[str, str]:
+        """What is noted about the capture itself."""
+        return dict(self._all("SELECT key, value FROM meta"))
+
+    # -- exchanges
+
+    def exchange_ids(self, after: int = 0) -> array[int]:
+        """The ids of all exchanges with a larger id than `after`, ascending; 8 bytes each."""
+        ids = array("q")
+        while chunk := self._all(
+            "SELECT id FROM exchange WHERE id > ? ORDER BY id LIMIT ?", (after, _SEARCH_AT_ONCE)
+        ):
+            ids.extend([number for (number,) in chunk])
+            after = ids[-1]
+        return ids
+
+    def exchange(self, number: int, /) -> ExchangeRow | None:
+        """The exchange with this id."""
+        found = self.exchanges((number,))
+        return found[0] if found else None
+
+    def exchanges(self, ids: Sequence[int]) -> list[ExchangeRow]:
+        """The exchanges with these ids, in this order; those that don't exist are left out."""
+        return _in_order(ids, self._by_key(_SELECT_EXCHANGE, ids), _exchange)
+
+    def exchanges_after(self, after: int, limit: int) -> list[ExchangeRow]:
+        """The first `limit` exchanges with a larger id than `after`."""
+        return [
+            _exchange(row)
+            for row in self._all(f"{_SELECT_EXCHANGE} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        ]
+
+    def exchanges_of(self, connection: int, /, *, after: int = 0, limit: int = -1) -> list[ExchangeRow]:
+        """A connection's exchanges in their order, from the first with a larger id than `after`."""
+        return [
+            _exchange(row)
+            for row in self._all(
+                f"{_SELECT_EXCHANGE} WHERE connection = ? AND id > ? ORDER BY id LIMIT ?",
+                (connection, after, limit),
+            )
+        ]
+
+    # -- connections and listeners
+
+    def connection(self, number: int, /) -> ConnectionRow | None:
+        """The connection with this id."""
+        found = self.connections((number,))
+        return found[0] if found else None
+
+    def connections(self, ids: Sequence[int]) -> list[ConnectionRow]:
+        """The connections with these ids, in this order; those that don't exist are left out."""
+        return _in_order(ids, self._by_key(_SELECT_CONNECTION, ids), _connection)
+
+    def list_connections_after(self, after: int = 0, limit: int = -1) -> list[ConnectionRow]:
+        """Connections that are rows of the list (`kind` is set), from behind exchange `after` on."""
+        return [
+            _connection(row)
+            for row in self._all(
+                f"{_SELECT_CONNECTION} WHERE kind IS NOT NULL AND after >= ? ORDER BY after, id LIMIT ?",
+                (after, limit),
+            )
+        ]
+
+    def listeners(self) -> list[ListenerRow]:
+        """Every listener the capture knows, oldest first."""
+        rows = self._all(f"SELECT {', '.join(_LISTENER)} FROM listener ORDER BY id")  # noqa: S608
+        return [ListenerRow(**dict(zip(_LISTENER, row, strict=True))) for row in rows]
+
+    def _by_key(self, select: str, ids: Sequence[int]) -> Iterator[Any]:
+        for first in range(0, len(ids), _KEYS_AT_ONCE):
+            keys = ids[first : first + _KEYS_AT_ONCE]
+            yield from self._all(f"{select} WHERE id IN ({', '.join('?' * len(keys))})", keys)
+
+    # -- bytes of a message
+
+    def request_bytes(
+        self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> bytes:
+        """The exact bytes of a request from its `offset` on, at most `limit` of them, as far as it has come.
+
+        `BytesGone` when the file doesn't hold them any more.
+        """
+        return b"".join(self.iter_request_bytes(exchange, limit=limit, offset=offset))
+
+    def response_bytes(
+        self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> bytes:
+        """Like `request_bytes`, of the response with its interim responses."""
+        return b"".join(self.iter_response_bytes(exchange, limit=limit, offset=offset))
+
+    def iter_request_bytes(
+        self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> Iterator[bytes]:
+        """The bytes of a request in pieces of at most `CHUNK_BYTES`; memory doesn't grow with the request."""
+        row = self._row(exchange)
+        run = _Piece(row.req_offset, row.req_page, row.req_at, row.req_run, row.started_ns)
+        total = row.req_run if row.req_len is None else row.req_len
+        return self._iter_message(row.connection, INCOMING, run, total, offset, limit)
+
+    def iter_response_bytes(
+        self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> Iterator[bytes]:
+        """Like `iter_request_bytes`, of the response."""
+        row = self._row(exchange)
+        if row.res_offset is None:
+            return iter(())
+        run = _Piece(
+            row.res_offset, row.res_page or 0, row.res_at or 0, row.res_run or 0, row.answered_ns or 0
+        )
+        total = run.length if row.res_len is None else row.res_len
+        return self._iter_message(row.connection, OUTGOING, run, total, offset, limit)
+
+    def _row(self, exchange: ExchangeRow | int) -> ExchangeRow:
+        if isinstance(exchange, ExchangeRow):
+            return exchange
+        row = self.exchange(exchange)
+        if row is None:
+            raise BytesGone(self.path, f"holds no exchange {exchange}")
+        return row
+
+    def _iter_message(
+        self, connection: int, direction: int, run: _Piece, total: int, offset: int, limit: int | None
+    ) -> Iterator[bytes]:
+        start = run.offset + max(offset, 0)
+        end = run.offset + total if limit is None else min(run.offset + total, start + max(limit, 0))
+
+        def pieces() -> Iterator[_Piece]:
+            after = run.offset + run.length
+            if run.length and start < after:
+                yield run
+            if end > after:
+                yield from self._segments(connection, direction, max(start, after), end)
+
+        return self._iter_bytes(pieces(), start, end, exact=True)
+
+    # -- bytes of a stream
+
+    def stream_bytes(
+        self, connection: int, direction: int, offset: int = 0, limit: int | None = None
+    ) -> bytes:
+        """Bytes of one direction of a connection from `offset` on, at most `limit`, as far as it has come.
+
+        `BytesGone` when the file doesn't hold some of them any more.
+        """
+        return b"".join(self.iter_stream_bytes(connection, direction, offset, limit))
+
+    def iter_stream_bytes(
+        self, connection: int, direction: int, offset: int = 0, limit: int | None = None
+    ) -> Iterator[bytes]:
+        """Like `stream_bytes`, in pieces of at most `CHUNK_BYTES`."""
+        end = None if limit is None else offset + max(limit, 0)
+        return self._iter_bytes(self._stream(connection, direction, offset, end), offset, end, exact=False)
+
+    def reads(
+        self, connection: int, direction: int, start: int | None = None, end: int | None = None
+    ) -> list[Read]:
+        """When the bytes `start` to `end` of a stream crossed the socket: one `Read` a call, cut to them.
+
+        Reads whose bytes are gone are left out.
+        """
+        first = start or 0
+        found: list[Read] = []
+        for piece in self._stream(connection, direction, first, end):
+            begin = max(piece.offset, first)
+            stop = piece.offset + piece.length if end is None else min(piece.offset + piece.length, end)
+            last = found[-1] if found else None
+            # Messages that arrived in one read have a run each.
+            if (
+                direction == INCOMING
+                and last is not None
+                and (last.ns, last.offset + last.length) == (piece.ns, begin)
+            ):
+                found[-1] = Read(last.offset, last.length + stop - begin, last.ns)
+            else:
+                found.append(Read(begin, stop - begin, piece.ns))
+        return found
+
+    def _stream(self, connection: int, direction: int, start: int, end: int | None) -> Iterator[_Piece]:
+        """Every piece of a stream that touches `start` to `end`, in order."""
+        return heapq.merge(
+            self._runs(connection, direction, start, end),
+            self._segments(connection, direction, start, end),
+        )
+
+    def _runs(self, connection: int, direction: int, start: int, end: int | None) -> Iterator[_Piece]:
+        """The runs that touch `start` to `end`."""
+        prefix, ns = ("req", "started_ns") if direction == INCOMING else ("res", "answered_ns")
+        select = (
+            f"SELECT {prefix}_offset, {prefix}_page, {prefix}_at, {prefix}_run, {ns}, id FROM exchange "  # noqa: S608
+            f"WHERE connection = ? AND id >= ? AND {prefix}_run > 0 ORDER BY id LIMIT ?"
+        )
+        number = self._exchange_at(connection, f"{prefix}_offset", start)
+        while rows := self._all(select, (connection, number, _PIECES_AT_ONCE)):
+            for *place, _number in rows:
+                piece = _Piece(*place)
+                if end is not None and piece.offset >= end:
+                    return
+                if piece.offset + piece.length > start:
+                    yield piece
+            number = rows[-1][-1] + 1
+
+    def _exchange_at(self, connection: int, column: str, offset: int) -> int:
+        """Id of a connection's last exchange that begins at or before `offset`: offsets ascend with ids."""
+        low, high = self._one(
+            "SELECT (SELECT min(id) FROM exchange WHERE connection = ?1), "
+            "(SELECT max(id) FROM exchange WHERE connection = ?1)",
+            (connection,),
+        )
+        if low is None or offset == 0:
+            return low or 0
+        select = (
+            f"SELECT id, {column} FROM exchange WHERE connection = ? AND id <= ? AND {column} IS NOT NULL "  # noqa: S608
+            "ORDER BY id DESC LIMIT 1"
+        )
+        while low < high:
+            row = self._one(select, (connection, (low + high + 1) // 2))
+            if row is None:
+                low = (low + high + 1) // 2
+            elif row[1] <= offset:
+                low = max(row[0], (low + high + 1) // 2)
+            else:
+                high = row[0] - 1
+        return int(low)
+
+    def _segments(self, connection: int, direction: int, start: int, end: int | None) -> Iterator[_Piece]:
+        """The segments that touch `start` to `end`."""
+        (offset,) = self._one(
+            "SELECT coalesce(max(offset), 0) FROM segment "
+            "WHERE connection = ? AND direction = ? AND offset <= ?",
+            (connection, direction, start),
+        )
+        while rows := self._all(
+            "SELECT offset, page, at, length, ns FROM segment "
+            "WHERE connection = ? AND direction = ? AND offset >= ? ORDER BY offset LIMIT ?",
+            (connection, direction, offset, _PIECES_AT_ONCE),
+        ):
+            for row in rows:
+                piece = _Piece(*row)
+                if end is not None and piece.offset >= end:
+                    return
+                if piece.offset + piece.length > start:
+                    yield piece
+            offset = rows[-1][0] + 1
+
+    def _iter_bytes(
+        self, pieces: Iterator[_Piece], start: int, end: int | None, *, exact: bool
+    ) -> Iterator[bytes]:
+        """The bytes `start` to `end` that `pieces` cover without a gap; `exact`: or else `BytesGone`."""
+        for piece in pieces:
+            if piece.offset > start:
+                raise self._gone()
+            stop = piece.offset + piece.length if end is None else min(piece.offset + piece.length, end)
+            while start < stop:
+                length = min(stop - start, CHUNK_BYTES)
+                yield self._page_bytes(piece.page, piece.at + start - piece.offset, length)
+                start += length
+        if exact and end is not None and start < end:
+            raise self._gone()
+
+    def _page_bytes(self, page: int, at: int, length: int) -> bytes:
+        """Part of a page, without reading the rest of it into memory."""
+        try:
+            with self._db.blobopen("page", "data", page, readonly=True) as blob:
+                blob.seek(at)
+                data = blob.read(length)
+        except (sqlite3.Error, ValueError) as error:
+            if not isinstance(error, sqlite3.Error) or _no_such_row(error):
+                raise self._gone() from None
+            raise trouble.damage(self.path, error) from None
+        if len(data) < length:
+            raise self._gone()
+        return data
+
+    def _gone(self) -> BytesGone:
+        return BytesGone(self.path, "doesn't hold these bytes any more")
+
+    # -- finding
+
+    def search(self, words: str, *, after: int = 0, before: int | None = None) -> Iterator[array[int]]:
+        """Ids of the exchanges in which every word is found, newest first, in chunks as they are found.
+
+        Words are separated by white space and found anywhere, whatever their case (ASCII), in the method,
+        target, status, reason, client, host, Sec-Fetch-Dest and -Mode. `after` and `before` bound the ids.
+        A chunk may be empty: each stands for a bounded stretch of the file, so that a caller can do other
+        things between two of them.
+        """
+        patterns = [_like(word) for word in words.split()]
+        condition = "".join(f" AND {_HAYSTACK} LIKE ? ESCAPE '\\'" for _ in patterns)
+        upper = self.newest_exchange() if before is None else before - 1
+        while upper > after:
+            lower = max(after, upper - _SEARCH_AT_ONCE)
+            rows = self._all(
+                f"SELECT id FROM exchange WHERE id > ? AND id <= ?{condition} ORDER BY id DESC",  # noqa: S608
+                (lower, upper, *patterns),
+            )
+            yield array("q", [number for (number,) in rows])
+            upper = lower
+
+    def search_connections(self, words: str) -> array[int]:
+        """Ids of the connections that are rows of the list and in which every word is found, ascending."""
+        patterns = [_like(word) for word in words.split()]
+        condition = "".join(
+            " AND (kind || char(10) || coalesce(sentence, '') || char(10) || peer) LIKE ? ESCAPE '\\'"
+            for _ in patterns
+        )
+        rows = self._all(
+            f"SELECT id FROM connection WHERE kind IS NOT NULL{condition} ORDER BY after, id",  # noqa: S608
+            patterns,
+        )
+        return array("q", [number for (number,) in rows])
+
+
+_HAYSTACK: Final = (
+    "("
+    + " || char(10) || ".join(
+        f"coalesce({column}, '')"
+        for column in ("method", "target", "status", "reason", "client", "host", "dest", "mode")
+    )
+    + ")"
+)
+"""Everything that is searched, with a separator that no word contains."""
+
+
+def _like(word: str) -> str:
+    """A LIKE pattern (ESCAPE '\\') for text that contains `word`."""
+    escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _exchange(row: Sequence[Any]) -> ExchangeRow:
+    values = dict(zip(_EXCHANGE, row, strict=True))
+    values["state"] = State(values["state"])
+    return ExchangeRow(**values)
+
+
+def _connection(row: Sequence[Any]) -> ConnectionRow:
+    return ConnectionRow(**dict(zip(_CONNECTION, row, strict=True)))
+
+
+def _in_order(ids: Sequence[int], rows: Iterator[Any], make: Callable[[Any], _T]) -> list[_T]:
+    by_id = {row[0]: row for row in rows}
+    return [make(by_id[number]) for number in ids if number in by_id]
+
+
+def _no_such_row(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+
+
+def _tolerant_text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
