@@ -51,7 +51,7 @@ class Tee:
         self._listeners = _both_loopbacks()
         self.port: int = self._listeners[0].getsockname()[1]
         self.connections: list[Relayed] = []
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._open: set[socket.socket] = set()
         self._threads = [
             threading.Thread(target=self._accept, args=(s,), daemon=True) for s in self._listeners
@@ -75,6 +75,7 @@ class Tee:
                 self.connections.append(relayed)
                 self._open |= {browser, engine}
                 self._threads.append(thread)
+                self._lock.notify_all()
             thread.start()
 
     def _relay(self, browser: socket.socket, engine: socket.socket, relayed: Relayed) -> None:
@@ -86,6 +87,12 @@ class Tee:
             self._open -= {browser, engine}
         browser.close()
         engine.close()
+
+    def wait_for_connections(self, count: int, *, seconds: float = 10.0) -> None:
+        """Wait until so many connections were accepted."""
+        with self._lock:
+            arrived = self._lock.wait_for(lambda: len(self.connections) >= count, seconds)
+        assert arrived, f"{len(self.connections)} connections after {seconds} s, not {count}"
 
     def close(self) -> None:
         """Stop listening, end what is still open, and wait until every record is whole."""
