@@ -1,0 +1,18 @@
+"""The command line. This module stays light: every command lives in a module that is imported when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """The `inspectd` command. Exits with 0 when all is well, 1 when the job failed, 2 for wrong usage."""
+    if sys.argv[1:] == ["--version"]:
+        from inspectd import __version__
+
+        print(f"inspectd {__version__}")
+        sys.exit(0)
+    from inspectd.cli.root import run_command_line
+
+    sys.exit(run_command_line(sys.argv[1:]))

@@ -1,0 +1,214 @@
+"""`inspectd --headless`: the engine alone, and what it hears on standard output.
+
+The printer is a viewer: its thread reads the capture like every other viewer, so a slow terminal or a full pipe delays
+lines and nothing else, and no line is ever dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from inspectd.capture.model import ExchangeRow
+from inspectd.capture.reader import BytesGone, Capture
+from inspectd.cli.follow import Follower
+from inspectd.cli.lines import JsonLines, PlainLines, json_line
+from inspectd.cli.listening import listening_line
+from inspectd.errors import InspectdError
+from inspectd.text.safe import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from inspectd.cli.life import Started
+    from inspectd.cli.lines import Lines
+
+LOOK_SECONDS: Final = 0.03
+SWITCH_SECONDS: Final = 0.0005
+"""How long the printer may keep the engine's thread from running: a tenth of Python's default."""
+
+_COLOURS: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36"}  # fmt: skip  # noqa: E501
+
+
+def painter(*, colour: bool) -> Callable[[str, str], str]:
+    """A function that colours text, or returns it as it is."""
+    if not colour:
+        return lambda text, _: text
+    return lambda text, name: f"\x1b[{_COLOURS[name]}m{text}\x1b[0m"
+
+
+def wants_colour() -> bool:
+    """Whether standard output is a terminal that may be coloured (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class Headless:
+    """The front of `inspectd --headless`."""
+
+    def __init__(self, *, as_json: bool, quiet: bool, verbosity: int, capture: Path) -> None:
+        self._as_json = as_json
+        self._quiet = quiet
+        self._verbosity = verbosity
+        self._paint = painter(colour=not as_json and wants_colour())
+        self._after = _newest_exchange(capture)
+        self._printer: Printer | None = None
+        self._started: Started | None = None
+
+    def started(self, started: Started, stop: Callable[[], None]) -> None:
+        """Print the listening line, and begin to print what finishes."""
+        self._started = started
+        try:
+            self._announce(started)
+        except BrokenPipeError:
+            _let_go_of_stdout()
+            stop()
+            return
+        if not self._quiet:
+            sys.setswitchinterval(SWITCH_SECONDS)
+            self._printer = Printer(started, self._lines(), self._after, stop)
+            self._printer.start()
+
+    def stopping(self) -> None:
+        """Nothing to say: the lines go on until everything has finished."""
+
+    def stopped(self) -> None:
+        """Print what is left, and where the capture is."""
+        if self._printer is not None:
+            self._printer.finish()
+        if self._started is not None:
+            out = sys.stderr if self._as_json else sys.stdout
+            with contextlib.suppress(OSError):
+                out.write(self._farewell(self._started.capture))
+                out.flush()
+
+    def _announce(self, started: Started) -> None:
+        if self._as_json:
+            sys.stdout.write(listening_line(started))
+        else:
+            paint = self._paint
+            addresses = " ".join(paint(_url(address), "bold") for address in started.addresses)
+            sys.stdout.write(f"listening on {addresses}\n")
+            if not self._quiet:
+                label = paint(safe(started.answer), "cyan")
+                sys.stdout.write(f"answering with {label} · capture {started.capture} · ctrl-c ends it\n")
+        sys.stdout.flush()
+        for sentence in started.reach:
+            sys.stderr.write(f"inspectd: {sentence}\n")
+
+    def _lines(self) -> Lines:
+        if self._as_json:
+            return JsonLines()
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() and not self._verbosity else None
+        return PlainLines(self._paint, width=width, verbosity=self._verbosity)
+
+    def _farewell(self, capture: Path) -> str:
+        return f"capture: {capture}\nlook at it: inspectd open {capture}\n"
+
+
+class Printer(threading.Thread):
+    """Writes a line for everything that finishes. `stop` is called when nobody reads them any more."""
+
+    def __init__(self, started: Started, lines: Lines, after: int, stop: Callable[[], None]) -> None:
+        super().__init__(name="inspectd printer", daemon=True)
+        self._engine = started
+        self._lines = lines
+        self._after = after
+        self._stop = stop
+        self._ending = threading.Event()
+
+    def finish(self) -> None:
+        """Wait until everything in the capture has been printed."""
+        self._ending.set()
+        self.join()
+
+    def run(self) -> None:
+        """Print until the engine has ended, or nobody reads."""
+        try:
+            with Capture.open(self._engine.capture) as capture:
+                self._follow(capture)
+        except BrokenPipeError:
+            _let_go_of_stdout()
+        except InspectdError as problem:
+            sys.stderr.write(f"inspectd: no more lines: {problem}\n")
+            return
+        self._stop()
+
+    def _follow(self, capture: Capture) -> None:
+        follower = Follower(capture, after=self._after, since_ns=self._engine.started_ns)
+        missed = 0
+        while True:
+            final = self._ending.wait(LOOK_SECONDS)
+            for row in follower.finished(final=final):
+                sys.stdout.write(self._line(row, capture))
+            if follower.missed > missed:
+                sys.stdout.write(self._missing(follower.missed - missed))
+                missed = follower.missed
+            sys.stdout.flush()
+            if final:
+                return
+            if _nobody_reads():
+                raise BrokenPipeError
+
+    def _line(self, row: Any, capture: Capture) -> str:
+        if not isinstance(row, ExchangeRow):
+            return self._lines.connection(row)
+        try:
+            return self._lines.exchange(row, capture)
+        except BytesGone:
+            return self._missing(1)
+
+    def _missing(self, count: int) -> str:
+        if isinstance(self._lines, JsonLines):
+            return json_line({"type": "removed", "exchanges": count})
+        return f"    · {count} exchanges were removed from the capture before they could be printed\n"
+
+
+def _newest_exchange(path: Path) -> int:
+    """The newest exchange of a capture that is going to be continued; 0 for a new one."""
+    if not path.exists() or not path.stat().st_size:
+        return 0
+    with Capture.open(path) as capture:
+        return capture.newest_exchange()
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe or socket whose other end is closed."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+
+
+def _let_go_of_stdout() -> None:
+    """Send what Python still wants to flush at its exit nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _url(address: str) -> str:
+    return address if address.startswith("unix:") else f"http://{address}"
+
+
+def headless(values: dict[str, Any]) -> None:
+    """Run the engine until a signal or the control API ends it. Raises `InspectdError`."""
+    if sys.stdout is None:
+        raise InspectdError(
+            "standard output is closed, and it is where the lines go", "Try: --headless --quiet >log"
+        )
+
+    from inspectd.cli.life import live
+    from inspectd.cli.options import answer_request, engine_config
+    from inspectd.control.answer import responder_for
+
+    config = engine_config(values)
+    responder = responder_for(answer_request(values))
+    front = Headless(
+        as_json=values["as_json"], quiet=values["quiet"], verbosity=values["verbose"], capture=config.capture
+    )
+    live(config, responder, front, control=values["control"])

@@ -1,0 +1,202 @@
+"""The life of an engine process: start, say so, serve until a signal or the control API ends it, stop gracefully.
+
+`inspectd --headless` and `inspectd serve` both live it; a `Front` is what differs. Nothing here imports the terminal
+UI or httpx: a start costs little more than Python's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from inspectd.control import places
+from inspectd.control.api import Api, Door
+from inspectd.engine.server import Engine
+from inspectd.errors import InspectdError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from inspectd.engine.config import EngineConfig
+    from inspectd.rules.responder import Responder
+
+FORCED_EXIT_CODE: Final = 130
+"""What a shell shows for a program that SIGINT ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An engine that is ready for its first connection."""
+
+    addresses: tuple[str, ...]
+    capture: Path
+    control: Path
+    control_tcp: str | None
+    token_file: Path | None
+    answer: str
+    started_ns: int
+    reach: tuple[str, ...]
+    """One sentence for each listener that programs on other machines can reach."""
+
+
+class Front(Protocol):
+    """What a process shows of its engine. Called in the main thread, and never for long."""
+
+    def started(self, started: Started, stop: Callable[[], None]) -> None:
+        """The engine listens. `stop` ends it and may be called from any thread."""
+
+    def stopping(self) -> None:
+        """A signal or the control API asked for the end; what is in flight is being finished."""
+
+    def stopped(self) -> None:
+        """The capture is complete and closed."""
+
+
+def live(config: EngineConfig, responder: Responder, front: Front, *, control: str | None = None) -> None:
+    """Run an engine until it is told to stop. Raises `InspectdError` when it can't start."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_live(config, responder, front, control))
+    front.stopped()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _live(config: EngineConfig, responder: Responder, front: Front, control: str | None) -> None:
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    control_socket = places.socket_path()
+    control_tcp = None if control is None else _open_control_port(control)
+    engine = Engine(config, responder)
+    with _left_behind(control_socket, places.token_path()):
+        addresses = await engine.start()
+        try:
+            api = Api(engine, over.set)
+            await engine.listen_private(_open_control_socket(control_socket), Door(api))
+            token_file = None
+            if control_tcp is not None:
+                token_file, token = _new_token()
+                await engine.listen_private(control_tcp, Door(api, token))
+            _on_signals(loop, over.set, control_socket)
+            front.started(
+                Started(
+                    addresses=tuple(addresses),
+                    capture=config.capture,
+                    control=control_socket,
+                    control_tcp=None if control_tcp is None else _address_of(control_tcp),
+                    token_file=token_file,
+                    answer=responder.description,
+                    started_ns=engine.started_ns,
+                    reach=tuple(engine.warnings),
+                ),
+                lambda: _from_any_thread(loop, over.set),
+            )
+            watching = asyncio.create_task(api.watch_capture())
+            await over.wait()
+            watching.cancel()
+            front.stopping()
+            api.close()
+        finally:
+            await engine.stop()
+
+
+def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended already
+        loop.call_soon_threadsafe(call)
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None], *leftovers: Path) -> None:
+    """SIGINT, SIGTERM and SIGHUP stop gracefully; a second one ends the process on the spot."""
+
+    def ask() -> None:
+        stop()
+        for number in asked_for:
+            loop.add_signal_handler(number, force)
+
+    def force() -> None:
+        for path in leftovers:
+            path.unlink(missing_ok=True)
+        os._exit(FORCED_EXIT_CODE)
+
+    asked_for = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup asks to live on
+        asked_for.append(signal.SIGHUP)
+    for number in asked_for:
+        loop.add_signal_handler(number, ask)
+
+
+@contextlib.contextmanager
+def _left_behind(*paths: Path) -> Iterator[None]:
+    """Removes these files at the end, whatever happens."""
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def _new_token() -> tuple[Path, str]:
+    path, token = places.token_path(), secrets.token_urlsafe(32)
+    path.unlink(missing_ok=True)
+    with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600), encoding="ascii") as file:
+        file.write(token + "\n")
+    return path, token
+
+
+def _open_control_socket(path: Path) -> socket.socket:
+    """A listening Unix socket that only this user may connect to. Its directory keeps everybody else out as well."""
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening.bind(str(path))
+        path.chmod(0o600)
+        listening.listen()
+    except OSError as problem:
+        listening.close()
+        raise InspectdError(f"the control socket {path} can't be made: {problem.strerror}") from problem
+    listening.settimeout(0)
+    return listening
+
+
+def _open_control_port(asked: str) -> socket.socket:
+    """A listening socket on a loopback address. Raises `InspectdError` for any other address."""
+    host, colon, port = asked.rpartition(":")
+    mend = "Write 127.0.0.1:PORT or [::1]:PORT; port 0 takes a free one."
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
+    except ValueError:
+        address = None
+    if not colon or not port.isdigit() or int(port) > 65535 or address is None or not address.is_loopback:
+        raise InspectdError(f"--control {asked!r} is no port of a loopback address", mend, exit_code=2)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((str(address), int(port)))
+        listening.listen()
+    except OSError as problem:
+        listening.close()
+        raise InspectdError(
+            f"--control {asked}: {problem.strerror}", "Choose another port, or port 0."
+        ) from problem
+    listening.settimeout(0)
+    return listening
+
+
+def _address_of(listening: socket.socket) -> str:
+    host, port, *_ = listening.getsockname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,301 @@
+"""One line an exchange: for people (coloured on a terminal, plain in a pipe) and for programs (JSON lines).
+
+Every string in a JSON line is the wire's bytes read as ISO-8859-1, one character a byte, so that
+`text.encode("latin-1")` gives the bytes back; the line itself is printable ASCII. Lines for people go through
+`text.safe`. Nothing from the wire is live in either.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.text.safe import cells, clip, pad, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from inspectd.capture.reader import Capture
+    from inspectd.wire.span import Kind
+
+LINES_VERSION: Final = 1
+"""The version of the JSON lines' schema. Fields may be added within a version; none changes its meaning."""
+
+HEAD_SHOWN: Final = 1024 * 1024
+BODY_SHOWN: Final = 16 * 1024
+
+# A head that needs no reader: a start line of three words, then plain field lines, each closed by CRLF.
+_PLAIN_HEAD: Final = re.compile(
+    rb"(?P<first>[^ \t\r\n]++) (?P<second>[^ \r\n]++)(?: (?P<third>[^\r\n]*+))?\r\n"
+    rb"(?P<fields>(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[^\r\n]*+\r\n)*+)\r\n"
+)
+_VERSION: Final = re.compile(rb"HTTP/\d\.\d")
+
+
+class HeadText(NamedTuple):
+    """A head as text, one character a byte: the three parts of its start line and its fields in order."""
+
+    first: str | None
+    second: str | None
+    third: str | None
+    fields: list[tuple[str, str]]
+
+
+def read_head(data: bytes, kind: Kind) -> HeadText:
+    """The parts of a request's method, target and version, or a response's version, status and reason."""
+    plain = _PLAIN_HEAD.fullmatch(data)
+    if plain is not None and _VERSION.fullmatch(plain["third" if kind == "request" else "first"] or b""):
+        lines = plain["fields"].decode("latin-1").split("\r\n")
+        fields = []
+        for line in lines[:-1]:
+            name, _, value = line.partition(":")
+            fields.append((name, value.strip(" \t")))
+        return HeadText(_latin(plain["first"]), _latin(plain["second"]), _latin(plain["third"]), fields)
+
+    from inspectd.wire import read
+
+    messages = read(data, kind).messages
+    if not messages:
+        return HeadText(None, None, None, [])
+    head = messages[0].head
+
+    def part(place: tuple[int, int] | None) -> str | None:
+        return None if place is None else _latin(data[place[0] : place[1]])
+
+    parts = (
+        (head.method, head.target, head.version)
+        if kind == "request"
+        else (head.version, head.status, head.reason)
+    )
+    fields = [(_latin(field.name_bytes) or "", _latin(field.value_bytes) or "") for field in head.fields]
+    first, second, third = map(part, parts)
+    return HeadText(first, second, third, fields)
+
+
+def _latin(data: bytes | None) -> str | None:
+    return None if data is None else data.decode("latin-1")
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """One line of printable ASCII."""
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("\x7f", "\\u007f") + "\n"
+
+
+def instant(ns: int | None) -> str | None:
+    """Nanoseconds since the epoch as RFC 3339 UTC with microseconds."""
+    if ns is None:
+        return None
+    seconds, rest = divmod(ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06}Z"
+
+
+def milliseconds(start_ns: int, end_ns: int | None) -> float | None:
+    """The time between two instants, to the microsecond."""
+    return None if end_ns is None else round((end_ns - start_ns) / 1_000_000, 3)
+
+
+class Lines(Protocol):
+    """How what finished is written."""
+
+    def exchange(self, row: ExchangeRow, capture: Capture) -> str:
+        """The text for an exchange, with its line end."""
+
+    def connection(self, row: ConnectionRow) -> str:
+        """The text for a connection that ended without a request, with its line end."""
+
+
+class JsonLines:
+    """JSON lines, schema version 1."""
+
+    def exchange(self, row: ExchangeRow, capture: Capture) -> str:
+        """`{"type":"exchange",...}`."""
+        request = read_head(capture.request_bytes(row, limit=row.req_head or row.req_len), "request")
+        response = HeadText(None, None, None, [])
+        if row.res_len:
+            response = read_head(capture.response_bytes(row, limit=row.res_head or row.res_len), "response")
+        connection = capture.connection(row.connection)
+        return json_line(
+            {
+                "type": "exchange",
+                "id": row.id,
+                "connection": row.connection,
+                "number": row.number,
+                "peer": None if connection is None else connection.peer,
+                "started": instant(row.started_ns),
+                "duration_ms": milliseconds(row.started_ns, row.finished_ns),
+                "method": request.first,
+                "target": request.second,
+                "version": request.third,
+                "status": _status(row, response),
+                "reason": response.third,
+                "request_bytes": row.req_len or 0,
+                "response_bytes": row.res_len or 0,
+                "client": row.client or None,
+                "complete": bool(row.state & State.REQUEST_COMPLETE),
+                "answered": bool(row.state & State.RESPONSE_COMPLETE),
+                "label": row.label,
+                "fields": request.fields,
+                "response_fields": response.fields,
+                "added": json.loads(row.added) if row.added else [],
+            }
+        )
+
+    def connection(self, row: ConnectionRow) -> str:
+        """`{"type":"connection",...}`."""
+        return json_line(
+            {
+                "type": "connection",
+                "id": row.id,
+                "peer": row.peer,
+                "local": row.local,
+                "started": instant(row.opened_ns),
+                "duration_ms": milliseconds(row.opened_ns, row.closed_ns),
+                "kind": row.kind,
+                "sentence": row.sentence,
+                "bytes": row.bytes_in,
+                "response_bytes": row.bytes_out,
+                "closed_by": row.closed_by,
+                "how": row.how,
+            }
+        )
+
+
+def _status(row: ExchangeRow, response: HeadText) -> int | str | None:
+    """A number when the status is an ordinary three-digit code, the text that was sent when it is anything else."""
+    text = response.second if response.second is not None else row.status
+    return int(text) if text is not None and re.fullmatch(r"[1-9][0-9]{2}", text) else text
+
+
+class PlainLines:
+    """A line an exchange for people; heads with `verbosity` 1, bodies as well with 2.
+
+    `paint` gets text and a colour's name and returns the text, coloured or not. `width` is the terminal's width in
+    cells, or None when lines may be as long as they like.
+    """
+
+    def __init__(self, paint: Callable[[str, str], str], *, width: int | None, verbosity: int) -> None:
+        self._paint = paint
+        self._width = width
+        self._verbosity = verbosity
+
+    def exchange(self, row: ExchangeRow, capture: Capture) -> str:
+        """The line, then the heads and bodies that are asked for."""
+        paint = self._paint
+        status, colour = self._status(row)
+        place = "/".join(part for part in (row.dest, row.mode) if part)
+        taken = milliseconds(row.started_ns, row.finished_ns)
+        before = f"{row.id:>5} {clock(row.started_ns)}  {self._cell(row.client or '-', 14)} "
+        after = f"{size(row.res_len or 0):>7} {'' if taken is None else f'{taken:.1f} ms':>10}  {safe(place)}".rstrip()
+        method = self._cell(row.method or "-", 7)
+        shown_status = self._cell(status, 20)
+        target = safe(row.target or "")
+        room = 36
+        if self._width is not None:
+            room = max(12, self._width - len(before) - cells(method) - 1 - 2 - 20 - 1 - cells(after))
+            target = clip(target, room)
+        line = (
+            f"{paint(before, 'dim')}{paint(method, 'bold')} {pad(target, room)}  "
+            f"{paint(shown_status, colour)} {paint(after, 'dim')}"
+        )
+        return line.rstrip() + "\n" + "".join(f"{text}\n" for text in self._messages(row, capture))
+
+    def connection(self, row: ConnectionRow) -> str:
+        """The line of a connection that was no exchange."""
+        sentence = safe(row.sentence or row.kind or "")
+        before = f"    · {clock(row.opened_ns)}  {self._cell(row.kind or '-', 14)} "
+        after = f"  {row.bytes_in} bytes from {safe(row.peer)}"
+        if self._width is not None:
+            sentence = clip(sentence, max(12, self._width - len(before) - cells(after)))
+        return f"{self._paint(before, 'dim')}{self._paint(sentence, 'yellow')}{self._paint(after, 'dim')}\n"
+
+    def _cell(self, text: str, width: int) -> str:
+        shown = safe(text)
+        return pad(clip(shown, width) if self._width is not None else shown, width)
+
+    def _status(self, row: ExchangeRow) -> tuple[str, str]:
+        if not row.state & State.REQUEST_COMPLETE:
+            return "cut short", "magenta"
+        if not row.state & State.RESPONSE_STARTED:
+            return "no answer", "magenta"
+        colour = _STATUS_COLOURS.get((row.status or "")[:1], "magenta")
+        text = f"{row.status or '-'} {row.reason or ''}".rstrip()
+        return (text if row.state & State.RESPONSE_COMPLETE else f"{text} (cut)"), colour
+
+    def _messages(self, row: ExchangeRow, capture: Capture) -> Iterator[str]:
+        if not self._verbosity:
+            return
+        sides = (
+            (">", "cyan", capture.request_bytes, row.req_head, row.req_len or 0),
+            ("<", "green", capture.response_bytes, row.res_head or 0, row.res_len or 0),
+        )
+        for mark, colour, fetch, head, length in sides:
+            prefix = self._paint(f"      {mark} ", colour)
+            shown = fetch(row, limit=min(head or length, HEAD_SHOWN))
+            for line in head_lines(shown):
+                yield prefix + line
+            if self._verbosity > 1 and head and length > head:
+                content = fetch(row, offset=head, limit=BODY_SHOWN)
+                yield prefix.rstrip(" ")
+                for line in body_lines(content):
+                    yield prefix + line
+                if length - head > len(content):
+                    yield prefix + self._paint(f"… {length - head - len(content)} more bytes", "dim")
+        yield ""
+
+
+_STATUS_COLOURS: Final = {"1": "blue", "2": "green", "3": "cyan", "4": "yellow", "5": "red"}
+
+
+def head_lines(head: bytes) -> Iterator[str]:
+    """The lines of a head as safe text, without the empty line. A line end that isn't CRLF is shown."""
+    while head:
+        line, end, head = head.partition(b"\n")
+        if end and line.endswith(b"\r"):
+            line, end = line[:-1], b""
+        if line or (end and head):
+            yield safe(line) + ("\\n" if end else "")
+
+
+def body_lines(content: bytes) -> Iterator[str]:
+    """The beginning of a content as safe text, or as a hex dump when it isn't text."""
+    if is_text(content):
+        yield from (safe(line.removesuffix(b"\r")) for line in content.removesuffix(b"\n").split(b"\n"))
+        return
+    for at in range(0, min(len(content), 256), 16):
+        row = content[at : at + 16]
+        ascii_part = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        yield f"{at:06x}  {row.hex(' '):<47}  {ascii_part}"
+    if len(content) > 256:
+        yield f"… {len(content) - 256} more bytes of this part"
+
+
+def is_text(content: bytes) -> bool:
+    """Whether a content reads as UTF-8 text with few controls. The cut at its end may go through a character."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as problem:
+        if problem.start < len(content) - 3 or problem.reason != "unexpected end of data":
+            return False
+        text = content[: problem.start].decode()
+    controls = sum(character < " " and character not in "\t\r\n" for character in text)
+    return controls * 20 <= len(text)
+
+
+def clock(ns: int) -> str:
+    """The local time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(ns / 1_000_000_000))
+
+
+def size(count: int) -> str:
+    """A number of bytes in few characters: `812`, `3.1k`, `2.0M`."""
+    if count < 1000:
+        return str(count)
+    value, unit = count / 1000, "k"
+    for larger in "MG":
+        if value >= 999.5:
+            value, unit = value / 1000, larger
+    return f"{value:.1f}{unit}" if value < 99.5 else f"{value:.0f}{unit}"

@@ -1,0 +1,50 @@
+"""The listening line: the first thing an engine process says, and how its parent understands it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from inspectd import __version__
+from inspectd.cli.lines import LINES_VERSION, json_line
+
+if TYPE_CHECKING:
+    from inspectd.cli.life import Started
+
+LOOPBACK: Final = ("127.", "[::1]:", "unix:")
+
+
+class Listening(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of the listening line that viewers use."""
+
+    pid: int
+    addresses: tuple[str, ...]
+    capture: str
+    control: str
+    reach: tuple[str, ...] = ()
+
+
+def listening_line(started: Started) -> str:
+    """`{"type":"listening",...}` with its line end."""
+    line = {
+        "type": "listening",
+        "version": LINES_VERSION,
+        "inspectd": __version__,
+        "pid": os.getpid(),
+        "addresses": started.addresses,
+        "capture": str(started.capture),
+        "control": str(started.control),
+    }
+    if started.control_tcp is not None:
+        line["control_tcp"] = started.control_tcp
+        line["control_token_file"] = str(started.token_file)
+    if started.reach:
+        line["reach"] = started.reach
+    return json_line(line)
+
+
+def read_listening_line(line: bytes) -> Listening:
+    """The line that an engine process printed. Raises `msgspec.DecodeError` when it is none."""
+    return msgspec.json.decode(line, type=Listening)

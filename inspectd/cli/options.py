@@ -1,0 +1,196 @@
+"""The options of an engine, shared by `inspectd`, `inspectd --headless` and `inspectd serve`, and what they mean."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from inspectd.cli.group import option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from inspectd.control.messages import AnswerRequest
+    from inspectd.engine.config import EngineConfig
+
+_SIZE: Final = re.compile(r"(\d++(?:\.\d++)?+)\s*+([kmgt]?)(i?)b?", re.IGNORECASE)
+_POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_DURATION: Final = re.compile(r"(\d++(?:\.\d++)?+)\s*+(ms|s|m|h|)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_size(text: str) -> int:
+    """Bytes: `500MB` (powers of 1000), `2GiB` (powers of 1024), `65536`. Raises `click.BadParameter`."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not (
+        size := int(float(match[1]) * (1024 if match[3] else 1000) ** _POWERS[match[2].lower()])
+    ):
+        raise click.BadParameter(f"{text!r} is not a size: write 500MB, 2GiB or a number of bytes.")
+    return size
+
+
+def parse_duration(text: str) -> float:
+    """Seconds: `500ms`, `30s`, `5m`, `1h`, or a number of seconds. Raises `click.BadParameter`."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not float(match[1]):
+        raise click.BadParameter(f"{text!r} is not a time: write 500ms, 30s, 5m or a number of seconds.")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+ANSWER: Final = "What to answer"
+LISTEN: Final = "Where to listen"
+CAPTURE: Final = "What to keep"
+LIMITS: Final = "Limits"
+CONTROL: Final = "Control"
+
+_OPTIONS: Final = (
+    option(
+        "--answer", "-a", section=ANSWER, metavar="STATUS",
+        help="Answer everything with this status line, verbatim: 404, '503 Back Soon', \"HTTP/1.1 418 I'm a teapot\"."
+        " Without it the mirror answers: it shows the client its own request.",
+    ),
+    option(
+        "--header", "-H", "headers", section=ANSWER, metavar="'NAME: VALUE'", multiple=True,
+        help="A field line of the answer, verbatim. Repeatable; order, case and duplicates are kept.",
+    ),
+    option("--body", section=ANSWER, metavar="TEXT", help="The content of the answer."),
+    option(
+        "--body-file", section=ANSWER, metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+        help="A file as the content of the answer.",
+    ),
+    option(
+        "--no-auto", section=ANSWER, multiple=True,
+        type=click.Choice(["date", "content-length", "connection", "all"]),
+        help="Leave out a field that inspectd adds by itself. Repeatable.",
+    ),
+    option(
+        "--listen", "-l", section=LISTEN, metavar="HOST:PORT", multiple=True,
+        help="Default: 127.0.0.1:8080 and [::1]:8080. Also [::]:8080, a host name, port 0 for a free one, a bare PORT"
+        " for both loopback addresses, or unix:PATH. Repeatable.",
+    ),
+    option(
+        "--backlog", section=LISTEN, metavar="N", type=click.IntRange(0), default=128, show_default=True,
+        help="How many connections may wait in the accept queue.",
+    ),
+    option("--reuse-port", section=LISTEN, is_flag=True, help="Set SO_REUSEPORT: several engines share one port."),
+    option(
+        "--capture", "-c", section=CAPTURE, metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Keep the capture in this file; an existing capture is continued. Default: a new file among your last"
+        " captures.",
+    ),
+    option(
+        "--keep", section=CAPTURE, metavar="SIZE", type=parse_size, default="2GiB", show_default=True,
+        help="How large the capture may grow: then the oldest connections go first.",
+    ),
+    option(
+        "--durability", section=CAPTURE, type=click.Choice(["commit", "relaxed"]), default="commit",
+        show_default=True,
+        help="commit: an exchange is on record before its answer is sent. relaxed: faster, a crash may lose the"
+        " last moment.",
+    ),
+    option("--strict", section=LIMITS, is_flag=True, help="Answer 400 where RFC 9112 asks for it."),
+    option(
+        "--max-head", section=LIMITS, metavar="SIZE", type=parse_size, default="64KiB", show_default=True,
+        help="A larger head is answered 431.",
+    ),
+    option(
+        "--max-request-line", section=LIMITS, metavar="SIZE", type=parse_size, default="8000", show_default=True,
+        help="A longer request line is answered 414.",
+    ),
+    option(
+        "--idle-timeout", section=LIMITS, metavar="TIME", type=parse_duration,
+        help="Close a connection that has sent nothing for this long.  [default: 5m]",
+    ),
+    option(
+        "--head-timeout", section=LIMITS, metavar="TIME", type=parse_duration,
+        help="Answer 408 when a head takes longer than this to arrive.  [default: 1m]",
+    ),
+    option(
+        "--max-connections", section=LIMITS, metavar="N", type=click.IntRange(1),
+        help="How many connections may be open at once; a further one is answered 503.  [default: 4096]",
+    ),
+    option(
+        "--control", section=CONTROL, metavar="HOST:PORT",
+        help="Offer the control API on a loopback TCP port as well (bearer token in a file only you can read).",
+    ),
+)  # fmt: skip
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds every option of an engine to a command; their values arrive as keyword arguments."""
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+def engine_config(values: Mapping[str, Any]) -> EngineConfig:
+    """The engine's configuration that the options ask for."""
+    from inspectd.capture import store
+    from inspectd.engine.config import EngineConfig, Limits
+
+    limits = Limits(
+        **_given(
+            values,
+            head="max_head",
+            request_line="max_request_line",
+            head_timeout="head_timeout",
+            idle_timeout="idle_timeout",
+            connections="max_connections",
+        )
+    )
+    given = _given(
+        values,
+        backlog="backlog",
+        reuse_port="reuse_port",
+        keep_bytes="keep",
+        durability="durability",
+        strict="strict",
+        capture="capture",
+    )
+    if listen := tuple(listen_address(asked) for asked in values.get("listen", ())):
+        given["listen"] = listen
+    if "capture" not in given:
+        given["capture"] = store.default_path()
+    return EngineConfig(**given, limits=limits)
+
+
+def _given(values: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    return {field: values[name] for field, name in names.items() if values.get(name) is not None}
+
+
+def listen_address(asked: str) -> str:
+    """What the engine is told to listen on: a bare port means both loopback addresses.
+
+    >>> listen_address("8081")
+    'localhost:8081'
+    """
+    return f"localhost:{asked}" if asked.isascii() and asked.isdigit() else asked
+
+
+def answer_request(values: Mapping[str, Any]) -> AnswerRequest:
+    """The answer that the options ask for. Raises `click.UsageError` when they contradict each other."""
+    from inspectd.control.messages import AnswerRequest
+
+    status, body, body_file = values.get("answer"), values.get("body"), values.get("body_file")
+    headers, left_out = tuple(values.get("headers", ())), tuple(values.get("no_auto", ()))
+    if body is not None and body_file is not None:
+        raise click.UsageError("Give --body or --body-file, not both.")
+    if status is None:
+        if headers or left_out or body is not None or body_file is not None:
+            status = "200 OK"
+        else:
+            return AnswerRequest(mirror=True)
+    if "all" in left_out:
+        left_out = ("date", "content-length", "connection")
+    return AnswerRequest(
+        status=status,
+        headers=headers,
+        body=body,
+        body_file=None if body_file is None else str(body_file.absolute()),
+        no_auto=left_out,
+    )

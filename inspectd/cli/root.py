@@ -1,0 +1,131 @@
+"""The root command: `inspectd` with the terminal UI, `--headless` without, and every other command by its name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Final
+
+import click
+
+from inspectd import __version__
+from inspectd.cli.group import LazyCommand, LazyGroup, option
+from inspectd.cli.options import engine_options
+from inspectd.errors import InspectdError
+
+OUTPUT: Final = "Without a screen"
+
+_COMMANDS: Final = {
+    "attach": LazyCommand("inspectd.cli.attach", "attach", "Open the screen on an engine that is running."),
+    "open": LazyCommand("inspectd.cli.open_capture", "open_capture", "Open the screen on a capture file."),
+    "list": LazyCommand("inspectd.cli.list", "list_exchanges", "Print a capture's exchanges, a line each."),
+    "show": LazyCommand("inspectd.cli.show", "show", "Print one exchange, or its exact bytes."),
+    "anatomy": LazyCommand(
+        "inspectd.cli.anatomy", "anatomy", "Explain the bytes of a message from a file or a pipe."
+    ),
+    "control": LazyCommand("inspectd.cli.control", "control", "Ask a running engine, or change its answer."),
+    "serve": LazyCommand("inspectd.cli.serve", "serve"),
+}
+
+_EXAMPLES: Final = (
+    ("inspectd", "listen on localhost:8080 and watch; clients see their own request"),
+    ('inspectd --answer "503 Back Soon"', "answer everything with this status line"),
+    ("inspectd -a 200 -H 'X-A: 1' --body hi", "choose the fields and the content as well"),
+    ("inspectd --listen 9000 --capture a.inspectd", "another port; keep the capture in this file"),
+    ("inspectd --headless", "no screen: a line an exchange (-v heads, -vv bodies)"),
+    ("inspectd --headless --json | jq .target", "JSON lines for programs"),
+    ("inspectd open a.inspectd", "look at a capture again"),
+)
+
+
+@click.group(
+    "inspectd",
+    cls=LazyGroup,
+    lazy_commands=_COMMANDS,
+    examples=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    options_metavar="[OPTIONS]",
+    subcommand_metavar="[COMMAND]",
+    help="See every byte that HTTP clients send, what each byte means, and what a client does when the answer is"
+    " exactly the bytes you chose.",
+)
+@option(
+    "--headless", section=OUTPUT, is_flag=True, help="Print a line an exchange instead of opening the screen."
+)
+@option(
+    "--json", "as_json", section=OUTPUT, is_flag=True, help="With --headless: JSON lines, schema version 1."
+)
+@option(
+    "--verbose",
+    "-v",
+    section=OUTPUT,
+    count=True,
+    help="With --headless: -v prints heads, -vv bodies as well.",
+)
+@option("--quiet", "-q", section=OUTPUT, is_flag=True, help="With --headless: print the listening line only.")
+@engine_options
+@click.version_option(__version__, message="inspectd %(version)s")
+@click.pass_context
+def root(context: click.Context, /, **values: Any) -> None:
+    """Run the engine and its screen, or the engine alone."""
+    if context.invoked_subcommand is not None:
+        given = [name for name in values if _given(context, name)]
+        if given:
+            raise click.UsageError(
+                f"{_flag(context, given[0])} is no option of `inspectd {context.invoked_subcommand}`."
+            )
+        return
+    if values["headless"]:
+        if values["as_json"] and values["verbose"]:
+            raise click.UsageError("-v is for people, --json for programs: choose one.")
+        from inspectd.cli.headless import headless
+
+        headless(values)
+        return
+    for name in ("as_json", "verbose", "quiet"):
+        if values[name]:
+            raise click.UsageError(f"{_flag(context, name)} goes with --headless.")
+    from inspectd.cli.run import run
+
+    context.exit(run(context.obj))
+
+
+def _given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _flag(context: click.Context, name: str) -> str:
+    parameters = context.command.get_params(context)
+    return next(max(each.opts, key=len) for each in parameters if each.name == name)
+
+
+def run_command_line(arguments: list[str]) -> int:
+    """Runs a command line; its exit code. A person's mistake becomes one or two lines on standard error."""
+    colour = False if os.environ.get("NO_COLOR") else None
+    try:
+        code = root.main(
+            args=arguments, prog_name="inspectd", standalone_mode=False, obj=arguments, color=colour
+        )
+    except click.UsageError as problem:
+        command = problem.ctx.command_path if problem.ctx is not None else "inspectd"
+        return complain(problem.format_message(), f"See {command} --help", problem.exit_code)
+    except click.ClickException as problem:
+        return complain(problem.format_message(), "", problem.exit_code)
+    except InspectdError as problem:
+        return complain(problem.what, problem.mend, problem.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def complain(what: str, mend: str, code: int) -> int:
+    """Says what is wrong and how to mend it, in two lines at most; returns `code`."""
+    from inspectd.text.safe import safe
+
+    lines = f"inspectd: {safe(what)}\n" + (f"  {safe(mend)}\n" if mend else "")
+    if sys.stderr is not None:
+        sys.stderr.write(lines)
+    return code

@@ -1,0 +1,118 @@
+"""An answer as a person writes it: on the command line, in the terminal UI or in JSON over the control API.
+
+One meaning for all three doors, so that what a preview shows, what `--answer` starts with and what a script
+puts are the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from inspectd.control.messages import Preview
+from inspectd.rules.answer import AUTOMATIC, AnswerError, compile_for, make_answer, preview, remarks
+from inspectd.rules.program import Close, HalfClose, Hold, Op, Program, Reset, Send, SendFile, Wait
+from inspectd.rules.responder import Fixed
+
+if TYPE_CHECKING:
+    from inspectd.control.messages import AnswerRequest
+    from inspectd.rules.answer import Answer
+    from inspectd.rules.responder import Responder
+
+
+def responder_for(request: AnswerRequest) -> Responder:
+    """The responder that gives this answer. Raises `AnswerError` when it can't be sent."""
+    if not request.mirror:
+        return Fixed(answer_for(request))
+    if request.status is not None or request.headers or request.no_auto or _bodies(request):
+        raise AnswerError(
+            "the mirror makes its own answer: it takes no status, headers or body",
+            "Leave out `mirror`, or everything else.",
+        )
+    from inspectd.rules.mirror import Mirror
+
+    return Mirror()
+
+
+def answer_for(request: AnswerRequest) -> Answer:
+    """The fixed answer that is asked for. Raises `AnswerError` when it can't be sent."""
+    if unknown := sorted(set(request.no_auto) - AUTOMATIC):
+        raise AnswerError(
+            f"inspectd adds no field named {unknown[0]!r} by itself",
+            f"It adds {', '.join(sorted(AUTOMATIC))}.",
+        )
+    if len(_bodies(request)) > 1:
+        raise AnswerError("the answer has more than one body", "Give one of body, body_base64 and body_file.")
+    return make_answer(
+        "200 OK" if request.status is None else request.status,
+        request.headers,
+        _body(request),
+        auto=AUTOMATIC - frozenset(request.no_auto),
+    )
+
+
+def preview_of(request: AnswerRequest, *, now: float) -> Preview:
+    """What a plain GET would be sent at `now` (seconds since the epoch). Raises `AnswerError`."""
+    if request.mirror:
+        raise AnswerError(
+            "the mirror's answer depends on the request", "Ask it: curl -i the engine's address."
+        )
+    answer = answer_for(request)
+    program = compile_for(answer, now=now)
+    return Preview(
+        encoded=base64.b64encode(preview(program)).decode(),
+        length=_length(program),
+        steps=tuple(_step(op) for op in program.ops),
+        added=program.added,
+        remarks=tuple(remarks(answer)),
+        label=program.label,
+    )
+
+
+def _length(program: Program) -> int:
+    sizes = (
+        len(op.data) if isinstance(op, Send) else op.length if isinstance(op, SendFile) else 0
+        for op in program.ops
+    )
+    return sum(sizes)
+
+
+_DONE_WITH_THE_CONNECTION: Final = {
+    Close: "Closes the connection.",
+    HalfClose: "Sends FIN and goes on reading.",
+    Reset: "Resets the connection.",
+}
+
+
+def _step(op: Op) -> str:
+    if isinstance(op, Send):
+        return f"Sends {len(op.data):,} bytes."
+    if isinstance(op, SendFile):
+        return f"Sends {op.length:,} bytes of {op.path}."
+    if isinstance(op, Wait):
+        return f"Waits {op.seconds:g} s."
+    if isinstance(op, Hold):
+        return "Waits for a person."
+    return _DONE_WITH_THE_CONNECTION[type(op)]
+
+
+def _bodies(request: AnswerRequest) -> list[str]:
+    return [given for given in (request.body, request.body_base64, request.body_file) if given is not None]
+
+
+def _body(request: AnswerRequest) -> bytes | Path:
+    if request.body_file is not None:
+        path = Path(request.body_file)
+        if not path.is_absolute() or not path.is_file():
+            raise AnswerError(
+                f"{request.body_file!r} is no file that the engine can send", "Give an absolute path."
+            )
+        return path
+    if request.body_base64 is not None:
+        try:
+            return base64.b64decode(request.body_base64, validate=True)
+        except (binascii.Error, ValueError) as problem:
+            raise AnswerError(f"body_base64 is not base64: {problem}") from problem
+    return (request.body or "").encode("utf-8", "surrogateescape")
