@@ -12,6 +12,7 @@ checkpointed, and the writer doesn't checkpoint while the thread does.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 EVERY: Final = 8 * 1024 * 1024
 """Bytes of traffic after which the log is folded back."""
-LONG_LOG: Final = 96 * 1024 * 1024
+_PASSES: Final = 3
+LONG_LOG: Final = 64 * 1024 * 1024
 """Bytes of log after which the writer finishes a checkpoint itself, so that the log can start anew."""
 
 
@@ -73,14 +75,25 @@ class Checkpointer:
                 self._wake.clear()
                 if self._closing:
                     return
-                try:
-                    _busy, frames, _done = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                    self._log_frames = frames
-                except sqlite3.Error:
-                    pass  # a checkpoint is never needed for safety; the writer reports a broken file
+                with contextlib.suppress(
+                    sqlite3.Error
+                ):  # never needed for safety; the writer reports a broken file
+                    self._log_frames = self._fold(db)
                 self._idle.set()
         finally:
             db.close()
+
+    def _fold(self, db: sqlite3.Connection) -> int:
+        """Checkpoint; a long log again and again, each time what came meanwhile, so that little is left to finish.
+
+        Another pass only follows one that did not reach the end, so the warning above holds. Returns the frames in
+        the log.
+        """
+        for _ in range(_PASSES):
+            _busy, frames, done = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if done >= frames or frames * self._page_size < LONG_LOG:
+                break
+        return int(frames)
 
     def close(self) -> None:
         """Wait for a running checkpoint and end the thread."""

@@ -36,6 +36,7 @@ class ExchangeRow(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     connection: int
     number: int
+    previous: int | None
     state: State
     started_ns: int
     received_ns: int | None
@@ -88,6 +89,7 @@ class ConnectionRow(msgspec.Struct, frozen=True, kw_only=True):
     bytes_in: int
     bytes_out: int
     exchanges: int
+    newest: int | None
     rtt_us: int | None
     queue_len: int | None
     queue_max: int | None

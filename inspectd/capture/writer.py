@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from inspectd.capture import store
@@ -21,6 +20,7 @@ from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, ExchangeRo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 PAGE_LIMIT: Final = 4 * 1024 * 1024
 """Bytes a turn may gather before it is written even though the turn goes on: memory stays flat under any load."""
@@ -78,6 +78,7 @@ class ExchangeRecord:
     id: int
     connection: int
     number: int
+    previous: int | None
     state: int
     started_ns: int
     received_ns: int | None
@@ -112,6 +113,7 @@ class ExchangeRecord:
         self.id = number
         self.connection = connection
         self.number = nth
+        self.previous = None
         self.state = 0
         self.started_ns = started_ns
         self.req_offset = offset
@@ -150,6 +152,7 @@ class ConnectionRecord:
     bytes_in: int
     bytes_out: int
     exchanges: int
+    newest: int | None
     rtt_us: int | None
     queue_len: int | None
     queue_max: int | None
@@ -170,6 +173,7 @@ class ConnectionRecord:
         self.closed_by = self.how = self.kind = self.sentence = None
         self.fin_in_ns = self.fin_out_ns = self.rtt_us = self.queue_len = self.queue_max = None
         self.bytes_in = self.bytes_out = self.exchanges = self.after = 0
+        self.newest = None
         self.changed = self.saved = False
         self._at = self._base = self._covered = self._now = 0
 
@@ -215,6 +219,8 @@ class ConnectionRecord:
         self.exchanges += 1
         writer.newest_exchange += 1
         exchange = ExchangeRecord(writer.newest_exchange, self.id, self.exchanges, started_ns, offset)
+        exchange.previous = self.newest
+        self.newest = exchange.id
         writer.save(exchange)
         return exchange
 

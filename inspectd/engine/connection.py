@@ -21,12 +21,12 @@ from inspectd.engine import tcp
 from inspectd.engine.foreign import farewell
 from inspectd.engine.player import Player
 from inspectd.engine.sent import answered
+from inspectd.engine.strict import refusal
 from inspectd.rules.answer import compile_for, problem_answer
 from inspectd.rules.program import LiveProgram, Program, Send
 from inspectd.rules.request import CONTENT_PREFIX, Request
 from inspectd.text.client import client_name
 from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
-from inspectd.wire.strict import refusal
 
 if TYPE_CHECKING:
     from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
@@ -242,8 +242,7 @@ class Connection(asyncio.Protocol):
     def _on_too_large(self, event: TooLarge) -> None:
         exchange = self._half_head or self._record.begin(event.start, self._head_ns)
         self._half_head = None
-        method, target = self._reader.glimpse()
-        exchange.method, exchange.target = _text(method), _text(target)
+        self._glimpse(exchange)
         limits = self._site.limits
         status = _TOO_LARGE[event.what]
         limit = limits.head if status == 431 else limits.request_line
@@ -295,8 +294,14 @@ class Connection(asyncio.Protocol):
         if start is None or self._reading is not None or self._half_head is not None:
             return
         self._half_head = exchange = self._record.begin_late(start, self._head_ns)
-        method, target = self._reader.glimpse()
-        exchange.method, exchange.target = _text(method), _text(target)
+        self._glimpse(exchange)
+
+    def _glimpse(self, exchange: ExchangeRecord) -> None:
+        """Name an exchange after the words of a request line that may never be complete."""
+        line, _, _ = self._reader.pending_bytes[: 2 * TARGET_KEPT].partition(b"\n")
+        words = line.split()
+        if len(words) > 1:
+            exchange.method, exchange.target = _text(words[0]), _text(words[1])
 
     # -- answering
 
@@ -325,7 +330,10 @@ class Connection(asyncio.Protocol):
             record.local,
         )
         now = (record.last_in_ns or 0) / 1e9
-        persist = complete and pending.head.keep_alive and not site.stopping
+        # RFC 9112 §6.3: after a request whose end others may see elsewhere, the connection must be closed.
+        persist = (
+            complete and pending.head.keep_alive and not (pending.head.framing.ambiguous or site.stopping)
+        )
         try:
             return site.responder.respond(request, now=now, persist=persist)
         except Exception as problem:  # noqa: BLE001  whatever a responder does, the client gets an answer
@@ -339,6 +347,10 @@ class Connection(asyncio.Protocol):
         if isinstance(program, Program):
             facts = self._site.answered(program)
             exchange.status, exchange.reason = facts.status, facts.reason
+            if facts.status == "101" or (
+                exchange.method == "CONNECT" and (facts.status or "").startswith("2")
+            ):
+                self._reader.switch()
             if facts.simple is not None:
                 self._send(exchange, facts.simple, head=facts.head)
                 exchange.state |= _RESPONSE_COMPLETE
@@ -443,7 +455,7 @@ class Connection(asyncio.Protocol):
         self._transport.write_eof()
 
     def _end_of_answers(self) -> None:
-        """The last answer is on its way. A client that may still be sending is heard out, or a RST would eat the answer."""
+        """The last answer is on its way. A client that may still be sending is heard out: a RST would eat the answer."""
         if self._record.fin_in_ns is not None or (self._reading is None and not self._deaf):
             self.close("fin")
         elif self._closing is None:

@@ -210,7 +210,7 @@ def _open_tcp(
         note("bind", bound)
         sock.listen(backlog)
         note("listen", f"backlog {backlog}")
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003
     except OSError as problem:
         sock.close()
         raise _cannot(address, host, port, problem) from problem
@@ -226,7 +226,7 @@ def _open_unix(address: Address, path: Path, backlog: int) -> Opened:
         steps.append((time.time_ns(), "bind", str(path)))
         sock.listen(backlog)
         steps.append((time.time_ns(), "listen", f"backlog {backlog}"))
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003
     except OSError as problem:
         sock.close()
         mend = {
@@ -281,6 +281,6 @@ def reach(opened: Opened) -> str | None:
     if opened.loopback:
         return None
     host = str(opened.sock.getsockname()[0])
-    if ipaddress.ip_address(host.split("%")[0]).is_unspecified:
+    if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
         return f"{opened.address}: every machine that can reach any address of this one can connect"
     return f"{opened.address}: every machine that can reach {host} can connect"

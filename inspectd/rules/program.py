@@ -7,11 +7,11 @@ gives it a life. Nothing is repaired here: what an answer says is what a program
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
