@@ -29,13 +29,14 @@ class NoWayForward(Exception):  # noqa: N818  it is a statement about the file, 
 
 
 def migrate(
-    db: sqlite3.Connection, *, steps: Mapping[int, Step] = STEPS, target: int = SCHEMA_VERSION
+    db: sqlite3.Connection, *, steps: Mapping[int, Step] | None = None, target: int = SCHEMA_VERSION
 ) -> list[int]:
     """Bring `db` (in autocommit mode) forward to version `target`; the versions it went through.
 
     A failing step is rolled back and its error raised; the steps before it stay done. `NoWayForward` when a
     step is missing or the file is newer than `target`; nothing is changed then.
     """
+    steps = STEPS if steps is None else steps
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > target or any(number not in steps for number in range(version, target)):
         raise NoWayForward(version, target)

@@ -317,6 +317,8 @@ def _regular(path: Path) -> os.stat_result:
     """What `stat` says about the capture, or the reason why it can't be one."""
     try:
         status = path.stat()
+    except FileNotFoundError:
+        raise CaptureError(path, "no such file") from None
     except OSError as error:
         raise trouble.system_error(path, error) from None
     if stat.S_ISDIR(status.st_mode):
@@ -343,7 +345,7 @@ def _refuse_by_header(path: Path, status: os.stat_result) -> None:
         raise trouble.locked(path)
     if not header:
         raise CaptureError(path, "is empty, so it isn't a capture")
-    if not header.startswith(_SQLITE_MAGIC[: len(header)]):
+    if not header.startswith(_SQLITE_MAGIC):
         raise CaptureError(path, "is not a capture")
     if len(header) < _HEADER_BYTES or status.st_size < 512:
         raise trouble.cut_short(path)

@@ -74,7 +74,7 @@ def system_error(path: Path, error: OSError) -> CaptureError:
             return CaptureError(path, "no such file")
         case errno.EACCES | errno.EPERM:
             return CaptureError(path, "permission denied", "choose a place you may use")
-        case errno.ENOTDIR:
+        case errno.ENOTDIR | errno.EEXIST:
             return CaptureError(path, "a part of this path is a file, not a directory")
         case errno.EROFS:
             return CaptureError(path, "this file system is read-only", "choose another place with --capture")
