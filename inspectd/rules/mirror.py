@@ -1,0 +1,257 @@
+"""The mirror: the default answer shows a client its own request, in the form that this client can show.
+
+A browser gets a page (`mirror_html`), a client that asks for `application/json` gets JSON, any other the
+bytes of its request as text. Requests that the page's own controls make, under `/.inspectd/`, get content of
+the type they ask for, so that images, scripts, styles and frames work and carry the fetch metadata of their
+kind.
+
+What a peer sent goes back to that peer only, escaped for the form it goes into. Nothing is fetched, stored or
+run.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from inspectd.rules.answer import Answer, compile_answer, problem_answer
+from inspectd.text.safe import safe
+
+if TYPE_CHECKING:
+    from inspectd.rules.program import Program
+    from inspectd.rules.request import Request
+
+OWN: Final = b"/.inspectd/"
+"""Paths under which the mirror's own page makes requests."""
+
+RAW_LIMIT: Final = 1 << 20
+"""Bytes of a head that the text and the JSON form show at most."""
+
+_COMMON: Final = (b"Cache-Control: no-store", b"X-Content-Type-Options: nosniff")
+_SVG: Final = b"""<svg xmlns="http://www.w3.org/2000/svg" width="96" height="96" viewBox="0 0 96 96">
+<rect width="96" height="96" rx="18" fill="#1d2436"/>
+<path d="M47 20v56M40 30 18 66h22zM56 30l22 36H56z" fill="none" stroke="#7aa2f7" stroke-width="4" \
+stroke-linejoin="round"/>
+</svg>
+"""
+_SCRIPT: Final = b'document.documentElement.dataset.inspectdScript = "loaded";\n'
+_STYLE: Final = b":root { --inspectd-style: loaded; }\n"
+_EVENT: Final = b"retry: 600000\nevent: hello\ndata: one event from inspectd\n\n"
+
+_STATIC: Final = {
+    b"image.svg": (b"image/svg+xml", _SVG),
+    b"script.js": (b"text/javascript; charset=utf-8", _SCRIPT),
+    b"style.css": (b"text/css; charset=utf-8", _STYLE),
+    b"events": (b"text/event-stream", _EVENT),
+    b"download": (b"text/plain; charset=utf-8", b"A file from inspectd.\n"),
+}
+_BY_DEST: Final = {
+    b"image": b"image.svg",
+    b"script": b"script.js",
+    b"worker": b"script.js",
+    b"sharedworker": b"script.js",
+    b"style": b"style.css",
+}
+_CLIENT_HINTS: Final = (
+    b"Accept-CH: Sec-CH-UA-Full-Version-List, Sec-CH-UA-Arch, Sec-CH-UA-Model, Sec-CH-UA-Platform-Version, "
+    b"Sec-CH-Prefers-Color-Scheme, Viewport-Width"
+)
+
+# token = 1*tchar (RFC 9110 §5.6.2), and a list of them
+_TOKEN_LIST: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z, \t]++")
+# Text that a terminal takes as it is: visible ASCII, SP, and line ends.
+_PLAIN: Final = re.compile(rb"(?:[ -~\n]++|\r\n)*+")
+# The scheme and authority of a target in absolute-form, and what ends a path.
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*+://[^/?#]*+")
+_PATH_END: Final = re.compile(rb"[?#]")
+_WEIGHT: Final = re.compile(r";[ \t]*+q[ \t]*+=[ \t]*+([01](?:\.[0-9]{0,3})?)")
+
+
+class Mirror:
+    """Answers every request with that request."""
+
+    description = "mirror"
+    status_line = ""
+
+    def warm(self) -> None:
+        """Load what the first page needs, so that the first browser doesn't wait for it (some ten
+        milliseconds).
+        """
+        from inspectd import explain
+        from inspectd.rules import mirror_html
+
+        mirror_html.load()
+        explain.preload()
+
+    def respond(self, request: Request, *, now: float, persist: bool) -> Program:
+        """The mirror's answer; a favicon gets 204, a preflight of the page's own requests its permission."""
+        return compile_answer(_answer(request, now), request, now=now, persist=persist)
+
+
+def path_of(target: bytes) -> bytes:
+    """The path of a request target in origin-form or absolute-form, without its query (RFC 9112 §3.2)."""
+    if not target.startswith(b"/") and (absolute := _ABSOLUTE.match(target)):
+        target = target[absolute.end() :]
+    return _PATH_END.split(target, maxsplit=1)[0]
+
+
+def _answer(request: Request, now: float) -> Answer:
+    head = request.head
+    method = head.method
+    path = path_of(head.target)
+    if path == b"/favicon.ico":
+        return _FAVICON
+    if method == b"CONNECT":
+        return _NO_TUNNEL
+    own = path[len(OWN) :] if path.startswith(OWN) else None
+    if own is not None and method == b"OPTIONS" and head.get(b"access-control-request-method") is not None:
+        return _preflight(request)
+    accept = head.get(b"accept") or b""
+    dest = head.get(b"sec-fetch-dest") or b""
+    static = own if own in _STATIC else _BY_DEST.get(dest)
+    if static is not None:
+        return _STATIC_ANSWERS[static]
+
+    cross = (b"Access-Control-Allow-Origin: *",) if own is not None else ()
+    match preferred(accept[:1024]):
+        case "html":
+            from inspectd.rules import mirror_html
+
+            hints = (_CLIENT_HINTS,) if own == b"client-hints" else ()
+            page = mirror_html.frame(request) if own == b"frame" else mirror_html.page(request, now)
+            return _made(b"text/html; charset=utf-8", page, (mirror_html.policy(), *hints, *cross))
+        case "json":
+            return _made(b"application/json", as_json(request), cross)
+        case _:
+            return _made(b"text/plain; charset=utf-8", as_text(request), cross)
+
+
+def _made(content_type: bytes, body: bytes, fields: tuple[bytes, ...] = ()) -> Answer:
+    return Answer(
+        b"HTTP/1.1 200 OK", (b"Content-Type: " + content_type, *_COMMON, *fields), body, label="mirror"
+    )
+
+
+def _named(answer: Answer) -> Answer:
+    return Answer(answer.status_line, answer.fields, answer.body, answer.auto, "mirror")
+
+
+_FAVICON: Final = Answer(b"HTTP/1.1 204 No Content", (b"Cache-Control: no-store",), label="mirror")
+_NO_TUNNEL: Final = _named(problem_answer(501, "The mirror opens no tunnels: inspectd is not a proxy here."))
+_STATIC_ANSWERS: Final = {
+    name: _made(
+        content_type,
+        body,
+        (b"Access-Control-Allow-Origin: *",)
+        + ((b'Content-Disposition: attachment; filename="inspectd.txt"',) if name == b"download" else ()),
+    )
+    for name, (content_type, body) in _STATIC.items()
+}
+
+
+def _preflight(request: Request) -> Answer:
+    """Permission for what a CORS preflight asks, method and field names (WHATWG Fetch §4.8), for any origin.
+
+    It is given without credentials, and only for paths that show a client nothing but its own request.
+    """
+    fields = [b"Access-Control-Allow-Origin: *"]
+    for asked, allowed in (
+        (b"access-control-request-method", b"Access-Control-Allow-Methods: "),
+        (b"access-control-request-headers", b"Access-Control-Allow-Headers: "),
+    ):
+        value = request.head.get(asked)
+        if value and _TOKEN_LIST.fullmatch(value):
+            fields.append(allowed + value)
+    return Answer(b"HTTP/1.1 204 No Content", (*fields, b"Cache-Control: no-store"), label="mirror preflight")
+
+
+@lru_cache(maxsize=256)
+def preferred(accept: bytes) -> str:
+    """`html`, `json` or `text`: which of the mirror's forms an Accept value prefers (RFC 9110 §12.5.1).
+
+    Only a type that is named counts, `*/*` means text; the first of equal weights wins. A browser that fetches a
+    page names text/html.
+    """
+    best, weight = "text", 0.0
+    for part in accept.decode("latin-1").lower().split(","):
+        media_type = part.partition(";")[0].strip()
+        form = _FORMS.get(media_type)
+        if form is None:
+            continue
+        named = _WEIGHT.search(part)
+        quality = float(named[1]) if named else 1.0
+        if quality > weight:
+            best, weight = form, quality
+    return best
+
+
+_FORMS: Final = {
+    "text/html": "html",
+    "application/xhtml+xml": "html",
+    "application/json": "json",
+    "text/plain": "text",
+}
+
+
+def as_text(request: Request) -> bytes:
+    """The request's own bytes, where a terminal can take them as they are; else with escapes, and a note
+    about it.
+    """
+    raw = request.head.raw
+    shown = raw[:RAW_LIMIT] + request.content
+    notes: list[str] = []
+    if not _PLAIN.fullmatch(shown):
+        text = "\r\n".join(safe(line, newline=True) for line in shown.split(b"\r\n"))
+        escaped = text.encode()
+        if escaped != shown:
+            notes.append(
+                "Some bytes are shown as escapes, to be safe in a terminal. Exact with: Accept: application/json"
+            )
+        shown = escaped
+    if len(raw) > RAW_LIMIT:
+        notes.append(f"{len(raw) - RAW_LIMIT:,} more bytes of the head are not shown.")
+    if request.content_length > len(request.content):
+        notes.append(
+            f"{request.content_length - len(request.content):,} more bytes of content are not shown."
+        )
+    elif not request.complete:
+        notes.append("The request was not complete when it was answered.")
+    if notes:
+        shown += b"" if shown.endswith(b"\n") else b"\r\n"
+        shown += "".join(f"-- inspectd: {note}\r\n" for note in notes).encode()
+    return shown
+
+
+def as_json(request: Request) -> bytes:
+    """The request as JSON in ASCII. Texts are UTF-8 with other bytes as `\\xHH`; `raw` and `content` are
+    exact.
+    """
+    head = request.head
+    raw = head.raw[:RAW_LIMIT]
+    lines = head.raw.partition(b"\n")
+    document = {
+        "request_line": _text(lines[0].removesuffix(b"\r")),
+        "method": _text(head.method),
+        "target": _text(head.target),
+        "version": _text(head.version),
+        "fields": [[_text(field.name_bytes), _text(field.value_bytes)] for field in head.head.fields],
+        "head_bytes": len(head.raw),
+        "raw": base64.b64encode(raw).decode("ascii"),
+        "raw_complete": len(raw) == len(head.raw),
+        "content_bytes": request.content_length,
+        "content": base64.b64encode(request.content).decode("ascii"),
+        "content_text": _text(request.content),
+        "content_complete": request.complete and len(request.content) == request.content_length,
+        "connection": request.connection,
+        "number": request.number,
+        "peer": request.peer,
+        "local": request.local,
+    }
+    return json.dumps(document, indent=2).replace("\x7f", "\\u007f").encode("ascii") + b"\n"
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
