@@ -1,8 +1,8 @@
 """Colours, by what they are for. Every colour on screen comes from here, so that the two themes agree.
 
-A tone is available three ways: in CSS as `$tone-method`, for line-API widgets as `tones(app).method`, and as a
-Rich style by `tones(app).style("method", bold=True)`. Colour is never the only signal: with NO_COLOR set every
-tone is gone and the screen must still say the same.
+A tone is available three ways: in CSS as `$tone-method`, for line-API widgets as `tones(app).method`, and as
+a Rich style by `tones(app).style("method", bold=True)`. Colour is never the only signal: with NO_COLOR set
+every tone is gone and the screen must still say the same.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Tones:
     target: str
     field_name: str
     field_value: str
-    token: str
+    under_cursor: str
     """Text of the token under the cursor; its background is `field_value`."""
     dest: str
     ok: str
@@ -64,14 +64,15 @@ class Tones:
     bad: str
 
     def style(self, tone: str, **attributes: Any) -> Style:
-        """A Rich style with this tone as its text colour; `bgcolor`, `bold`, `italic`... as Rich takes them."""
+        """A Rich style with this tone as its text colour; the attributes are those of Rich's `Style`."""
         return Style(color=getattr(self, tone), **attributes)
 
-    def status_tone(self, status: str | None) -> str:
-        """The name of the tone for a status code as it was sent."""
-        if status is None or len(status) != 3 or not status.isascii() or not status.isdigit():
-            return "odd"
-        return {"2": "ok", "3": "redirect", "4": "client_error", "5": "server_error"}.get(status[0], "odd")
+
+def status_tone(status: str | None) -> str:
+    """The name of the tone for a status code as it was sent."""
+    if status is None or len(status) != 3 or not status.isascii() or not status.isdigit():
+        return "odd"
+    return {"2": "ok", "3": "redirect", "4": "client_error", "5": "server_error"}.get(status[0], "odd")
 
 
 DARK: Final = Tones(
@@ -91,7 +92,7 @@ DARK: Final = Tones(
     target="#7fe0d0",
     field_name="#82aaff",
     field_value="#c8ee90",
-    token="#11141a",
+    under_cursor="#11141a",
     dest="#b9a2f5",
     ok="#8ce08a",
     redirect="#79c8f0",
@@ -120,7 +121,7 @@ LIGHT: Final = Tones(
     target="#00675c",
     field_name="#2a4fb5",
     field_value="#3c6300",
-    token="#ffffff",
+    under_cursor="#ffffff",
     dest="#6a3fb5",
     ok="#1a7032",
     redirect="#0b6a96",

@@ -1,0 +1,590 @@
+"""The terminal UI: one viewer of a capture, and of the engine that writes it when there is one.
+
+It reads the capture and asks the engine over the control API; nothing it does, and no way it can fail, touches the data
+path. Slow things (searching, asking the engine) happen in worker threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import NoColor
+from textual.message import Message
+from textual.widgets import Input
+
+from inspectd.capture.reader import Capture
+from inspectd.errors import InspectdError
+from inspectd.text.safe import safe
+from inspectd.tui.engine_link import EngineLink, EngineNews
+from inspectd.tui.feed import Feed, is_finished
+from inspectd.tui.net import TerminalNet
+from inspectd.tui.subject import Subject
+from inspectd.tui.theme import DARK, DARK_NAME, LIGHT_NAME, THEMES, tone_variables
+from inspectd.tui.widgets.bars import (
+    DETAIL_HINTS,
+    FILTER_HINTS,
+    TABLE_HINTS,
+    FooterHints,
+    HeaderBar,
+    Situation,
+)
+from inspectd.tui.widgets.detail_slot import Detail
+from inspectd.tui.widgets.empty import EmptyState
+from inspectd.tui.widgets.filterbar import FilterBar, FilterInput
+from inspectd.tui.widgets.traffic import TrafficTable
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from textual.app import ComposeResult
+    from textual.filter import LineFilter
+    from textual.screen import Screen
+    from textual.timer import Timer
+
+POLL_SECONDS: Final = 1 / 25
+ENGINE_SECONDS: Final = 1.0
+"""How often the engine is asked how it is."""
+SETTLE_SECONDS: Final = 0.04
+"""How long the cursor rests on a row before the panes show it: a held arrow key must not load every row."""
+FOLLOW_SECONDS: Final = 0.25
+"""The same while the cursor follows the newest row by itself."""
+SEARCH_TELLS_SECONDS: Final = 0.15
+TYPING_SECONDS: Final = 0.08
+"""How long the filter's words rest before the search begins."""
+
+
+class InspectdApp(App[int]):
+    """The screen of DESIGN: header, traffic, filter, panes, hints."""
+
+    TITLE = "inspectd"
+    CSS_PATH = "inspectd.tcss"
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] = [(0, "-tiny"), (16, "-short"), (32, "-tall")]  # noqa: RUF012 - as Textual declares it
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help for where you are", show=False, id="help"),
+        Binding("slash", "filter", "Filter by words", show=False, id="filter"),
+        Binding("f", "follow", "Follow the newest row, or stay", show=False, id="follow"),
+        Binding("s", "answer", "Change the answer", show=False, id="answer"),
+        Binding("y", "copy", "Copy…", show=False, id="copy"),
+        Binding("c", "clear_capture", "Clear the capture", show=False, id="clear"),
+        Binding("z", "zoom", "Zoom: panes, list, both", show=False, id="zoom"),
+        Binding("escape", "step_back", "Back to the list; clear the filter", show=False, id="back"),
+        Binding("q", "leave", "Quit", show=False, id="quit"),
+        Binding("ctrl+c", "leave", "Quit", show=False, priority=True, id="interrupt"),
+    ]
+
+    class EngineSays(Message):
+        """News of the engine, from the thread that watches it."""
+
+        def __init__(self, news: EngineNews, octets: int) -> None:
+            super().__init__()
+            self.news = news
+            self.octets = octets
+
+    def __init__(self, capture: Capture, link: EngineLink) -> None:
+        super().__init__(watch_css=False)
+        for theme in THEMES:
+            self.register_theme(theme)
+        self._net = TerminalNet()
+        self._no_color_filter = NoColor() if self.no_color else None
+        self.capture = capture
+        self.link = link
+        self.feed = Feed(capture)
+        self.filter_words = ""
+        self.answer_history: list[str] = []
+        self._over = threading.Event()
+        self._octets = 0
+        self._subject_timer: Timer | None = None
+        self._subject_shown = 0.0
+        self._subject_key: int | None = None
+        self._filter_timer: Timer | None = None
+        self._told_gone = False
+        self._meta = capture.meta()
+        self._listening: tuple[str, ...] = tuple(
+            row.address for row in capture.listeners() if row.closed_ns is None
+        )
+        self.theme = DARK_NAME
+
+    # building
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """The net comes last; NO_COLOR takes all colours, not only the hues."""
+        if self._no_color_filter is not None:
+            return [self._net, self._no_color_filter]
+        return [*super().get_line_filters(), self._net]
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The tones, also for a theme that doesn't know them."""
+        return tone_variables(DARK)
+
+    def compose(self) -> ComposeResult:
+        """Header, list, filter, panes, hints."""
+        yield HeaderBar(id="header")
+        yield EmptyState(id="empty")
+        yield TrafficTable(self.feed, live=self.link.socket is not None, id="traffic")
+        yield FilterBar(id="filter")
+        yield Detail(id="detail")
+        yield FooterHints(id="hints")
+
+    def on_mount(self) -> None:
+        """Show what is there, then begin to follow."""
+        self._show_emptiness()
+        self._show_situation()
+        self.table.focus()
+        self.set_interval(POLL_SECONDS, self._poll)
+        self.call_after_refresh(self._after_first_paint)
+
+    def _after_first_paint(self) -> None:
+        if self.link.socket is not None:
+            self._watch_engine()
+        else:
+            self._octets = _file_size(self.capture.path)
+            self._show_situation()
+
+    def on_unmount(self) -> None:
+        """Let the watching thread end."""
+        self._over.set()
+        self.link.close()
+
+    @property
+    def table(self) -> TrafficTable:
+        """The list."""
+        return self.screen_stack[0].query_one("#traffic", TrafficTable)
+
+    @property
+    def detail(self) -> Detail:
+        """The panes."""
+        return self.screen_stack[0].query_one("#detail", Detail)
+
+    @property
+    def filter_bar(self) -> FilterBar:
+        """The filter."""
+        return self.screen_stack[0].query_one("#filter", FilterBar)
+
+    # following the capture
+
+    def _poll(self) -> None:
+        try:
+            change = self.feed.poll()
+        except InspectdError as problem:
+            self.say(problem.what, problem.mend, severity="error")
+            return
+        if change is None:
+            return
+        self.table.take_in(change)
+        self._show_emptiness()
+        self._show_situation()
+        if self.feed.filtered:
+            self._say_filtered()
+        row = self.table.selected_row
+        if row is not None and not is_finished(row):
+            self._show_subject_soon(FOLLOW_SECONDS)
+
+    def _show_emptiness(self) -> None:
+        empty = not self.feed.all
+        self.screen_stack[0].set_class(empty, "-empty")
+        if empty:
+            self.screen_stack[0].query_one(EmptyState).show(self._addresses(), self.link.news.state)
+
+    def _addresses(self) -> tuple[str, ...]:
+        status = self.link.news.status
+        return tuple(status.addresses) if status is not None else self._listening
+
+    # the panes
+
+    def on_traffic_table_highlighted(self, _message: TrafficTable.Highlighted) -> None:
+        """Show the row in the panes, once the cursor rests."""
+        self._show_subject_soon(FOLLOW_SECONDS if self.table.follow else SETTLE_SECONDS)
+
+    def _show_subject_soon(self, rest: float) -> None:
+        if self._subject_timer is not None:
+            if self.table.follow:
+                return
+            self._subject_timer.stop()
+        waited = time.monotonic() - self._subject_shown
+        self._subject_timer = self.set_timer(SETTLE_SECONDS if waited > rest else rest, self._show_subject)
+
+    def _show_subject(self) -> None:
+        self._subject_timer = None
+        self._subject_shown = time.monotonic()
+        key = self.table.selected
+        try:
+            subject = None if key is None else Subject.load(self.capture, key)
+        except InspectdError as problem:
+            self.say(problem.what, problem.mend, severity="error")
+            return
+        self._subject_key = key
+        self.detail.show(subject)
+
+    def on_traffic_table_opened(self) -> None:
+        """The keys go to the panes."""
+        self.action_look_inside()
+
+    def on_traffic_table_follow_changed(self) -> None:
+        """The footer says whether the list follows."""
+        self._show_hints()
+
+    def on_descendant_focus(self) -> None:
+        """Other keys do something now."""
+        self._show_hints()
+
+    def _show_hints(self) -> None:
+        focused = self.screen_stack[0].focused
+        if isinstance(focused, FilterInput):
+            hints: Any = FILTER_HINTS
+        elif focused is not None and self.detail in focused.ancestors_with_self:
+            hints = DETAIL_HINTS
+        else:
+            hints = TABLE_HINTS
+        self.screen_stack[0].query_one(FooterHints).show(hints, following=self.table.follow)
+
+    # the engine
+
+    @work(thread=True, exclusive=True, group="engine")
+    def _watch_engine(self) -> None:
+        while not self._over.is_set():
+            news = self.link.refresh()
+            self.post_message(self.EngineSays(news, _file_size(self.capture.path)))
+            self._over.wait(ENGINE_SECONDS)
+
+    def on_inspectd_app_engine_says(self, message: EngineSays) -> None:
+        """Show how the engine is; say once that it is gone."""
+        self._octets = message.octets
+        gone = message.news.state == "gone"
+        if gone and not self._told_gone:
+            self.say(
+                f"The engine is gone: {message.news.why}",
+                "Everything it recorded is still here. Clients get no answer until inspectd is started again.",
+                severity="error",
+            )
+        self._told_gone = gone
+        self.table.live = not gone
+        self._show_emptiness()
+        self._show_situation()
+
+    def _show_situation(self) -> None:
+        news = self.link.news
+        status = news.status
+        self.screen_stack[0].query_one(HeaderBar).show(
+            Situation(
+                engine=news.state,
+                why=news.why,
+                addresses=self._addresses(),
+                status_line=None if status is None else status.answer.status_line,
+                answer="" if status is None else status.answer.description,
+                exchanges=len(self.feed.all) - self.feed.connection_rows,
+                open=0 if status is None else status.connections_open,
+                capture=self.capture.path.name,
+                octets=self._octets,
+                problem="" if status is None else status.capture_error or "",
+            )
+        )
+
+    def engine_changed(self) -> None:
+        """Ask the engine at once instead of at its next turn."""
+        self._ask_once()
+
+    @work(thread=True, group="ask")
+    def _ask_once(self) -> None:
+        self.post_message(self.EngineSays(self.link.refresh(), self._octets))
+
+    # the filter
+
+    def action_filter(self) -> None:
+        """Type words; the last ones are there again."""
+        bar = self.filter_bar
+        self.screen_stack[0].add_class("-filter")
+        if not bar.input.value and bar.input.history:
+            bar.input.value = bar.input.history[0]
+        bar.input.focus()
+        bar.input.select_all()
+        self._say_filtered()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search while somebody types."""
+        if event.input.id != "filter-words":
+            return
+        if self._filter_timer is not None:
+            self._filter_timer.stop()
+        self._filter_timer = self.set_timer(TYPING_SECONDS, self._filter_now)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter and go back to the list."""
+        if event.input.id != "filter-words":
+            return
+        self.filter_bar.input.remember()
+        if not event.value.strip():
+            self.action_clear_filter()
+            return
+        self._filter_now()
+        self.table.focus()
+
+    def on_filter_input_cleared(self) -> None:
+        """Every row back."""
+        self.filter_bar.input.remember()
+        self.action_clear_filter()
+
+    def action_clear_filter(self) -> None:
+        """Show every row again."""
+        if self._filter_timer is not None:
+            self._filter_timer.stop()
+        self.filter_words = ""
+        self.workers.cancel_group(self, "search")
+        self.feed.show_all()
+        with self.prevent(Input.Changed):
+            self.filter_bar.input.value = ""
+        self.screen_stack[0].remove_class("-filter")
+        self.table.rebase()
+        self.table.focus()
+
+    def _filter_now(self) -> None:
+        words = self.filter_bar.input.value.strip()
+        if words == self.filter_words:
+            return
+        self.filter_words = words
+        self.workers.cancel_group(self, "search")
+        if not words:
+            self.feed.show_all()
+            self.table.rebase()
+            self._say_filtered()
+            return
+        upto = self.feed.begin_filter(words)
+        self.table.rebase()
+        self._say_filtered()
+        self._search(words, upto)
+
+    @work(thread=True, exclusive=True, group="search", exit_on_error=False)
+    def _search(self, words: str, upto: int) -> None:
+        from textual.worker import get_current_worker
+
+        worker = get_current_worker()
+        found: list[int] = []
+        told = time.monotonic()
+        try:
+            with Capture.open(self.capture.path) as capture:
+                found += [-key for key in capture.search_connections(words)]
+                for ids in capture.search(words, before=upto + 1):
+                    if worker.is_cancelled or self._over.is_set():
+                        return
+                    found += ids
+                    if found and time.monotonic() - told > SEARCH_TELLS_SECONDS:
+                        self.call_from_thread(self._found, words, found, more=True)
+                        found, told = [], time.monotonic()
+            if not worker.is_cancelled:
+                self.call_from_thread(self._found, words, found, more=False)
+        except InspectdError as problem:
+            self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
+
+    def _found(self, words: str, keys: list[int], *, more: bool) -> None:
+        if words != self.filter_words:
+            return
+        self.feed.searching = more
+        self.feed.add_found(keys)
+        self.table.rebase()
+        self._say_filtered()
+
+    def _say_filtered(self) -> None:
+        if not self.feed.filtered:
+            self.filter_bar.say("enter keeps · esc clears")
+            return
+        more = " so far" if self.feed.searching else ""
+        self.filter_bar.say(
+            f"{len(self.feed):,} of {len(self.feed.all):,} shown{more} · enter keeps · esc clears"
+        )
+
+    # actions
+
+    def say(self, what: str, more: str = "", *, severity: Any = "information") -> None:
+        """A note in the corner. Text, never markup."""
+        self.notify(
+            safe(f"{what}\n{more}" if more else what, newline=True),
+            severity=severity,
+            markup=False,
+            timeout=6,
+        )
+
+    def action_follow(self) -> None:
+        """Follow the newest row, or stay where you are."""
+        self.table.action_toggle_follow()
+
+    def action_look_inside(self) -> None:
+        """Hand the keys to the panes."""
+        if self.table.selected is None:
+            return
+        self.screen_stack[0].remove_class("-zoom-list")
+        if self.screen_stack[0].has_class("-tiny"):
+            self.screen_stack[0].add_class("-zoom-detail")
+        self.call_after_refresh(self.detail.focus_content)
+
+    def action_step_back(self) -> None:
+        """From the panes to the list; from the list: drop the zoom, then the filter."""
+        screen = self.screen_stack[0]
+        if self.table.has_focus:
+            if screen.has_class("-zoom-list", "-zoom-detail"):
+                screen.remove_class("-zoom-list", "-zoom-detail")
+            elif self.feed.filtered or screen.has_class("-filter"):
+                self.action_clear_filter()
+            return
+        if screen.has_class("-zoom-detail"):
+            screen.remove_class("-zoom-detail")
+        self.table.focus()
+
+    def action_zoom(self) -> None:
+        """The panes over the whole screen, then the list, then both again."""
+        screen = self.screen_stack[0]
+        if screen.has_class("-zoom-detail"):
+            screen.remove_class("-zoom-detail")
+            screen.add_class("-zoom-list")
+            self.table.focus()
+        elif screen.has_class("-zoom-list"):
+            screen.remove_class("-zoom-list")
+        else:
+            screen.add_class("-zoom-detail")
+            self.call_after_refresh(self.detail.focus_content)
+
+    def action_answer(self) -> None:
+        """Choose another answer."""
+        from inspectd.tui.screens.answer import AnswerScreen
+
+        self.push_screen(AnswerScreen(self.link, self.answer_history), self._answered)
+
+    def _answered(self, now: str | None) -> None:
+        if now is not None:
+            self.say(f"From the next request on: {now}")
+            self.engine_changed()
+
+    def action_copy(self) -> None:
+        """Choose what to copy of the selected row."""
+        from inspectd.tui.screens.copy import CopyScreen
+
+        key = self.table.selected
+        subject = None if key is None else Subject.load(self.capture, key)
+        if subject is None:
+            self.say("There is no row to copy from yet")
+            return
+        value = self.detail.selected_value()
+        self.push_screen(CopyScreen(self.capture, subject, value))
+
+    def action_clear_capture(self) -> None:
+        """Remove every exchange from the capture, after asking."""
+        from inspectd.tui.screens.confirm import Confirm
+
+        if self.link.why_not:
+            self.say("Can't clear", self.link.why_not, severity="warning")
+            return
+        count = len(self.feed.all)
+        question = Confirm(
+            f"Remove all {count:,} rows from the capture?",
+            "Their bytes are gone for good. What clients do is not disturbed.",
+            yes="remove them",
+        )
+        self.push_screen(question, self._clear_confirmed)
+
+    def _clear_confirmed(self, yes: bool | None) -> None:  # noqa: FBT001 - a screen's result
+        if yes:
+            self._clear()
+
+    @work(thread=True, group="ask", exit_on_error=False)
+    def _clear(self) -> None:
+        try:
+            self.link.clear()
+        except InspectdError as problem:
+            self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
+        else:
+            self.call_from_thread(self.say, "The capture is empty again")
+
+    def action_help(self) -> None:
+        """What can be done here."""
+        from inspectd.tui.screens.help import HelpScreen
+
+        if isinstance(self.screen, HelpScreen):
+            return
+        self.push_screen(HelpScreen(self.screen_stack[0].focused))
+
+    def action_leave(self) -> None:
+        """Quit; ask first when that would cut an exchange that is going on."""
+        from inspectd.tui.screens.confirm import Confirm
+
+        if isinstance(self.screen, Confirm):
+            self.exit(0)
+            return
+        going_on = self._going_on() if self.link.child is not None and not self.link.why_not else 0
+        if not going_on:
+            self.exit(0)
+            return
+        question = Confirm(
+            f"Quit while {going_on} exchange{'s are' if going_on != 1 else ' is'} still going on?",
+            "The engine ends with this window: it finishes what it can, then closes. The capture stays.",
+            yes="quit",
+        )
+        self.push_screen(question, self._leave_confirmed)
+
+    def _leave_confirmed(self, yes: bool | None) -> None:  # noqa: FBT001 - a screen's result
+        if yes:
+            self.exit(0)
+
+    def _going_on(self) -> int:
+        newest = [key for key in self.feed.all[-64:] if key > 0]
+        return sum(1 for row in self.capture.exchanges(newest) if not is_finished(row))
+
+    @work(thread=True, exclusive=True, group="set", exit_on_error=False)
+    def set_answer_now(self, line: str) -> None:
+        """Answer with this status line, or with the mirror when it is empty, without a dialog."""
+        try:
+            now = self.link.set_answer(line)
+        except InspectdError as problem:
+            self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
+        else:
+            self.call_from_thread(self._answered, now)
+
+    def action_picture(self) -> None:
+        """Save the screen as SVG."""
+        self.set_timer(0.2, self._save_picture)
+
+    def _save_picture(self) -> None:
+        try:
+            self.say(f"Saved {self.save_screenshot()}")
+        except OSError as problem:
+            self.say("Can't save the picture", str(problem), severity="error")
+
+    def action_theme(self) -> None:
+        """Dark, or light."""
+        self.theme = LIGHT_NAME if self.current_theme.dark else DARK_NAME
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002 - Textual's
+        """Every command, for the palette."""
+        from inspectd.tui.commands import commands
+
+        yield from commands(self)
+
+
+def _file_size(path: Path) -> int:
+    """Bytes of the capture, its write-ahead log included."""
+    total = 0
+    for name in (path, path.with_name(path.name + "-wal")):
+        try:
+            total += os.stat(name).st_size  # noqa: PTH116 - Path.stat costs twice as much, every second
+        except OSError:
+            continue
+    return total
+
+
+def run(
+    capture_path: Path, control_socket: Path | None, *, child: subprocess.Popen[bytes] | None = None
+) -> int:
+    """Show a capture until somebody quits; returns the exit status. The caller ends `child` and says where it is.
+
+    `control_socket` None opens a file without an engine. Raises `CaptureError` when the capture can't be read.
+    """
+    with Capture.open(capture_path) as capture:
+        app = InspectdApp(capture, EngineLink(control_socket, child))
+        status = app.run()
+        return app.return_code or status or 0

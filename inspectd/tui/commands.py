@@ -1,0 +1,48 @@
+"""Every command by name, for the palette."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import SystemCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inspectd.tui.app import InspectdApp
+
+
+def commands(app: InspectdApp) -> Iterator[SystemCommand]:
+    """What can be done now. A command that can't says why in its help and again when it is chosen."""
+    why_not = app.link.why_not
+    yield SystemCommand(
+        "Answer: change what everybody gets",
+        why_not or "type or choose a status line, see its bytes (s)",
+        app.action_answer,
+    )
+    yield SystemCommand(
+        "Answer: mirror", why_not or "show every client its own request", lambda: app.set_answer_now("")
+    )
+    for line in ("200 OK", "404 Not Found", "503 Busy"):
+        yield SystemCommand(
+            f"Answer: {line}",
+            why_not or "from the next request on",
+            lambda line=line: app.set_answer_now(line),
+        )
+    yield SystemCommand("Copy…", "URL, curl command, request, answer, value (y)", app.action_copy)
+    yield SystemCommand("Filter", "keep the rows in which words occur (/)", app.action_filter)
+    yield SystemCommand("Filter: clear", "show every row again (esc)", app.action_clear_filter)
+    yield SystemCommand(
+        "Follow the newest row, or stay", "f; end follows, moving up stays", app.action_follow
+    )
+    yield SystemCommand("First row", "home", app.table.action_first)
+    yield SystemCommand("Newest row", "end", app.table.action_last)
+    yield SystemCommand("Look inside the row", "hand the keys to the panes (enter)", app.action_look_inside)
+    yield SystemCommand("Zoom: panes, list, both", "z", app.action_zoom)
+    yield SystemCommand(
+        "Clear the capture", why_not or "remove every row, after a question (c)", app.action_clear_capture
+    )
+    yield SystemCommand("Light or dark", "change the colours", app.action_theme)
+    yield SystemCommand("Save a picture of the screen", "an SVG file in this directory", app.action_picture)
+    yield SystemCommand("Help", "what can be done where you are (?)", app.action_help)
+    yield SystemCommand("Quit", "q; the capture stays", app.action_leave)

@@ -1,0 +1,347 @@
+"""The rows of the traffic table, kept in step with a capture that somebody else is writing.
+
+The feed holds one 8-byte key a row and reads the rows themselves by primary key, a screenful at a time: a
+million exchanges cost 8 MB and no query grows with them. A key is the id of an exchange, or the negative id of
+a connection that never became one. Nothing here knows Textual; nothing here writes.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Row: TypeAlias = ExchangeRow | ConnectionRow
+
+ROWS_KEPT: Final = 4096
+"""Rows held in memory: many screenfuls, and a bound."""
+UNDECIDED_KEPT: Final = 2048
+"""Unfinished rows that a filter looks at again."""
+TRIED_AT_ONCE: Final = 2048
+_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+"""Case as SQLite's LIKE sees it: ASCII only."""
+
+
+class CaptureReader(Protocol):
+    """What the feed asks of a capture; `capture.reader.Capture` offers it."""
+
+    def changed(self) -> bool: ...
+    def newest_exchange(self) -> int: ...
+    def exchange_ids(self, after: int = 0) -> array[int]: ...
+    def exchanges(self, ids: Sequence[int]) -> list[ExchangeRow]: ...
+    def exchanges_after(self, id: int, limit: int) -> list[ExchangeRow]: ...  # noqa: A002
+    def connections(self, ids: Sequence[int]) -> list[ConnectionRow]: ...
+    def list_connections_after(self, after: int = 0) -> list[ConnectionRow]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a poll found: `appended` rows at the end, `reordered` when positions before the end moved."""
+
+    appended: int = 0
+    reordered: bool = False
+    cleared: bool = False
+
+
+def is_finished(row: Row) -> bool:
+    """Whether a row can't change any more, so that it needs no second look."""
+    if isinstance(row, ConnectionRow):
+        return row.closed_ns is not None
+    done = State.REQUEST_COMPLETE | State.RESPONSE_COMPLETE
+    return bool(row.state & State.ABORTED) or (row.state & done) == done
+
+
+class Feed:
+    """Keys of all rows in the order of the list, the shown subset when a filter is set, and a row cache."""
+
+    def __init__(self, capture: CaptureReader) -> None:
+        self.capture = capture
+        self.all: array[int] = array("q")
+        self.shown: array[int] = self.all
+        """The keys on screen: `all` itself, or what a filter let through."""
+        self._rows: OrderedDict[int, tuple[int, Row]] = OrderedDict()
+        self._generation = 0
+        self._newest = 0
+        self._after: dict[int, int] = {}
+        self._first: tuple[int, int] | None = None
+        self._connections_due = 0.0
+        self._connections_upto = 0
+        self._words: tuple[str, ...] = ()
+        self._undecided: set[int] = set()
+        self.searching = False
+        """Whether older rows are still being searched for the filter's words."""
+        self.reload()
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether `shown` is a subset."""
+        return bool(self._words)
+
+    @property
+    def newest(self) -> int:
+        """Id of the newest exchange known, 0 when there is none."""
+        return self._newest
+
+    @property
+    def connection_rows(self) -> int:
+        """How many rows are connections without a request."""
+        return len(self._after)
+
+    # reading rows
+
+    def key(self, index: int) -> int:
+        """The key of the row at `index` of what is shown."""
+        return self.shown[index]
+
+    def get(self, index: int) -> Row | None:
+        """The row at `index`, or None when the capture no longer holds it (`--keep` drops the oldest)."""
+        key = self.shown[index]
+        entry = self._rows.get(key)
+        if entry is None or self._stale(entry):
+            self._read([key])
+            entry = self._rows.get(key)
+        return None if entry is None else entry[1]
+
+    def row(self, key: int) -> Row | None:
+        """The row with this key, read again if it could have changed."""
+        entry = self._rows.get(key)
+        if entry is None or self._stale(entry):
+            self._read([key])
+            entry = self._rows.get(key)
+        return None if entry is None else entry[1]
+
+    def prefetch(self, first: int, last: int) -> None:
+        """Read what is missing of the rows from `first` up to, not including, `last`, in one query a table."""
+        wanted = [
+            key
+            for key in self.shown[max(0, first) : last]
+            if (entry := self._rows.get(key)) is None or self._stale(entry)
+        ]
+        if wanted:
+            self._read(wanted)
+
+    def index_of(self, key: int) -> int | None:
+        """Where the row with this key is shown, in logarithmic time."""
+        order = self._order(key)
+        at = bisect_left(self.shown, order, key=self._order)
+        while at < len(self.shown) and self._order(self.shown[at]) == order:
+            if self.shown[at] == key:
+                return at
+            at += 1
+        return None
+
+    def nearest(self, key: int) -> int:
+        """The index of `key`, or of the row that stands where it would be; -1 when nothing is shown."""
+        at = self.index_of(key)
+        if at is not None:
+            return at
+        return min(bisect_left(self.shown, self._order(key), key=self._order), len(self.shown) - 1)
+
+    def _order(self, key: int) -> int:
+        # A connection stands behind the exchange that was the newest when it was understood.
+        return key * 2 if key > 0 else self._after.get(-key, 0) * 2 + 1
+
+    def _stale(self, entry: tuple[int, Row]) -> bool:
+        return entry[0] != self._generation and not is_finished(entry[1])
+
+    def _read(self, keys: Iterable[int]) -> None:
+        exchanges: list[int] = []
+        connections: list[int] = []
+        for key in keys:
+            (exchanges.append(key) if key > 0 else connections.append(-key))
+            self._rows.pop(key, None)
+        generation = self._generation
+        if exchanges:
+            for exchange in self.capture.exchanges(exchanges):
+                self._rows[exchange.id] = (generation, exchange)
+        if connections:
+            for connection in self.capture.connections(connections):
+                self._rows[-connection.id] = (generation, connection)
+        while len(self._rows) > ROWS_KEPT:
+            self._rows.popitem(last=False)
+
+    # filtering
+
+    def show_all(self) -> None:
+        """Let every row through."""
+        self.shown = self.all
+        self._words = ()
+        self._undecided.clear()
+        self.searching = False
+
+    def begin_filter(self, words: str) -> int:
+        """Show only rows in which all words occur. Returns the id up to which older rows are to be searched.
+
+        Rows that come from now on are tried as they come; `add_found` brings the older ones.
+        """
+        self._words = tuple(words.translate(_LOWER).split())
+        self._undecided.clear()
+        self.shown = array("q")
+        self.searching = True
+        return self._newest
+
+    def add_found(self, found: Iterable[int]) -> None:
+        """Take in keys that a search found."""
+        keys = set(found)
+        keys.difference_update(self.shown)
+        if not keys:
+            return
+        exchanges = sorted(key for key in (*self.shown, *keys) if key > 0)
+        connections = [-key for key in (*self.shown, *keys) if key < 0 and -key in self._after]
+        self.shown = self._in_list_order(array("q", exchanges), connections)
+
+    def matches(self, row: Row) -> bool:
+        """Whether every word occurs: the same rule as `Capture.search`, for one row."""
+        if isinstance(row, ConnectionRow):
+            parts: tuple[str | None, ...] = (row.kind, row.sentence, row.peer)
+        else:
+            parts = (row.method, row.target, row.status, row.reason, row.client, row.host, row.dest, row.mode)
+        text = "\n".join(part or "" for part in parts).translate(_LOWER)
+        return all(word in text for word in self._words)
+
+    def _try(self, keys: Iterable[int]) -> array[int]:
+        """Those of `keys` whose rows match; rows that could match later are remembered."""
+        out = array("q")
+        wanted = list(keys)
+        exchanges = self.capture.exchanges([key for key in wanted if key > 0])
+        connections = self.capture.connections([-key for key in wanted if key < 0])
+        found: dict[int, Row] = {row.id: row for row in exchanges}
+        found |= {-row.id: row for row in connections}
+        for key in wanted:
+            row = found.get(key)
+            if row is None:
+                continue
+            if self.matches(row):
+                out.append(key)
+            elif not is_finished(row) and len(self._undecided) < UNDECIDED_KEPT:
+                self._undecided.add(key)
+        return out
+
+    def _try_undecided(self) -> bool:
+        """Look again at rows that did not match while they were unfinished."""
+        if not self._undecided:
+            return False
+        again, self._undecided = self._undecided, set()
+        matching = self._try(again)
+        self.add_found(matching)
+        return bool(matching)
+
+    # keeping in step
+
+    def reload(self) -> None:
+        """Read every key again: at the start, and when the capture was cleared."""
+        self.capture.changed()
+        self._generation += 1
+        self._rows.clear()
+        ids = self.capture.exchange_ids(0)
+        self._newest = self._connections_upto = ids[-1] if ids else 0
+        connections = self.capture.list_connections_after(0)
+        self._after = {row.id: row.after for row in connections}
+        self.all = self._in_list_order(ids, [row.id for row in connections])
+        if self._words:
+            self.shown = self._try(self.all[-TRIED_AT_ONCE:])
+        else:
+            self.shown = self.all
+        self._remember_first()
+
+    def _in_list_order(self, ids: array[int], connections: Iterable[int]) -> array[int]:
+        """Ascending exchange ids with connections put in behind the exchange they came after."""
+        after = self._after
+        out = array("q")
+        done = 0
+        for connection in sorted(connections, key=lambda id: (after[id], id)):  # noqa: A006
+            upto = max(done, bisect_right(ids, after[connection]))
+            out.extend(ids[done:upto])
+            out.append(-connection)
+            done = upto
+        out.extend(ids[done:])
+        return out
+
+    def poll(self) -> Change | None:
+        """Take in what was written since the last poll; None when nothing was. Cheap enough for 30 Hz."""
+        if not self.capture.changed():
+            return None
+        self._generation += 1
+        newest = self.capture.newest_exchange()
+        if newest < self._newest or self._was_cleared():
+            self.reload()
+            return Change(cleared=True, reordered=True)
+        reordered = self._drop_gone()
+        before = self._newest
+        ids: array[int] = array("q")
+        if newest > before:
+            ids = self.capture.exchange_ids(before)
+            self._newest = ids[-1] if ids else before
+        connections = self._new_connections(before)
+        fresh = self._in_list_order(ids, connections)
+        # A connection may belong before rows that are listed already.
+        late = any(self._after[connection] < before for connection in connections)
+        if late:
+            self.all = self._in_list_order(
+                array("q", (key for key in (*self.all, *ids) if key > 0)), list(self._after)
+            )
+            if not self._words:
+                self.shown = self.all
+        else:
+            self.all.extend(fresh)
+        shown = len(fresh)
+        if self._words:
+            matching = self._try(fresh)
+            shown = len(matching)
+            self.add_found(matching)
+            reordered = self._try_undecided() or reordered
+        if self._first is None:
+            self._remember_first()
+        return Change(appended=shown, reordered=reordered or late)
+
+    def _new_connections(self, before: int) -> list[int]:
+        """Connections that became rows of the list since the last poll, and no more often than they cost little."""
+        now = time.monotonic()
+        if now < self._connections_due:
+            return []
+        rows = self.capture.list_connections_after(min(before, self._connections_upto))
+        self._connections_due = now + 10 * (time.monotonic() - now)
+        self._connections_upto = before
+        fresh = [row for row in rows if row.id not in self._after]
+        for row in fresh:
+            self._after[row.id] = row.after
+        return [row.id for row in fresh]
+
+    def _remember_first(self) -> None:
+        first = self.capture.exchanges_after(0, 1)
+        self._first = (first[0].id, first[0].started_ns) if first else None
+
+    def _was_cleared(self) -> bool:
+        """Whether the oldest row we know is now another one under the same id."""
+        if self._first is None:
+            return False
+        rows = self.capture.exchanges([self._first[0]])
+        return bool(rows) and rows[0].started_ns != self._first[1]
+
+    def _drop_gone(self) -> bool:
+        """Follow the capture when it let go of its oldest rows."""
+        if self._first is None:
+            return False
+        first = self.capture.exchanges_after(0, 1)
+        if not first or first[0].id == self._first[0]:
+            return False
+        self._first = (first[0].id, first[0].started_ns)
+        upto = bisect_left(self.all, first[0].id * 2, key=self._order)
+        if self.filtered:
+            del self.shown[: bisect_left(self.shown, first[0].id * 2, key=self._order)]
+        for key in self.all[:upto]:
+            if key < 0:
+                self._after.pop(-key, None)
+        del self.all[:upto]
+        return True

@@ -1,0 +1,260 @@
+"""`s`: what everybody is answered from now on, as exact bytes before it is said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from inspectd.errors import InspectdError
+from inspectd.text.safe import safe, wire_text
+from inspectd.tui.theme import status_tone, tones
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.timer import Timer
+
+    from inspectd.control.messages import Preview
+    from inspectd.tui.engine_link import EngineLink
+
+MIRROR: Final = "mirror"
+SUGGESTIONS: Final = (
+    (MIRROR, "show every client its own request"),
+    ("200 OK", "fine, and nothing to say"),
+    ("204 No Content", "fine, and no content by definition"),
+    ("404 Not Found", "there is nothing here"),
+    ("418 I'm a teapot", "a status few clients have a branch for"),
+    ("429 Too Many Requests", "does the client wait?"),
+    ("500 Internal Server Error", "does the client try again?"),
+    ("503 Busy", "the same, with a reason phrase of our own"),
+    ("HTTP/1.1 299 Odd", "in a class every client knows, with a meaning nobody registered"),
+    ("HTTP/1.0 200 OK", "an old version: who keeps the connection?"),
+    ("999", "no class, no reason phrase"),
+)
+PREVIEW_BYTES: Final = 4096
+TYPING_SECONDS: Final = 0.06
+REMEMBERED: Final = 20
+
+
+class AnswerInput(Input):
+    """The status line; up and down walk the list below."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "screen.walk(1)", "Next suggestion", show=False),
+        Binding("up", "screen.walk(-1)", "Suggestion before", show=False),
+    ]
+
+
+class AnswerScreen(ModalScreen[str | None]):
+    """Type a status line or choose one; the result says what is answered now."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Leave it as it is", show=False)]
+
+    def __init__(self, link: EngineLink, history: list[str]) -> None:
+        super().__init__()
+        self._link = link
+        self._history = history
+        self._timer: Timer | None = None
+        self._good_for: str | None = None
+        self._walking = False
+
+    def compose(self) -> ComposeResult:
+        """The line, what to choose from, and the bytes."""
+        palette = tones(self.app)
+        key = f"bold {palette.brand}"
+        with Vertical(classes="dialog -answer"):
+            yield Static(
+                Content.styled("Answer everybody with", f"bold {palette.strong}"), classes="dialog-title"
+            )
+            yield AnswerInput(
+                placeholder="404, 418 I'm a teapot, HTTP/1.1 299 Odd, or mirror",
+                compact=True,
+                id="answer-line",
+            )
+            yield OptionList(*self._options(), id="answer-choices", compact=True)
+            yield Static("", id="answer-about", markup=False)
+            with VerticalScroll(id="answer-preview", can_focus=False):
+                yield Static("", id="answer-bytes", markup=False)
+            yield Static(
+                Content.assemble(
+                    ("enter", key),
+                    " answer this from the next request on   ",
+                    ("↑↓", key),
+                    " choose   ",
+                    ("esc", key),
+                    " leave it",
+                ),
+                classes="dialog-keys",
+            )
+
+    def _options(self) -> list[Option]:
+        palette = tones(self.app)
+        known = [(line, "you said this before") for line in self._history]
+        known += [entry for entry in SUGGESTIONS if entry[0] not in self._history]
+        out = []
+        for line, about in known:
+            words = line.split(" ")
+            code = words[1] if words[0].startswith("HTTP/") and len(words) > 1 else words[0]
+            tone = "brand" if line == MIRROR else status_tone(code)
+            text = Content.assemble(
+                (safe(line), f"bold {getattr(palette, tone)}"), (f"  {about}", palette.muted)
+            )
+            out.append(Option(text))
+        self._lines = [line for line, _ in known]
+        return out
+
+    def on_mount(self) -> None:
+        """Say why nothing can be chosen when there is nobody to tell; else preview the line."""
+        if self._link.why_not:
+            self.query_one(AnswerInput).disabled = True
+            self.query_one(OptionList).disabled = True
+            self._complain(self._link.why_not, "")
+            self.set_focus(None)
+            return
+        self.query_one(AnswerInput).focus()
+        self._about(
+            "Type a status line, or choose one with ↑ and ↓. It is sent as it is, letter by letter.", "muted"
+        )
+
+    def _about(self, text: str, tone: str) -> None:
+        colour = getattr(tones(self.app), tone)
+        self.query_one("#answer-about", Static).update(Content.styled(text, colour))
+
+    def _complain(self, what: str, mend: str) -> None:
+        self._good_for = None
+        self._about(safe(f"✗ {what}" + (f" {mend}" if mend else "")), "bad")
+        self.query_one("#answer-bytes", Static).update("")
+
+    # choosing
+
+    def action_walk(self, by: int) -> None:
+        """Take the next line of the list."""
+        choices = self.query_one(OptionList)
+        at = choices.highlighted
+        if at is None or not self._walking:
+            at = -1 if by > 0 else len(self._lines)
+        self._take((at + by) % len(self._lines))
+
+    def _take(self, index: int) -> None:
+        self._walking = True
+        self.query_one(OptionList).highlighted = index
+        line = self.query_one(AnswerInput)
+        line.value = self._lines[index]
+        line.cursor_position = len(line.value)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """A click chooses; the same again sets it."""
+        chosen = self._lines[event.option_index]
+        if self.query_one(AnswerInput).value == chosen:
+            self._set(chosen)
+            return
+        self._take(event.option_index)
+        self.query_one(AnswerInput).focus()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Ask for the bytes, a moment after the last key."""
+        event.stop()
+        if not event.value:
+            self._walking = False
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(TYPING_SECONDS, lambda: self._preview(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Set it."""
+        event.stop()
+        self._set(event.value)
+
+    def action_cancel(self) -> None:
+        """Leave the answer as it is."""
+        self.dismiss(None)
+
+    # asking the engine, in a thread
+
+    @work(thread=True, exclusive=True, group="preview", exit_on_error=False)
+    def _preview(self, text: str) -> None:
+        if not text.strip() or text == MIRROR:
+            self.app.call_from_thread(self._show_nothing, text)
+            return
+        try:
+            preview = self._link.preview(text)
+        except InspectdError as problem:
+            self.app.call_from_thread(self._show_problem, text, problem.what, problem.mend)
+        else:
+            self.app.call_from_thread(self._show_preview, text, preview)
+
+    def _is_current(self, text: str) -> bool:
+        return self.is_mounted and self.query_one(AnswerInput).value == text
+
+    def _show_problem(self, text: str, what: str, mend: str) -> None:
+        if self._is_current(text):
+            self._complain(what, mend)
+
+    def _show_nothing(self, text: str) -> None:
+        if not self._is_current(text):
+            return
+        self.query_one("#answer-bytes", Static).update("")
+        if text == MIRROR:
+            self._about(
+                "The mirror makes every answer from its request: a page for browsers, text for curl, "
+                "JSON for those who ask for it.",
+                "muted",
+            )
+        else:
+            self._about("Nothing is changed while the line is empty.", "muted")
+
+    def _show_preview(self, text: str, preview: Preview) -> None:
+        if not self._is_current(text):
+            return
+        self._good_for = text
+        added = len(preview.added)
+        about = f"Exactly these {preview.length:,} bytes to a plain GET"
+        about += (
+            f"; inspectd adds the line{'s' if added != 1 else ''} marked +" if added else "; nothing is added"
+        )
+        if preview.steps:
+            about += f". {' '.join(preview.steps)}"
+        self._about(safe(about), "muted")
+        self.query_one("#answer-bytes", Static).update(self._bytes(preview))
+
+    def _bytes(self, preview: Preview) -> Content:
+        palette = tones(self.app)
+        added = {line.encode() for line in preview.added}
+        data = preview.data[:PREVIEW_BYTES]
+        parts: list[tuple[str, str]] = []
+        in_head = True
+        for at, line in enumerate(data.splitlines(keepends=True)):
+            bare = line.rstrip(b"\r\n")
+            ours = in_head and bare in added
+            parts.append(("+ " if ours else "  ", palette.warn))
+            base = palette.strong if at == 0 else palette.muted if ours else palette.text
+            parts += [(piece.text, palette.faint if piece.special else base) for piece in wire_text(line)]
+            parts.append(("\n", ""))
+            in_head = in_head and bool(bare)
+        if preview.length > len(data):
+            parts.append((f"  … and {preview.length - len(data):,} bytes more", palette.muted))
+        return Content.assemble(*parts)
+
+    def _set(self, text: str) -> None:
+        if self._link.why_not or not text.strip():
+            return
+        self._tell_engine(text)
+
+    @work(thread=True, exclusive=True, group="set", exit_on_error=False)
+    def _tell_engine(self, text: str) -> None:
+        try:
+            now = self._link.set_answer("" if text == MIRROR else text)
+        except InspectdError as problem:
+            self.app.call_from_thread(self._show_problem, text, problem.what, problem.mend)
+        else:
+            self.app.call_from_thread(self._done, text, now)
+
+    def _done(self, text: str, now: str) -> None:
+        self._history[:] = [text, *(old for old in self._history if old != text)][:REMEMBERED]
+        self.dismiss(now)

@@ -1,0 +1,206 @@
+"""`?`: what can be done where you are, searchable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Input, Static
+
+from inspectd.text.safe import cells, pad
+from inspectd.tui.theme import tones
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from textual.app import ComposeResult
+    from textual.dom import DOMNode
+    from textual.widget import Widget
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key and what it does, or some words about a part of the screen."""
+
+    section: str
+    keys: str
+    text: str
+
+
+EVERYWHERE = "Everywhere"
+WORDS = "What you see"
+ENTRIES: tuple[Entry, ...] = (
+    Entry(EVERYWHERE, "?", "this help; type to search it"),
+    Entry(EVERYWHERE, "^p", "every command by name"),
+    Entry(EVERYWHERE, "/", "filter the list by plain words; the last filter is there again"),
+    Entry(
+        EVERYWHERE,
+        "f",
+        "follow the newest row, or stay; moving up or scrolling up stays too, end follows again",
+    ),
+    Entry(EVERYWHERE, "s", "change the answer everybody gets, with its exact bytes before you say it"),
+    Entry(
+        EVERYWHERE,
+        "y",
+        "copy the URL, a curl command, the request, the answer, or the value under the cursor",
+    ),
+    Entry(EVERYWHERE, "z", "zoom: panes, list, both"),
+    Entry(EVERYWHERE, "c", "clear the capture, after a question"),
+    Entry(EVERYWHERE, "q", "quit; the path of the capture is printed"),
+    Entry(EVERYWHERE, "esc", "one step back: close, leave the panes, drop the zoom, clear the filter"),
+    Entry(
+        EVERYWHERE,
+        "mouse",
+        "click a row, twice to look into it; the wheel scrolls; the hints below can be clicked",
+    ),
+    Entry(WORDS, "…", "the exchange is still going on: no answer yet, or not all of it"),
+    Entry(WORDS, "italics", "a connection that never sent a request, and what it was"),
+    Entry(WORDS, "dest · mode", "Sec-Fetch-Dest and Sec-Fetch-Mode as the browser sent them; — when absent"),
+    Entry(WORDS, "size", "bytes of the request, head and content"),
+    Entry(WORDS, "ms", "from the request's first byte to the last byte of the answer"),
+    Entry(WORDS, "▲ odd head", "the request's head isn't plain grammatical HTTP: look at it in Anatomy"),
+    Entry(WORDS, "✗ cut short", "the connection ended before the exchange did"),
+    Entry(WORDS, "● tls, garbage…", "something else than HTTP came to this port"),
+    Entry(
+        WORDS, "· → ↵ ↓ ←", "in bytes: space, tab, CRLF, a lone LF, a lone CR; other controls look like \\x00"
+    ),
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Everything that helps here: the widget you came from first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark", "leave", "Close", show=False),
+        Binding("down", "scroll(1)", "Down", show=False),
+        Binding("up", "scroll(-1)", "Up", show=False),
+        Binding("pagedown", "scroll(10)", "Page down", show=False),
+        Binding("pageup", "scroll(-10)", "Page up", show=False),
+    ]
+
+    def __init__(self, origin: Widget | None) -> None:
+        super().__init__()
+        self._here = list(entries_of(origin))
+        self._about = about(origin)
+
+    def compose(self) -> ComposeResult:
+        """A search line and the entries."""
+        palette = tones(self.app)
+        with Vertical(classes="dialog -help"):
+            yield Static(Content.styled("Help", f"bold {palette.strong}"), classes="dialog-title")
+            yield Input(placeholder="type to search", compact=True, id="help-words")
+            with VerticalScroll(id="help-scroll", can_focus=False):
+                yield Static("", id="help-text", markup=False)
+            yield Static(
+                Content.assemble(
+                    ("esc", f"bold {palette.brand}"), " closes   ", ("↑↓", f"bold {palette.brand}"), " scroll"
+                ),
+                classes="dialog-keys",
+            )
+
+    def on_mount(self) -> None:
+        """Everything, until somebody types."""
+        self.query_one(Input).focus()
+        self._show("")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Keep the entries in which every word occurs."""
+        event.stop()
+        if event.value.endswith("?"):
+            self.action_leave()
+            return
+        self._show(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Nothing to send."""
+        event.stop()
+
+    def action_leave(self) -> None:
+        """Close."""
+        self.dismiss(None)
+
+    def action_scroll(self, by: int) -> None:
+        """Move the text."""
+        self.query_one("#help-scroll", VerticalScroll).scroll_relative(y=by, animate=False)
+
+    def _show(self, words: str) -> None:
+        palette = tones(self.app)
+        wanted = words.casefold().split()
+        found = [
+            entry
+            for entry in (*self._here, *ENTRIES)
+            if all(word in f"{entry.section} {entry.keys} {entry.text}".casefold() for word in wanted)
+        ]
+        parts: list[tuple[str, str]] = []
+        if self._about and not wanted:
+            parts += [
+                (self._about[0] + "\n", f"bold {palette.brand}"),
+                (self._about[1] + "\n\n", palette.text),
+            ]
+        width = max((cells(entry.keys) for entry in found), default=0) + 2
+        section = ""
+        for entry in found:
+            if entry.section != section:
+                parts.append((("\n" if section else "") + entry.section + "\n", f"bold {palette.muted}"))
+                section = entry.section
+            parts.append(("  " + pad(entry.keys, width), f"bold {palette.method}"))
+            parts.append((entry.text + "\n", palette.text))
+        if not found:
+            parts.append(("Nothing here says that.", palette.muted))
+        self.query_one("#help-text", Static).update(Content.assemble(*parts))
+
+
+def about(origin: DOMNode | None) -> tuple[str, str] | None:
+    """The title and the words a widget, or what it stands in, has about itself."""
+    node = origin
+    while node is not None:
+        text = getattr(node, "HELP_TEXT", None)
+        if text:
+            return str(getattr(node, "HELP_TITLE", "") or "Here"), str(text)
+        node = node.parent
+    return None
+
+
+def entries_of(origin: DOMNode | None) -> Iterable[Entry]:
+    """The keys of the widget that has the focus and of what it stands in, below the app."""
+    node = origin
+    seen: set[str] = set()
+    while node is not None and not isinstance(node, Screen):
+        title = str(getattr(node, "HELP_TITLE", "") or "Here")
+        for binding in _bindings(node):
+            if binding.description and binding.description not in seen:
+                seen.add(binding.description)
+                keys = " ".join(_key_name(key) for key in binding.key.split(","))
+                yield Entry(title, keys, binding.description[0].lower() + binding.description[1:])
+        node = node.parent
+
+
+def _bindings(node: DOMNode) -> Iterable[Binding]:
+    for entry in type(node).BINDINGS:
+        if isinstance(entry, Binding):
+            yield entry
+        else:
+            parts: tuple[Any, ...] = tuple(entry)
+            yield Binding(parts[0], parts[1], parts[2] if len(parts) > 2 else "")
+
+
+_NAMES = {
+    "question_mark": "?",
+    "slash": "/",
+    "escape": "esc",
+    "pageup": "page↑",
+    "pagedown": "page↓",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+}
+
+
+def _key_name(key: str) -> str:
+    key = key.strip()
+    return _NAMES.get(key, key.replace("ctrl+", "^"))

@@ -1,0 +1,217 @@
+"""The first and the last line of the screen: what the engine does, and which keys do something here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from textual.widget import Widget
+
+from inspectd.text.safe import cells, clip, safe
+from inspectd.tui.theme import status_tone, tones
+from inspectd.tui.widgets.columns import amount
+from inspectd.tui.widgets.paint import Cell, Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from textual.strip import Strip
+
+EngineState: TypeAlias = Literal["file", "starting", "up", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything the header says."""
+
+    engine: EngineState = "starting"
+    why: str = ""
+    """Why the engine is gone."""
+    addresses: tuple[str, ...] = ()
+    status_line: str | None = None
+    answer: str = ""
+    exchanges: int = 0
+    open: int = 0
+    capture: str = ""
+    octets: int = 0
+    problem: str = ""
+    """What keeps the engine from recording."""
+
+
+class _Bar(Widget):
+    """One line of cells on the bar's background."""
+
+    DEFAULT_CSS = "_Bar { height: 1; width: 1fr; }"
+    ground: str = "bar"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._painter = Painter()
+
+    def notify_style_update(self) -> None:
+        """Forget the colours of another theme."""
+        super().notify_style_update()
+        self._painter.clear()
+
+    def line(self, width: int) -> list[Cell]:
+        """The cells, at most `width` of them wide."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - there is only one
+        """The line, filled to the full width."""
+        width = self.size.width
+        out: list[Cell] = []
+        room = width
+        for cell in self.line(width):
+            text = clip(cell.text, room)
+            out.append(cell._replace(text=text))
+            room -= cells(text)
+            if room <= 0:
+                break
+        out.append(Cell(" " * max(room, 0)))
+        return self._painter.strip(out, tones(self.app), self.ground, width)
+
+
+def _width(row: Sequence[Cell]) -> int:
+    return sum(cells(cell.text) for cell in row)
+
+
+class HeaderBar(_Bar):
+    """Listening addresses, the answer, counts and the capture's name."""
+
+    situation = Situation()
+
+    def show(self, situation: Situation) -> None:
+        """Draw again when something is different."""
+        if situation != self.situation:
+            self.situation = situation
+            self.refresh()
+
+    def line(self, width: int) -> list[Cell]:
+        """The richest form that fits: the capture's name goes first, then words, then the second address."""
+        forms = ((9, True, True), (9, True, False), (9, False, False), (2, False, False), (1, False, False))
+        for addresses, words, capture in forms:
+            left = self._left(addresses, words=words)
+            right = self._right(words=words, capture=capture)
+            gap = width - _width(left) - _width(right)
+            if gap >= 2:
+                return [*left, Cell(" " * gap), *right]
+        return [*self._left(1, words=False)]
+
+    def _left(self, addresses: int, *, words: bool) -> list[Cell]:
+        now = self.situation
+        out = [Cell("  inspectd  " if words else " inspectd ", "brand", bold=True)]
+        if now.engine == "gone":
+            out += [Cell(" ✗ engine gone ", "bad", bold=True), Cell(safe(now.why) + "  ", "bad")]
+            return out
+        if now.engine == "file":
+            out.append(Cell(" ○ reading a file, no engine  " if words else " ○ file ", "muted"))
+            return out
+        if now.engine == "starting" and not now.addresses:
+            return [*out, Cell(" ◌ starting…  ", "muted")]
+        out.append(Cell(" ● ", "good"))
+        shown = now.addresses[:addresses]
+        out.append(Cell(safe("  ".join(shown)), "text"))
+        if len(shown) < len(now.addresses):
+            out.append(Cell(f" +{len(now.addresses) - len(shown)}", "muted"))
+        if now.problem:
+            return [*out, Cell("   ✗ not recording: " + safe(now.problem), "bad", bold=True)]
+        if now.answer or now.status_line:
+            out.append(Cell("   answer " if words else "  ", "muted", click="app.answer"))
+            out += self._answer()
+        return [*out, Cell("  ")]
+
+    def _answer(self) -> list[Cell]:
+        now = self.situation
+        if now.status_line is None:
+            return [Cell(safe(now.answer), "strong", bold=True, click="app.answer")]
+        line = now.status_line.removeprefix("HTTP/1.1 ")
+        code = now.status_line.split(" ")[1] if " " in now.status_line else None
+        return [Cell(safe(line), status_tone(code), bold=True, click="app.answer")]
+
+    def _right(self, *, words: bool, capture: bool) -> list[Cell]:
+        now = self.situation
+        out = [Cell(f"{now.exchanges:,}" + (" exchanges" if words else " ex"), "muted")]
+        if now.engine == "up":
+            out.append(Cell(f"  {now.open} open", "muted"))
+        if capture and now.capture:
+            out.append(Cell(f"    {clip(safe(now.capture), 32)} {amount(now.octets)}", "faint"))
+        return [*out, Cell("  ")]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A key, what it does in a word or two, and the action a click runs; `rank` 0 is the last to go."""
+
+    key: str
+    label: str
+    action: str
+    rank: int = 1
+
+
+TABLE_HINTS: Final = (
+    Hint("?", "help", "app.help", 0),
+    Hint("/", "filter", "app.filter", 2),
+    Hint("f", "follow", "app.follow", 3),
+    Hint("s", "answer…", "app.answer", 0),
+    Hint("enter", "look inside", "app.look_inside", 4),
+    Hint("y", "copy", "app.copy", 3),
+    Hint("z", "zoom", "app.zoom", 6),
+    Hint("c", "clear", "app.clear_capture", 7),
+    Hint("^p", "everything", "app.command_palette", 1),
+    Hint("q", "quit", "app.leave", 1),
+)
+
+DETAIL_HINTS: Final = (
+    Hint("?", "help", "app.help", 0),
+    Hint("esc", "back to the list", "app.step_back", 0),
+    Hint("1-8", "panes", "app.help", 2),
+    Hint("tab", "request ⇄ response", "app.help", 3),
+    Hint("←→↑↓", "walk the tokens", "app.help", 4),
+    Hint("s", "answer…", "app.answer", 4),
+    Hint("y", "copy", "app.copy", 3),
+    Hint("z", "zoom", "app.zoom", 6),
+    Hint("^p", "everything", "app.command_palette", 1),
+    Hint("q", "quit", "app.leave", 1),
+)
+
+FILTER_HINTS: Final = (
+    Hint("enter", "keep the filter", "app.step_back", 0),
+    Hint("esc", "clear it", "app.clear_filter", 0),
+    Hint("↑↓", "earlier filters", "app.help", 1),
+)
+
+
+class FooterHints(_Bar):
+    """The keys that do something where you are; on a narrow screen the most useful ones."""
+
+    hints: Sequence[Hint] = TABLE_HINTS
+    following = True
+
+    def show(self, hints: Sequence[Hint], *, following: bool) -> None:
+        """Draw again when something is different."""
+        if (hints, following) != (self.hints, self.following):
+            self.hints, self.following = hints, following
+            self.refresh()
+
+    def line(self, width: int) -> list[Cell]:
+        """As many hints as fit, the least useful left out."""
+        kept = list(self.hints)
+        while len(kept) > 1 and self._needed(kept) > width:
+            kept.remove(max(reversed(kept), key=lambda hint: hint.rank))
+        out = [Cell(" ")]
+        for hint in kept:
+            out.append(Cell(hint.key, "brand", bold=True, click=hint.action))
+            on = hint.action == "app.follow" and self.following
+            out.append(
+                Cell(
+                    f" {hint.label}" + ("ing" if on else "") + "  ",
+                    "good" if on else "text",
+                    click=hint.action,
+                )
+            )
+        return out
+
+    def _needed(self, hints: Sequence[Hint]) -> int:
+        wide = sum(cells(hint.key) + cells(hint.label) + 3 for hint in hints)
+        return 1 + wide + (3 if self.following else 0)

@@ -1,0 +1,288 @@
+"""Where the columns of the traffic table stand, for any width, and what stands in them.
+
+Widths are terminal cells. A narrow terminal loses what can be found in the panes first (client, dest, time) and
+never the method, the target and the status. Everything here is text: styles are names of tones, and every value
+that came from the wire went through `text.safe`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.text.safe import cells, clip, pad, safe
+from inspectd.tui.feed import Row, is_finished
+from inspectd.tui.theme import status_tone
+from inspectd.tui.widgets.paint import Cell
+
+SECOND: Final = 1_000_000_000
+MILLISECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Widths in cells; 0 leaves a column out. Together with the gaps they fill `total` exactly."""
+
+    total: int
+    number: int
+    time: int
+    client: int
+    method: int
+    target: int
+    status: int
+    dest: int
+    size: int
+    ms: int
+    marks: int
+
+    @property
+    def names(self) -> tuple[tuple[str, int, bool], ...]:
+        """Title, width and whether it is set to the right, of each column that is shown."""
+        return tuple(
+            entry
+            for entry in (
+                ("#", self.number, True),
+                ("time", self.time, False),
+                ("client", self.client, False),
+                ("method", self.method, False),
+                ("target", self.target, False),
+                ("status", self.status, False),
+                ("dest · mode", self.dest, False),
+                ("size", self.size, True),
+                ("ms", self.ms, True),
+                ("", self.marks, False),
+            )
+            if entry[1]
+        )
+
+
+# From this width on: time, client, method, status, dest, size, ms, marks. The target takes what is left.
+_PROFILES: Final = (
+    (180, (12, 18, 8, 20, 30, 8, 9, 18)),
+    (150, (12, 14, 8, 18, 26, 7, 8, 14)),
+    (116, (12, 11, 7, 14, 19, 6, 7, 10)),
+    (96, (8, 10, 7, 12, 12, 5, 6, 2)),
+    (76, (8, 10, 7, 9, 0, 5, 6, 2)),
+    (56, (0, 0, 7, 8, 0, 5, 6, 2)),
+    (0, (0, 0, 5, 3, 0, 0, 5, 0)),
+)
+
+
+@lru_cache(maxsize=64)
+def columns_for(width: int, digits: int) -> Columns:
+    """The columns for a table `width` cells wide whose largest number has `digits` digits."""
+    number = max(4 if width >= 56 else 2, digits)
+    widths = next(widths for least, widths in _PROFILES if width >= least)
+    when, client, method, status, dest, size, took, marks = widths
+    shown = sum(1 for column in widths if column) + 2
+    # One cell for the cursor's bar, one gap before each column but the first, one at the right edge.
+    target = width - 1 - number - sum(widths) - (shown - 1) - 1
+    return Columns(
+        total=width,
+        number=number,
+        time=when,
+        client=client,
+        method=method,
+        target=max(target, 1),
+        status=status,
+        dest=dest,
+        size=size,
+        ms=took,
+        marks=marks,
+    )
+
+
+def clock(ns: int, width: int) -> str:
+    """Local wall clock time: with milliseconds where 12 cells are there, else to the second."""
+    seconds, rest = divmod(ns, SECOND)
+    text = time.strftime("%H:%M:%S", time.localtime(seconds))
+    return f"{text}.{rest // MILLISECOND:03d}" if width >= 12 else text
+
+
+def amount(octets: int) -> str:
+    """A byte count in at most five cells: 840, 3.1k, 999k, 2.4M."""
+    if octets < 1000:
+        return str(octets)
+    value = float(octets)
+    for unit in "kMGT":
+        value /= 1000
+        if value < 9.95:
+            return f"{value:.1f}{unit}"
+        if value < 999.5:
+            return f"{value:.0f}{unit}"
+    return f"{value / 1000:.0f}P"
+
+
+def span_of_time(ns: int) -> str:
+    """A duration in words short enough for a column: 4.2 s, 3 min, 2 h."""
+    seconds = ns / SECOND
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"
+
+
+def milliseconds(ns: int) -> str:
+    """A duration for the ms column: 0.42, 1.9, 23, 1234, 95.0s."""
+    value = ns / MILLISECOND
+    if value < 9.95:
+        return f"{value:.1f}"
+    if value < 9999.5:
+        return f"{value:.0f}"
+    return f"{value / 1000:.0f}s"
+
+
+def _fit(text: str, width: int, *, right: bool = False) -> str:
+    return pad(clip(text, width), width, right=right)
+
+
+def header_cells(columns: Columns) -> list[Cell]:
+    """The titles."""
+    out = [Cell(" ", "muted")]
+    for at, (name, width, right) in enumerate(columns.names):
+        out.append(Cell((" " if at else "") + _fit(name, width, right=right), "muted", bold=True))
+    return _closed(out, columns.total)
+
+
+def row_cells(row: Row, columns: Columns, now_ns: int | None) -> list[Cell]:
+    """One row, filled to the full width. `now_ns` is None when nobody writes this capture any more."""
+    if isinstance(row, ConnectionRow):
+        return _connection_cells(row, columns, now_ns)
+    return _exchange_cells(row, columns, now_ns)
+
+
+def missing_cells(key: int, columns: Columns) -> list[Cell]:
+    """A row that the capture let go of."""
+    number = _fit(str(key) if key > 0 else "", columns.number, right=True)
+    return _closed(
+        [Cell(" " + number, "faint"), Cell("  no longer in the capture", "faint", italic=True)], columns.total
+    )
+
+
+def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None) -> list[Cell]:
+    out = [Cell(" ")]
+
+    def add(text: str, width: int, tone: str, *, bold: bool = False, right: bool = False) -> None:
+        if width:
+            gap = " " if len(out) > 1 else ""
+            out.append(Cell(gap + _fit(text, width, right=right), tone, bold))
+
+    add(str(row.id), columns.number, "muted", right=True)
+    add(clock(row.started_ns, columns.time), columns.time, "muted")
+    add(safe(row.client or ""), columns.client, "text")
+    add(safe(row.method or ""), columns.method, "method", bold=True)
+    add(safe(row.target or ""), columns.target, "target")
+    status, tone = _status(row, now_ns)
+    add(
+        status if columns.status > 3 else status.partition(" ")[0],
+        columns.status,
+        tone,
+        bold=row.status is not None,
+    )
+    add(_dest(row), columns.dest, "dest" if row.dest else "faint")
+    add(amount(row.req_len if row.req_len is not None else row.req_head), columns.size, "text", right=True)
+    took, live = _took(row, now_ns)
+    add(took, columns.ms, "odd" if live else "muted", right=True)
+    if columns.marks:
+        mark, mark_tone = _marks(row)
+        add(mark if columns.marks > 2 else mark[:1], columns.marks, mark_tone)
+    return _closed(out, columns.total)
+
+
+def _status(row: ExchangeRow, now_ns: int | None) -> tuple[str, str]:
+    """The status as it was sent, and the name of the tone its class has."""
+    if row.status is None:
+        if row.state & State.HELD:
+            return "held", "odd"
+        if row.state & State.ABORTED or now_ns is None:
+            return "—", "faint"
+        return "…", "odd"
+    text = safe(f"{row.status} {row.reason}" if row.reason else row.status)
+    if not row.state & State.RESPONSE_COMPLETE and not row.state & State.ABORTED:
+        text += " …"
+    return text, status_tone(row.status)
+
+
+def _dest(row: ExchangeRow) -> str:
+    if row.dest is None and row.mode is None:
+        return "—"
+    parts = [part for part in (row.dest, row.mode) if part]
+    if row.method == "OPTIONS" and row.mode == "cors":
+        parts.append("preflight")
+    return safe(" · ".join(parts))
+
+
+def _took(row: ExchangeRow, now_ns: int | None) -> tuple[str, bool]:
+    """How long the exchange took, or has taken so far."""
+    if row.finished_ns is not None and row.state & State.RESPONSE_COMPLETE:
+        return milliseconds(row.finished_ns - row.started_ns), False
+    if is_finished(row) or now_ns is None:
+        return "—", False
+    waited = max(0, now_ns - row.started_ns)
+    return (f"{waited / SECOND:.0f} s" if waited >= SECOND else "…"), True
+
+
+def _marks(row: ExchangeRow) -> tuple[str, str]:
+    if row.state & State.ABORTED:
+        return "✗ cut short", "bad"
+    if row.marked:
+        return "★ marked", "warn"
+    if row.state & State.HEAD_COMPLETE and not row.state & State.PLAIN:
+        return "▲ odd head", "warn"
+    return "", "text"
+
+
+_ALARMING: Final = frozenset({"tls", "http2", "socks", "garbage", "half-head", "over-limit", "other"})
+
+
+def _connection_cells(row: ConnectionRow, columns: Columns, now_ns: int | None) -> list[Cell]:
+    """A connection that never became a request: who, and the sentence that says what it was."""
+    out = [Cell(" " + " " * columns.number)]
+    if columns.time:
+        out.append(Cell(" " + clock(row.opened_ns, columns.time), "muted"))
+    room = columns.total - sum(cells(cell.text) for cell in out) - 2
+    kind = row.kind or ""
+    mark = f"● {kind}" if kind in _ALARMING else ""
+    if not columns.marks:
+        mark = ""
+    marks_room = columns.marks + 1 if mark else 0
+    who_room = columns.client + columns.method + 1
+    peer = safe(row.peer)
+    if columns.client and room - who_room - marks_room > 24:
+        out.append(Cell(" " + _fit(peer, who_room), "text"))
+        room -= who_room + 1
+    sentence = safe(row.sentence or kind)
+    if row.closed_ns is None and row.bytes_in == 0 and now_ns is not None:
+        sentence = (
+            f"open {span_of_time(max(0, now_ns - row.opened_ns))}, no byte yet"
+            + sentence.removeprefix("open, no byte yet")
+        )
+    room = max(room - marks_room, 1)
+    out.append(Cell(" " + _fit(sentence, room), "muted", italic=True))
+    if mark:
+        tone = "bad" if kind in {"tls", "http2", "garbage", "socks"} else "warn"
+        out.append(Cell(" " + _fit(mark if columns.marks > 2 else mark[:1], columns.marks), tone))
+    return _closed(out, columns.total)
+
+
+def _closed(out: list[Cell], total: int) -> list[Cell]:
+    """Fill up, or cut what a tiny terminal has no room for."""
+    used = sum(cells(cell.text) for cell in out)
+    if used < total:
+        out.append(Cell(" " * (total - used)))
+        return out
+    kept: list[Cell] = []
+    room = total
+    for cell in out:
+        if room <= 0:
+            break
+        text = clip(cell.text, room)
+        kept.append(cell._replace(text=text))
+        room -= cells(text)
+    return kept

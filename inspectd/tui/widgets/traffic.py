@@ -1,0 +1,328 @@
+"""The traffic table: a line-API widget over a `Feed`, so that a million rows cost what a screenful costs.
+
+Only visible rows are read and drawn. The virtual height grows at most ten times a second, since it makes Textual
+lay the whole screen out again; between two growths new rows wait below the edge.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.binding import Binding, BindingType
+from textual.cache import LRUCache
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import var
+from textual.scroll_view import ScrollView
+
+from inspectd.capture.model import ExchangeRow
+from inspectd.tui.feed import Change, Feed, Row, is_finished
+from inspectd.tui.theme import Tones, tones
+from inspectd.tui.widgets.columns import Columns, columns_for, header_cells, missing_cells, row_cells
+from inspectd.tui.widgets.paint import Cell, Painter
+
+if TYPE_CHECKING:
+    from textual import events
+    from textual.strip import Strip
+
+GROWTH_SECONDS: Final = 0.1
+STRIPS_KEPT: Final = 1024
+
+
+class TrafficTable(ScrollView, can_focus=True):
+    """One row an exchange, and one for each connection that never sent a request."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Row up", show=False, id="traffic.up"),
+        Binding("down,j", "move(1)", "Row down", show=False, id="traffic.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="traffic.page-up"),
+        Binding("pagedown,space", "page(1)", "Page down", show=False, id="traffic.page-down"),
+        Binding("home,g", "first", "First row", show=False, id="traffic.first"),
+        Binding("end,G", "last", "Newest row, and follow", show=False, id="traffic.last"),
+        Binding("enter,right,l", "open", "Look into the row", show=False, id="traffic.open"),
+    ]
+    HELP_TITLE = "Traffic"
+    HELP_TEXT = (
+        "One row an exchange, in order of arrival. Rows in italics are connections that never sent a request. "
+        "The column size counts the request's bytes, ms runs from its first byte to the last byte of the answer; "
+        "▲ marks a head that isn't plain grammatical HTTP, ✗ an exchange that was cut short."
+    )
+
+    follow = var(default=True)
+    cursor = var(-1)
+    """Index of the row the cursor is on, -1 when there is none."""
+
+    class Highlighted(Message):
+        """The cursor went to another row (key None: there is none)."""
+
+        def __init__(self, key: int | None) -> None:
+            super().__init__()
+            self.key = key
+
+    class Opened(Message):
+        """Somebody wants to look into the row: enter or a double click."""
+
+        def __init__(self, key: int) -> None:
+            super().__init__()
+            self.key = key
+
+    class FollowChanged(Message):
+        """Following the newest row began or ended."""
+
+        def __init__(self, *, follow: bool) -> None:
+            super().__init__()
+            self.follow = follow
+
+    def __init__(self, feed: Feed, *, live: bool, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.feed = feed
+        self.live = live
+        """Whether somebody writes this capture now: unfinished rows then count up."""
+        self.selected: int | None = None
+        """Key of the row the cursor is on."""
+        self._strips: LRUCache[tuple[int, int], tuple[Row, Strip]] = LRUCache(STRIPS_KEPT)
+        self._painter = Painter()
+        self._grown = 0.0
+        self._growth_waits = False
+
+    # life
+
+    def on_mount(self) -> None:
+        """Show what is there, and count up the rows that are still open."""
+        self._refresh_scrollbars()
+        self.grow()
+        if self.follow:
+            self.action_last()
+        self.set_interval(0.5, self._refresh_unfinished)
+
+    def notify_style_update(self) -> None:
+        """Forget what was drawn with other colours."""
+        super().notify_style_update()
+        self._painter.clear()
+        self._strips.clear()
+
+    def on_resize(self) -> None:
+        """Other columns; keep the cursor, or the end, in view."""
+        self._strips.clear()
+        if self.follow:
+            self._scroll_to_end()
+        else:
+            self._reveal()
+
+    # what the feed found
+
+    def take_in(self, change: Change) -> None:
+        """Show what a poll found."""
+        if change.cleared or change.reordered:
+            self.rebase()
+        elif change.appended and self.follow:
+            self._move_to(len(self.feed) - 1, reveal=False)
+        if change.appended or change.reordered:
+            self._grow_soon()
+        # Unfinished rows on screen may have moved on.
+        self._refresh_unfinished()
+
+    def rebase(self) -> None:
+        """Find the cursor's row again after positions moved (a filter, retention, a clear)."""
+        self._strips.clear()
+        count = len(self.feed)
+        if not count:
+            self._move_to(-1)
+        elif self.follow or self.selected is None:
+            self._move_to(count - 1, reveal=False)
+        else:
+            index = self.feed.nearest(self.selected)
+            self._move_to(max(index, 0), reveal=False)
+        self.grow()
+        self._reveal()
+        self.refresh()
+
+    def _grow_soon(self) -> None:
+        waited = time.monotonic() - self._grown
+        if waited >= GROWTH_SECONDS:
+            self.grow()
+        elif not self._growth_waits:
+            self._growth_waits = True
+            self.set_timer(GROWTH_SECONDS - waited, self.grow)
+
+    def grow(self) -> None:
+        """Make the scrollable height fit the rows."""
+        self._growth_waits = False
+        self._grown = time.monotonic()
+        size = Size(0, len(self.feed) + 1)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        if self.follow:
+            self._scroll_to_end()
+            self.refresh()
+
+    def _scroll_to_end(self) -> None:
+        end = max(0, len(self.feed) + 1 - self.size.height)
+        if round(self.scroll_y) != end:
+            self.scroll_to(y=end, animate=False, force=True)
+
+    def _refresh_unfinished(self) -> None:
+        """Draw again the visible rows that could have changed."""
+        first = self.scroll_offset.y
+        height = self.size.height - 1
+        for line in range(min(height, len(self.feed) - first)):
+            key = self.feed.key(first + line)
+            shown = self._strips.get((key, self._flags(first + line)))
+            if shown is None or not is_finished(shown[0]):
+                self.refresh(Region(0, line + 1, self.size.width, 1))
+
+    # the cursor
+
+    def watch_follow(self, follow: bool) -> None:  # noqa: FBT001 - Textual's signature
+        """Tell whoever shows the state."""
+        if self.is_mounted:
+            self.post_message(self.FollowChanged(follow=follow))
+
+    def _move_to(self, index: int, *, reveal: bool = True) -> None:
+        old = self.cursor
+        self.cursor = index
+        key = self.feed.key(index) if 0 <= index < len(self.feed) else None
+        if index != old:
+            for line in (old, index):
+                self._refresh_row(line)
+        if key != self.selected:
+            self.selected = key
+            self.post_message(self.Highlighted(key))
+        if reveal:
+            self._reveal()
+
+    def _refresh_row(self, index: int) -> None:
+        line = index - self.scroll_offset.y + 1
+        if index >= 0 and 1 <= line < self.size.height:
+            self.refresh(Region(0, line, self.size.width, 1))
+
+    def _reveal(self) -> None:
+        height = max(1, self.size.height - 1)
+        top = round(self.scroll_y)
+        if self.cursor < 0:
+            return
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, force=True)
+        elif self.cursor >= top + height:
+            self.grow()
+            self.scroll_to(y=self.cursor - height + 1, animate=False, force=True)
+
+    def select(self, key: int) -> None:
+        """Put the cursor on the row with this key, if it is shown, and stop following."""
+        index = self.feed.index_of(key)
+        if index is not None:
+            self.follow = False
+            self._move_to(index)
+
+    def action_move(self, by: int) -> None:
+        """Cursor up or down; upwards ends following."""
+        count = len(self.feed)
+        if not count:
+            return
+        if by < 0:
+            self.follow = False
+        self._move_to(max(0, min(count - 1, self.cursor + by)))
+
+    def action_page(self, by: int) -> None:
+        """A screenful up or down."""
+        self.action_move(by * max(1, self.size.height - 2))
+
+    def action_first(self) -> None:
+        """The first row; ends following."""
+        if len(self.feed):
+            self.follow = False
+            self._move_to(0)
+
+    def action_last(self) -> None:
+        """The newest row, and follow it."""
+        self.follow = True
+        self._move_to(len(self.feed) - 1, reveal=False)
+        self.grow()
+
+    def action_toggle_follow(self) -> None:
+        """Follow the newest row, or stay."""
+        if self.follow:
+            self.follow = False
+        else:
+            self.action_last()
+
+    def action_open(self) -> None:
+        """Hand the keys to the panes below."""
+        if self.selected is not None:
+            self.post_message(self.Opened(self.selected))
+
+    # mouse
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on a row; twice opens it."""
+        index = round(self.scroll_y) + event.y - 1
+        if event.y < 1 or not 0 <= index < len(self.feed):
+            return
+        event.stop()
+        self.follow = False
+        self._move_to(index)
+        if event.chain == 2:
+            self.action_open()
+
+    def _on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        if self.scroll_y > 0:
+            self.follow = False
+        super()._on_mouse_scroll_up(event)
+
+    # drawing
+
+    def _flags(self, index: int) -> int:
+        if index != self.cursor:
+            return 0
+        return 2 if self.has_focus else 1
+
+    def _columns(self) -> Columns:
+        return columns_for(self.size.width, len(str(self.feed.newest)))
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen: the titles first, then the rows the scroll position shows."""
+        palette = tones(self.app)
+        columns = self._columns()
+        if y == 0:
+            return self._strip(header_cells(columns), palette, 0, columns.total)
+        top = self.scroll_offset.y
+        index = top + y - 1
+        if index >= len(self.feed):
+            return self._strip([Cell(" " * columns.total)], palette, 0, columns.total)
+        if y == 1:
+            self.feed.prefetch(index, index + self.size.height)
+        key = self.feed.key(index)
+        flags = self._flags(index)
+        row = self.feed.get(index)
+        if row is None:
+            return self._strip(missing_cells(key, columns), palette, flags, columns.total)
+        drawn = self._strips.get((key, flags))
+        final = is_finished(row) or not self.live
+        if drawn is not None and drawn[0] is row and final:
+            return drawn[1]
+        now = time.time_ns() if self.live else None
+        strip = self._strip(row_cells(row, columns, now), palette, flags, columns.total)
+        self._strips[key, flags] = (row, strip)
+        return strip
+
+    def _strip(self, row: list[Cell], palette: Tones, flags: int, width: int) -> Strip:
+        ground = ("table", "cursor", "cursor_focus")[flags]
+        if not flags:
+            return self._painter.strip(row, palette, ground, width)
+        marked = [Cell("▌", "brand", bold=True)]
+        for at, cell in enumerate(row):
+            text = cell.text[1:] if at == 0 and cell.text[:1] == " " else cell.text
+            marked.append(cell._replace(text=text, tone="text" if cell.tone == "muted" else cell.tone))
+        return self._painter.strip(marked, palette, ground, width)
+
+    @property
+    def selected_row(self) -> Row | None:
+        """The row the cursor is on, as the capture has it now."""
+        return None if self.selected is None else self.feed.row(self.selected)
+
+    @property
+    def selected_exchange(self) -> ExchangeRow | None:
+        """The same when it is an exchange."""
+        row = self.selected_row
+        return row if isinstance(row, ExchangeRow) else None
