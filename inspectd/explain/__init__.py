@@ -1,0 +1,33 @@
+"""What names and values mean, in plain words, offline.
+
+Texts live in `data/*.toml` and are read when they are first asked for; importing this package reads none.
+"""
+
+from __future__ import annotations
+
+from inspectd.explain.cors import check_answer, preflight_requirements
+from inspectd.explain.model import Check, Explanation, Part, Reading, Requirement
+from inspectd.explain.names import field, method, role, status, step, step_names
+from inspectd.explain.readings import head
+from inspectd.explain.registry import preload
+from inspectd.explain.values import value, value_parts
+
+__all__ = [
+    "Check",
+    "Explanation",
+    "Part",
+    "Reading",
+    "Requirement",
+    "check_answer",
+    "field",
+    "head",
+    "method",
+    "preflight_requirements",
+    "preload",
+    "role",
+    "status",
+    "step",
+    "step_names",
+    "value",
+    "value_parts",
+]
