@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from inspectd.wire.arrival import (
+from inspectd.wire.arrived import (
     ArrivedHead,
     ArrivedResponseHead,
     ContentData,
     Event,
     Foreign,
     MessageEnd,
-    RequestReader,
-    ResponseReader,
     TooLarge,
 )
 from inspectd.wire.framing import Alternative, Framing, FramingStep
 from inspectd.wire.head import Field, Head
+from inspectd.wire.request import RequestReader
+from inspectd.wire.response import ResponseReader
 from inspectd.wire.sniff import NeedMore, Sniff, sniff
 from inspectd.wire.span import Kind, Role, Span
+from inspectd.wire.stream import Message, Stream, StreamReader, read, spans
 
 __all__ = [
     "Alternative",
@@ -30,6 +31,7 @@ __all__ = [
     "FramingStep",
     "Head",
     "Kind",
+    "Message",
     "MessageEnd",
     "NeedMore",
     "RequestReader",
@@ -37,6 +39,10 @@ __all__ = [
     "Role",
     "Sniff",
     "Span",
+    "Stream",
+    "StreamReader",
     "TooLarge",
+    "read",
     "sniff",
+    "spans",
 ]

@@ -253,7 +253,7 @@ def _transfer_framing(
             Alternative(
                 "a reader that ignores Transfer-Encoding",
                 plain.length,
-                "It takes Content-Length for the truth; a front end and a back end that differ here can be smuggled past.",
+                "It takes Content-Length for the truth; requests can be smuggled past two servers that differ here.",
             )
         )
     elif _is_old(version):
@@ -360,17 +360,17 @@ def _length_framing(values: Sequence[bytes]) -> Framing:
         alternatives.append(
             Alternative(_REFUSE, None, "Part of Content-Length is not a number; it refuses the message.")
         )
-    for other in dict.fromkeys(lengths[1:]):
-        if other != length:
-            alternatives.append(
-                Alternative(
-                    "a reader that takes the last Content-Length"
-                    if other == lengths[-1]
-                    else "a reader that takes another Content-Length",
-                    other,
-                    f"The values differ: it reads {other} bytes of content, not {length}.",
-                )
-            )
+    alternatives.extend(
+        Alternative(
+            "a reader that takes the last Content-Length"
+            if other == lengths[-1]
+            else "a reader that takes another Content-Length",
+            other,
+            f"The values differ: it reads {other} bytes of content, not {length}.",
+        )
+        for other in dict.fromkeys(lengths[1:])
+        if other != length
+    )
     if any(other != length for other in lengths):
         alternatives.append(
             Alternative(_REFUSE, None, "Differing lengths can't both be true; it refuses the message.")

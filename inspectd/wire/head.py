@@ -33,12 +33,14 @@ _JUNK = re.compile(rb"(?:\xef\xbb\xbf)?+[\x00-\x20\x7f]*+")
 # HTTP-version = HTTP-name "/" DIGIT "." DIGIT                            ; RFC 9112 §2.3
 # Other protocols of the same shape (RTSP/1.0, ICE/1.0) and slips of the pen (HTTP/1, http/1.1, HTTP/ 1.1) count too.
 _VERSION_TAIL = re.compile(
-    rb"(?:^|(?<=[ \t\x0b\x0c\r]))"
-    rb"(?:[Hh][Tt][Tt][Pp](?:/?+|/[ \t]++[0-9][^ \t\x0b\x0c\r]*+|/[^/ \t\x0b\x0c\r][^ \t\x0b\x0c\r]*+)|[A-Z]++/[0-9]++(?:\.[0-9]++)?+)\Z"
+    rb"(?:^|(?<=[ \t\x0b\x0c\r]))(?:"
+    rb"[Hh][Tt][Tt][Pp](?:/?+|/[ \t]++[0-9][^ \t\x0b\x0c\r]*+|/[^/ \t\x0b\x0c\r][^ \t\x0b\x0c\r]*+)"
+    rb"|[A-Z]++/[0-9]++(?:\.[0-9]++)?+"
+    rb")\Z"
 )
 
 # request-line of HTTP/0.9: "GET" SP request-target CRLF                 ; RFC 1945 §4.1 Simple-Request
-SIMPLE_REQUEST = re.compile(rb"GET[ \t]++([^\x00-\x20]++)[ \t]*+\r?\n")
+SIMPLE_REQUEST_LINE: Final = re.compile(rb"GET[ \t]++([^\x00-\x20]++)[ \t]*+\r?\n")
 
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]          ; RFC 9112 §4
 _FIRST_WORD = re.compile(rb"([^ \t]*+)([ \t]*+)")

@@ -1,0 +1,152 @@
+"""Requests as they arrive.
+
+The hot path is one expression, a *certificate*: when it matches, the head is plain grammatical CRLF (RFC 9112
+§2.1, §3, §5 without the obsolete parts) and needs no second look. Other heads are read by `inspectd.wire.head`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from inspectd.wire.arrived import ArrivedHead, MessageEnd
+from inspectd.wire.facts import FACTS, facts_of, is_http_1_0, persists
+from inspectd.wire.framing import NO_BODY_REQUEST, SIMPLE_REQUEST, has_option, request_framing
+from inspectd.wire.head import SIMPLE_REQUEST_LINE, TOKEN, read_head
+from inspectd.wire.reader import BETWEEN, CLOSED, HEAD_END, SWITCHED, MessageReader
+
+if TYPE_CHECKING:
+    from inspectd.wire.arrived import Event
+    from inspectd.wire.span import Kind
+
+# method SP request-target SP HTTP-version CRLF *( field-name ":" *( HTAB / SP / VCHAR ) CRLF ) CRLF
+# The target holds only characters of RFC 3986 §2 without "#", which a request target may not have.
+_PLAIN_REQUEST = re.compile(
+    rb"(" + TOKEN + rb") ([!$-;=?-Z_a-z~\[\]]++) (HTTP/1\.[01])\r\n((?:" + TOKEN + rb":[\t -~]*+\r\n)*+)\r\n"
+)
+_KEEP_ALIVE_ONLY: Final[tuple[list[tuple[bytes, bytes]], ...]] = (
+    [(b"Connection", b"keep-alive")],
+    [(b"connection", b"keep-alive")],
+    [],
+)
+_CR: Final = 13
+
+
+class RequestReader(MessageReader):
+    """Reads what a client sends.
+
+    `max_head` and `max_request_line` are caps in bytes (the line end doesn't count): a head that passes one is
+    reported as `TooLarge`, and from then on nothing is read as a message. None lifts a cap.
+
+    >>> reader = RequestReader()
+    >>> [type(event).__name__ for event in reader.feed(b"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")]
+    ['ArrivedHead', 'MessageEnd']
+    """
+
+    __slots__ = ()
+    kind: Kind = "request"
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes of the stream and say what they settled."""
+        # The most frequent read by far is exactly one plain head without content.
+        if self._state <= BETWEEN and not self._pending and self._trace is None and type(data) is bytes:
+            found = _PLAIN_REQUEST.match(data)
+            if found is not None and found.end() == len(data) <= self._small:
+                start = self.offset
+                self.offset = end = start + len(data)
+                events: list[Event] = []
+                self._plain_head(found, data, start, end, events)
+                return events
+        return super().feed(data)
+
+    def _plain_head(
+        self, found: re.Match[bytes], raw: bytes, start: int, end: int, events: list[Event]
+    ) -> None:
+        method, target, version = found.group(1, 2, 3)
+        head = ArrivedHead(start, end, raw, True, method, target, version)  # noqa: FBT003
+        facts = FACTS.findall(found.string, found.end(3), found.end())
+        if facts in _KEEP_ALIVE_ONLY and method != b"CONNECT":
+            if version != b"HTTP/1.1" and not facts:
+                head.keep_alive = False
+        else:
+            self._decide(head, [(name.lower(), value.rstrip(b"\t ")) for name, value in facts])
+        self._start_message(head, events)
+
+    def _start_message(self, head: ArrivedHead, events: list[Event]) -> None:
+        self._last_kept = head.keep_alive
+        self._upgrade = head.upgrade is not None
+        if self._trace is not None:
+            self._trace.head(head)
+        events.append(head)
+        if head.framing is NO_BODY_REQUEST and self._trace is None:
+            events.append(MessageEnd(head.end, True))  # noqa: FBT003
+            self._state = (SWITCHED if self._upgrade else BETWEEN) if head.keep_alive else CLOSED
+            self._scan = 0
+        else:
+            self._begin_content(head.framing, head.end, events)
+
+    @staticmethod
+    def _decide(head: ArrivedHead, facts: list[tuple[bytes, bytes]]) -> None:
+        """Settle framing and persistence from the fields of lower-case name that bear on them."""
+        codings = [value for name, value in facts if name == b"transfer-encoding"]
+        lengths = [value for name, value in facts if name == b"content-length"]
+        options = [value for name, value in facts if name == b"connection"]
+        upgrades = [value for name, value in facts if name == b"upgrade"]
+        framing = request_framing(head.method, head.version, codings, lengths)
+        head.framing = framing
+        head.length = framing.length
+        head.chunked = framing.chunked
+        head.keep_alive = persists(head.version, options) and not framing.lost
+        if codings and is_http_1_0(head.version):
+            head.keep_alive = False  # RFC 9112 §6.1: the framing is faulty, so close after it
+        head.expects_continue = any(
+            name == b"expect" and has_option([value], b"100-continue") for name, value in facts
+        )
+        if upgrades and has_option(options, b"upgrade"):
+            head.upgrade = b", ".join(upgrades)
+
+    def _read_head(self, data: bytes, at: int, base: int, events: list[Event]) -> int:
+        found = _PLAIN_REQUEST.match(data, at)
+        if found is not None and found.end() - at <= self._small:
+            end = found.end()
+            raw = data if at == 0 and end == len(data) else data[at:end]
+            self._plain_head(found, raw, base + at, base + end, events)
+            return end
+        line_feed = data.find(b"\n", at + self._scan if not self._line_seen else at)
+        if line_feed < 0:
+            return self._wait_for_head(data, at, base, line_feed, events)
+        line_end = line_feed - 1 if line_feed > at and data[line_feed - 1] == _CR else line_feed
+        if line_end - at > self.max_request_line:
+            return self._too_large("request-line", data, at, base, events)
+        simple = SIMPLE_REQUEST_LINE.match(data, at, line_feed + 1)
+        if simple is not None and not simple[1].upper().startswith(b"HTTP/"):
+            if simple.end() - at > self.max_head:
+                return self._too_large("head", data, at, base, events)
+            head = ArrivedHead(base + at, base + simple.end(), simple[0], False, b"GET", simple[1], b"")  # noqa: FBT003
+            head.framing = SIMPLE_REQUEST
+            head.keep_alive = False
+            self._start_message(head, events)
+            return simple.end()
+        closing = HEAD_END.search(data, max(line_feed, at + self._scan - 2))
+        if closing is None:
+            return self._wait_for_head(data, at, base, line_feed, events)
+        if closing.end() - at > self.max_head:
+            return self._too_large("head", data, at, base, events)
+        self._odd_head(data[at : closing.end()], base + at, events)
+        return closing.end()
+
+    def _odd_head(self, raw: bytes, start: int, events: list[Event]) -> None:
+        """A head without a certificate: read it whole, and take the facts from its fields."""
+        parts = read_head(raw, start, "request")
+        head = ArrivedHead(
+            start,
+            start + len(raw),
+            raw,
+            False,  # noqa: FBT003
+            parts.text(parts.method),
+            parts.text(parts.target),
+            parts.text(parts.version),
+        )
+        head.whole = parts
+        self._decide(head, facts_of(parts))
+        self._start_message(head, events)
