@@ -153,6 +153,10 @@ class LiveEngine:
         """Ask it to stop in the graceful way and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until it has ended; its exit code."""
         return self._reap()
 
     def kill(self) -> None:

@@ -114,6 +114,12 @@ class Chromium:
         """The visible page as PNG."""
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
+    def size(self, width: int, height: int, *, scale: float = 1) -> None:
+        """Make the page this large, in CSS pixels, with `scale` device pixels for each."""
+        self._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
+        )
+
     def color_scheme(self, scheme: str) -> None:
         """Pretend that the person prefers `light` or `dark`."""
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])

@@ -79,7 +79,7 @@ def _visit(browser: Browser, engine: LiveEngine, tee: Tee, visit: Visit) -> None
     browser.open(home)
     browser.evaluate(
         "void document.head.appendChild(Object.assign(document.createElement('link'),"
-        f" {{rel: 'preconnect', href: 'http://127.0.0.1:{tee.port}', crossOrigin: 'anonymous'}}))"
+        f" {{rel: 'preconnect', href: 'http://other.test:{tee.port}'}}))"
     )
     tee.wait_for_connections(before + 1)
     browser.open(f"http://plain.test:{tee.port}/plain-name")

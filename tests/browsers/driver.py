@@ -109,7 +109,9 @@ class Channel:
     """JSON commands and events over one WebSocket, one thread: replies are found by id, events are kept."""
 
     def __init__(self, url: str) -> None:
-        self._socket = connect(url, max_size=None, open_timeout=DEADLINE, close_timeout=1, proxy=None)
+        self._life = contextlib.ExitStack()
+        connected = connect(url, max_size=None, open_timeout=DEADLINE, close_timeout=1, proxy=None)
+        self._socket = self._life.enter_context(connected)
         self._next = 0
         self._events: deque[dict[str, Any]] = deque(maxlen=1000)
 
@@ -151,7 +153,7 @@ class Channel:
 
     def close(self) -> None:
         """Close the WebSocket."""
-        self._socket.close()
+        self._life.close()
 
 
 def profile(prefix: str) -> tempfile.TemporaryDirectory[str]:

@@ -79,7 +79,7 @@ def test_sigterm_finishes_the_exchange_in_flight_and_then_ends(
         assert client.recv(1) == b""
     assert response.startswith(b"HTTP/1.1 200 OK\r\n")
     assert response.endswith(b"recorded")
-    assert engine.stop() == 0
+    assert engine.wait() == 0
     with Capture.open(engine.capture) as capture:
         [row] = capture.exchanges_after(0, 10)
         assert capture.request_bytes(row) == head + b"0123456789"
@@ -95,4 +95,7 @@ def test_sigterm_leaves_nothing_but_the_capture_file(live_engine: Callable[..., 
     assert engine.stop() == 0
     left = sorted(path.name for path in engine.capture.parent.glob(engine.capture.name + "*"))
     assert left == [engine.capture.name]
-    assert engine.stderr == ""
+    assert engine.stderr.splitlines() == [
+        f"capture: {engine.capture}",
+        f"look at it: inspectd open {engine.capture}",
+    ]

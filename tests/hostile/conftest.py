@@ -20,7 +20,7 @@ def hostile_capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for _, data in corpus.requests():
             corpus.send(engine.address, data)
         assert engine.stop() == 0
-        assert engine.stderr == ""
+        assert "Traceback" not in engine.stderr
         return engine.capture
 
 

@@ -148,11 +148,11 @@ def crowded() -> list[bytes]:
         b"\x1b[7331m%s /crowded/7/%s \x1b]0;7331\x07\r\nConnection: close\r\n\r\n" % (b"G", target),
         in_line(PAYLOADS["clipboard"]),
         b"\x1b]52;c;7331\x07" + content,
-        _tls_hello(b"\x1b]0;7331\x07.test"),
+        tls_hello(b"\x1b]0;7331\x07.test"),
     ]
 
 
-def _tls_hello(name: bytes) -> bytes:
+def tls_hello(name: bytes) -> bytes:
     """A TLS ClientHello whose server name is `name` (RFC 8446 §4.1.2, RFC 6066 §3)."""
     entry = b"\x00" + len(name).to_bytes(2, "big") + name
     sni = len(entry).to_bytes(2, "big") + entry
