@@ -22,10 +22,10 @@ from inspectd.engine.foreign import farewell
 from inspectd.engine.player import Player
 from inspectd.engine.sent import answered
 from inspectd.engine.strict import refusal
+from inspectd.engine.summary import shown
 from inspectd.rules.answer import compile_for, problem_answer
 from inspectd.rules.program import LiveProgram, Program, Send
 from inspectd.rules.request import CONTENT_PREFIX, Request
-from inspectd.text.client import client_name
 from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
 
 if TYPE_CHECKING:
@@ -48,10 +48,6 @@ _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
 _ABORTED: Final = State.ABORTED.value
 
 _TOO_LARGE: Final = {"head": 431, "request-line": 414}
-
-
-def _text(raw: bytes | None) -> str | None:
-    return None if raw is None else raw[:TARGET_KEPT].decode("utf-8", "backslashreplace")
 
 
 class Pending:
@@ -201,15 +197,12 @@ class Connection(asyncio.Protocol):
             exchange = self._record.begin(head.start, self._head_ns)
         self._half_head = None
         exchange.state |= _HEAD_PLAIN if head.plain else _HEAD_COMPLETE
-        exchange.method = _text(head.method)
-        exchange.target = _text(head.target)
-        exchange.version = _text(head.version)
+        exchange.method = shown(head.method)
+        exchange.target = shown(head.target[:TARGET_KEPT])
+        exchange.version = shown(head.version)
         exchange.req_head = head.end - head.start
-        exchange.client = client_name(head.get(b"user-agent") or b"")
-        exchange.dest = _text(head.get(b"sec-fetch-dest"))
-        exchange.mode = _text(head.get(b"sec-fetch-mode"))
-        exchange.site = _text(head.get(b"sec-fetch-site"))
-        exchange.host = _text(head.get(b"host"))
+        summary = self._site.summaries.of(head)
+        exchange.client, exchange.dest, exchange.mode, exchange.site, exchange.host = summary
         self._reading = Pending(exchange, head)
         if self._site.strict:
             why = refusal(head)
@@ -301,7 +294,7 @@ class Connection(asyncio.Protocol):
         line, _, _ = self._reader.pending_bytes[: 2 * TARGET_KEPT].partition(b"\n")
         words = line.split()
         if len(words) > 1:
-            exchange.method, exchange.target = _text(words[0]), _text(words[1])
+            exchange.method, exchange.target = shown(words[0]), shown(words[1][:TARGET_KEPT])
 
     # -- answering
 
@@ -455,7 +448,7 @@ class Connection(asyncio.Protocol):
         self._transport.write_eof()
 
     def _end_of_answers(self) -> None:
-        """The last answer is on its way. A client that may still be sending is heard out: a RST would eat the answer."""
+        """The last answer is on its way. A client that may be sending is heard out: a RST would eat the answer."""
         if self._record.fin_in_ns is not None or (self._reading is None and not self._deaf):
             self.close("fin")
         elif self._closing is None:

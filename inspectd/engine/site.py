@@ -10,6 +10,7 @@ from inspectd.engine import tcp
 from inspectd.engine.listener import render
 from inspectd.engine.player import Gates
 from inspectd.engine.sent import answered
+from inspectd.engine.summary import Summaries
 from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
 from inspectd.engine.unrecorded import Unrecorded
 
@@ -47,6 +48,7 @@ class Site:
         self.stopping = False
         self.connections: set[Connection] = set()
         self.gates = Gates()
+        self.summaries = Summaries()
         self.turn: Turn
         self._writer = writer
         self._nothing = Unrecorded()

@@ -1,0 +1,69 @@
+"""The few words that the traffic list shows of a request's fields.
+
+A client repeats itself: on one connection the field lines of request after request are the same bytes. So the words
+are looked up by those bytes, and found anew only when they change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from inspectd.text.client import client_name
+
+if TYPE_CHECKING:
+    from inspectd.wire import ArrivedHead
+
+_BLOCKS: Final = 512
+_BLOCK_SIZE: Final = 4096
+_VALUE_KEPT: Final = 1024
+
+
+class Summary(NamedTuple):
+    """Text for the columns of the list; None where the field is absent."""
+
+    client: str
+    dest: str | None
+    mode: str | None
+    site: str | None
+    host: str | None
+
+
+def shown(raw: bytes) -> str:
+    """Bytes from the wire as text for a column, undecodable ones as `\\xNN`. Not yet safe for a terminal."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _value(head: ArrivedHead, name: bytes) -> str | None:
+    raw = head.get(name)
+    return None if raw is None else shown(raw[:_VALUE_KEPT])
+
+
+def summarise(head: ArrivedHead) -> Summary:
+    """Read the fields that the list shows."""
+    return Summary(
+        client_name(head.get(b"user-agent") or b""),
+        _value(head, b"sec-fetch-dest"),
+        _value(head, b"sec-fetch-mode"),
+        _value(head, b"sec-fetch-site"),
+        _value(head, b"host"),
+    )
+
+
+class Summaries:
+    """Remembers the summaries of the last few hundred blocks of field lines."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Summary] = {}
+
+    def of(self, head: ArrivedHead) -> Summary:
+        """The summary of a head."""
+        raw = head.raw
+        if len(raw) > _BLOCK_SIZE:
+            return summarise(head)
+        fields = raw[raw.find(b"\n") :]
+        summary = self._known.get(fields)
+        if summary is None:
+            if len(self._known) >= _BLOCKS:
+                self._known.clear()
+            summary = self._known[fields] = summarise(head)
+        return summary
