@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from array import array
+from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
@@ -40,6 +41,8 @@ _KEYS_AT_ONCE: Final = 500
 _PIECES_AT_ONCE: Final = 256
 _SEARCH_AT_ONCE: Final = 16_384
 _STRETCH: Final = 4096
+_RECENT_IDS: Final = 16_384
+_LATELY: Final = 16
 _HEAD_AND_PLAIN: Final = (State.HEAD_COMPLETE | State.PLAIN).value
 
 _EXCHANGE: Final = ExchangeRow.__struct_fields__
@@ -88,7 +91,8 @@ class Capture:
         self._db = db
         self._version: int | None = None
         self._counted: dict[int, tuple[int, int]] = {}
-        self._newest_counted = self._taken_upto = 0
+        self._newest_counted = self._counted_without = 0
+        self._lately: OrderedDict[int, ExchangeRow] = OrderedDict()
 
     # -- life
 
@@ -143,12 +147,11 @@ class Capture:
     def counts(self) -> Counts:
         """How much there is. Stretches of ids that can't change any more are counted once and remembered."""
         (open_now,) = self._one("SELECT count(*) FROM connection WHERE closed_ns IS NULL")
-        taken = self._one("SELECT value FROM meta WHERE key = 'taken_upto'")
-        taken_upto = int(taken[0]) if taken else 0
-        if taken_upto != self._taken_upto:
-            for stretch in range(self._taken_upto // _STRETCH, taken_upto // _STRETCH + 1):
+        taken_upto = self._taken_upto()
+        if taken_upto != self._counted_without:
+            for stretch in range(self._counted_without // _STRETCH, taken_upto // _STRETCH + 1):
                 self._counted.pop(stretch, None)
-            self._taken_upto = taken_upto
+            self._counted_without = taken_upto
         newest = self.newest_exchange()
         if newest < self._newest_counted:  # somebody cleared the capture
             self._counted.clear()
@@ -188,7 +191,13 @@ class Capture:
     def exchange(self, number: int, /) -> ExchangeRow | None:
         """The exchange with this id."""
         found = self.exchanges((number,))
-        return found[0] if found else None
+        if not found:
+            return None
+        self._lately[number] = found[0]
+        self._lately.move_to_end(number)
+        if len(self._lately) > _LATELY:
+            self._lately.popitem(last=False)
+        return found[0]
 
     def exchanges(self, ids: Sequence[int]) -> list[ExchangeRow]:
         """The exchanges with these ids, in this order; those that don't exist are left out."""
@@ -201,15 +210,50 @@ class Capture:
             for row in self._all(f"{_SELECT_EXCHANGE} WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         ]
 
-    def exchanges_of(self, connection: int, /, *, after: int = 0, limit: int = -1) -> list[ExchangeRow]:
-        """A connection's exchanges in their order, from the first with a larger id than `after`."""
-        return [
-            _exchange(row)
-            for row in self._all(
-                f"{_SELECT_EXCHANGE} WHERE connection = ? AND id > ? ORDER BY id LIMIT ?",
-                (connection, after, limit),
+    def exchanges_of(self, connection: int, /, *, limit: int = 10_000) -> list[ExchangeRow]:
+        """A connection's exchanges in their order; the newest `limit` of them."""
+        return self.exchanges(self._chain(connection, "req_offset", 0, limit))
+
+    def _chain(self, connection: int, column: str, offset: int, limit: int = -1) -> array[int]:
+        """Ids of a connection's exchanges whose message ends behind `offset`, ascending; the newest `limit`.
+
+        Exchanges point to the one before them. The row of an open connection may name a newest one that isn't any
+        more, but not by much, and marked exchanges may stand alone where retention has been.
+        """
+        found = self._one("SELECT newest, closed_ns FROM connection WHERE id = ?", (connection,))
+        if found is None:
+            return array("q")
+        newest, closed_ns = found
+        if closed_ns is None:
+            (later,) = self._one(
+                "SELECT max(id) FROM exchange "
+                "WHERE id > max(?, (SELECT coalesce(max(id), 0) FROM exchange) - ?) AND connection = ?",
+                (newest or 0, _RECENT_IDS, connection),
             )
-        ]
+            newest = later or newest
+        ids = {
+            number
+            for (number,) in self._all(
+                f"WITH RECURSIVE chain (id, previous, at) AS ("  # noqa: S608
+                f"SELECT id, previous, {column} FROM exchange WHERE id = ?1 AND connection = ?2 "
+                f"UNION ALL SELECT e.id, e.previous, e.{column} FROM chain JOIN exchange e ON e.id = chain.previous "
+                "WHERE e.connection = ?2 AND (chain.at IS NULL OR chain.at > ?3) LIMIT ?4) SELECT id FROM chain",
+                (newest, connection, offset, limit),
+            )
+        }
+        ids.update(
+            number
+            for (number,) in self._all(
+                "SELECT id FROM exchange WHERE id <= ? AND connection = ?", (self._taken_upto(), connection)
+            )
+        )
+        chain = array("q", sorted(ids))
+        return chain[-limit:] if 0 <= limit < len(chain) else chain
+
+    def _taken_upto(self) -> int:
+        """The id up to which retention has been: at or below it, only what it left is there."""
+        found = self._one("SELECT value FROM meta WHERE key = 'taken_upto'")
+        return int(found[0]) if found else 0
 
     # -- connections and listeners
 
@@ -263,23 +307,13 @@ class Capture:
         self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
     ) -> Iterator[bytes]:
         """The bytes of a request in pieces of at most `CHUNK_BYTES`; memory doesn't grow with the request."""
-        row = self._row(exchange)
-        run = _Piece(row.req_offset, row.req_page, row.req_at, row.req_run, row.started_ns)
-        total = row.req_run if row.req_len is None else row.req_len
-        return self._iter_message(row.connection, INCOMING, run, total, offset, limit)
+        return self._iter_message(self._row(exchange), INCOMING, offset, limit)
 
     def iter_response_bytes(
         self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
     ) -> Iterator[bytes]:
         """Like `iter_request_bytes`, of the response."""
-        row = self._row(exchange)
-        if row.res_offset is None:
-            return iter(())
-        run = _Piece(
-            row.res_offset, row.res_page or 0, row.res_at or 0, row.res_run or 0, row.answered_ns or 0
-        )
-        total = run.length if row.res_len is None else row.res_len
-        return self._iter_message(row.connection, OUTGOING, run, total, offset, limit)
+        return self._iter_message(self._row(exchange), OUTGOING, offset, limit)
 
     def _row(self, exchange: ExchangeRow | int) -> ExchangeRow:
         if isinstance(exchange, ExchangeRow):
@@ -290,19 +324,23 @@ class Capture:
         return row
 
     def _iter_message(
-        self, connection: int, direction: int, run: _Piece, total: int, offset: int, limit: int | None
+        self, row: ExchangeRow, direction: int, offset: int, limit: int | None
     ) -> Iterator[bytes]:
+        run, end = _message(row, direction)
         start = run.offset + max(offset, 0)
-        end = run.offset + total if limit is None else min(run.offset + total, start + max(limit, 0))
+        if limit is not None:
+            end = min(end, start + max(limit, 0))
+        return self._iter_bytes(
+            self._pieces(row.connection, direction, run, start, end), start, end, exact=True
+        )
 
-        def pieces() -> Iterator[_Piece]:
-            after = run.offset + run.length
-            if run.length and start < after:
-                yield run
-            if end > after:
-                yield from self._segments(connection, direction, max(start, after), end)
-
-        return self._iter_bytes(pieces(), start, end, exact=True)
+    def _pieces(self, connection: int, direction: int, run: _Piece, start: int, end: int) -> Iterator[_Piece]:
+        """The pieces of the message that begins with `run` that touch `start` to `end`."""
+        after = run.offset + run.length
+        if run.length and start < after:
+            yield run
+        if end > after:
+            yield from self._segments(connection, direction, max(start, after), end)
 
     # -- bytes of a stream
 
@@ -348,6 +386,12 @@ class Capture:
 
     def _stream(self, connection: int, direction: int, start: int, end: int | None) -> Iterator[_Piece]:
         """Every piece of a stream that touches `start` to `end`, in order."""
+        if end is not None:
+            # Mostly somebody looks at a message whose row was asked for a moment ago.
+            for row in self._lately.values():
+                run, stop = _message(row, direction)
+                if row.connection == connection and run.offset <= start and end <= stop:
+                    return self._pieces(connection, direction, run, start, end)
         return heapq.merge(
             self._runs(connection, direction, start, end),
             self._segments(connection, direction, start, end),
@@ -356,42 +400,17 @@ class Capture:
     def _runs(self, connection: int, direction: int, start: int, end: int | None) -> Iterator[_Piece]:
         """The runs that touch `start` to `end`."""
         prefix, ns = ("req", "started_ns") if direction == INCOMING else ("res", "answered_ns")
-        select = (
-            f"SELECT {prefix}_offset, {prefix}_page, {prefix}_at, {prefix}_run, {ns}, id FROM exchange "  # noqa: S608
-            f"WHERE connection = ? AND id >= ? AND {prefix}_run > 0 ORDER BY id LIMIT ?"
-        )
-        number = self._exchange_at(connection, f"{prefix}_offset", start)
-        while rows := self._all(select, (connection, number, _PIECES_AT_ONCE)):
-            for *place, _number in rows:
+        ids = self._chain(connection, f"{prefix}_offset", start)
+        select = f"SELECT id, {prefix}_offset, {prefix}_page, {prefix}_at, {prefix}_run, {ns} FROM exchange"  # noqa: S608
+        for first in range(0, len(ids), _PIECES_AT_ONCE):
+            for _, *place in sorted(self._by_key(select, ids[first : first + _PIECES_AT_ONCE])):
+                if not place[3]:
+                    continue
                 piece = _Piece(*place)
                 if end is not None and piece.offset >= end:
                     return
                 if piece.offset + piece.length > start:
                     yield piece
-            number = rows[-1][-1] + 1
-
-    def _exchange_at(self, connection: int, column: str, offset: int) -> int:
-        """Id of a connection's last exchange that begins at or before `offset`: offsets ascend with ids."""
-        low, high = self._one(
-            "SELECT (SELECT min(id) FROM exchange WHERE connection = ?1), "
-            "(SELECT max(id) FROM exchange WHERE connection = ?1)",
-            (connection,),
-        )
-        if low is None or offset == 0:
-            return low or 0
-        select = (
-            f"SELECT id, {column} FROM exchange WHERE connection = ? AND id <= ? AND {column} IS NOT NULL "  # noqa: S608
-            "ORDER BY id DESC LIMIT 1"
-        )
-        while low < high:
-            row = self._one(select, (connection, (low + high + 1) // 2))
-            if row is None:
-                low = (low + high + 1) // 2
-            elif row[1] <= offset:
-                low = max(row[0], (low + high + 1) // 2)
-            else:
-                high = row[0] - 1
-        return int(low)
 
     def _segments(self, connection: int, direction: int, start: int, end: int | None) -> Iterator[_Piece]:
         """The segments that touch `start` to `end`."""
@@ -496,6 +515,19 @@ def _like(word: str) -> str:
     """A LIKE pattern (ESCAPE '\\') for text that contains `word`."""
     escaped = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
+
+
+def _message(row: ExchangeRow, direction: int) -> tuple[_Piece, int]:
+    """Where a message begins, as its run (which may be empty), and the offset of its end in the stream."""
+    if direction == INCOMING:
+        run = _Piece(row.req_offset, row.req_page, row.req_at, row.req_run, row.started_ns)
+        length = row.req_len
+    else:
+        run = _Piece(
+            row.res_offset or 0, row.res_page or 0, row.res_at or 0, row.res_run or 0, row.answered_ns or 0
+        )
+        length = row.res_len
+    return run, run.offset + (run.length if length is None else length)
 
 
 def _exchange(row: Sequence[Any]) -> ExchangeRow:
