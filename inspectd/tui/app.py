@@ -34,7 +34,7 @@ from inspectd.tui.widgets.bars import (
     HeaderBar,
     Situation,
 )
-from inspectd.tui.widgets.detail_slot import Detail
+from inspectd.tui.widgets.detail import Detail
 from inspectd.tui.widgets.empty import EmptyState
 from inspectd.tui.widgets.filterbar import FilterBar, FilterInput
 from inspectd.tui.widgets.traffic import TrafficTable
@@ -77,6 +77,7 @@ class InspectdApp(App[int]):
         Binding("c", "clear_capture", "Clear the capture", show=False, id="clear"),
         Binding("z", "zoom", "Zoom: panes, list, both", show=False, id="zoom"),
         Binding("escape", "step_back", "Back to the list; clear the filter", show=False, id="back"),
+        *(Binding(str(number), f"pane({number})", f"Pane {number}", show=False) for number in range(1, 10)),
         Binding("q", "leave", "Quit", show=False, id="quit"),
         Binding("ctrl+c", "leave", "Quit", show=False, priority=True, id="interrupt"),
     ]
@@ -361,7 +362,7 @@ class InspectdApp(App[int]):
         self._say_filtered()
         self._search(words, upto)
 
-    @work(thread=True, exclusive=True, group="search", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="search")
     def _search(self, words: str, upto: int) -> None:
         from textual.worker import get_current_worker
 
@@ -422,7 +423,16 @@ class InspectdApp(App[int]):
         self.screen_stack[0].remove_class("-zoom-list")
         if self.screen_stack[0].has_class("-tiny"):
             self.screen_stack[0].add_class("-zoom-detail")
-        self.call_after_refresh(self.detail.focus_content)
+        self.call_after_refresh(self.detail.focus_pane)
+
+    def action_pane(self, number: int) -> None:
+        """Another pane, while the list keeps the keys."""
+        self.screen_stack[0].remove_class("-zoom-list")
+        self.detail.open_pane(number)
+
+    def action_other_side(self) -> None:
+        """The other direction of the exchange in the panes."""
+        self.detail.switch_side()
 
     def action_step_back(self) -> None:
         """From the panes to the list; from the list: drop the zoom, then the filter."""
@@ -448,7 +458,7 @@ class InspectdApp(App[int]):
             screen.remove_class("-zoom-list")
         else:
             screen.add_class("-zoom-detail")
-            self.call_after_refresh(self.detail.focus_content)
+            self.call_after_refresh(self.detail.focus_pane)
 
     def action_answer(self) -> None:
         """Choose another answer."""
@@ -492,7 +502,7 @@ class InspectdApp(App[int]):
         if yes:
             self._clear()
 
-    @work(thread=True, group="ask", exit_on_error=False)
+    @work(thread=True, group="ask")
     def _clear(self) -> None:
         try:
             self.link.clear()
@@ -535,7 +545,7 @@ class InspectdApp(App[int]):
         newest = [key for key in self.feed.all[-64:] if key > 0]
         return sum(1 for row in self.capture.exchanges(newest) if not is_finished(row))
 
-    @work(thread=True, exclusive=True, group="set", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="set")
     def set_answer_now(self, line: str) -> None:
         """Answer with this status line, or with the mirror when it is empty, without a dialog."""
         try:

@@ -84,7 +84,7 @@ class AnswerScreen(ModalScreen[str | None]):
             yield Static(
                 Content.assemble(
                     ("enter", key),
-                    " answer this from the next request on   ",
+                    " answer this from now on   ",
                     ("↑↓", key),
                     " choose   ",
                     ("esc", key),
@@ -160,8 +160,11 @@ class AnswerScreen(ModalScreen[str | None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Ask for the bytes, a moment after the last key."""
         event.stop()
-        if not event.value:
+        choices = self.query_one(OptionList)
+        at = choices.highlighted
+        if at is None or self._lines[at] != event.value:
             self._walking = False
+            choices.highlighted = next((n for n, line in enumerate(self._lines) if line == event.value), None)
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(TYPING_SECONDS, lambda: self._preview(event.value))
@@ -177,7 +180,7 @@ class AnswerScreen(ModalScreen[str | None]):
 
     # asking the engine, in a thread
 
-    @work(thread=True, exclusive=True, group="preview", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="preview")
     def _preview(self, text: str) -> None:
         if not text.strip() or text == MIRROR:
             self.app.call_from_thread(self._show_nothing, text)
@@ -218,9 +221,12 @@ class AnswerScreen(ModalScreen[str | None]):
         about += (
             f"; inspectd adds the line{'s' if added != 1 else ''} marked +" if added else "; nothing is added"
         )
-        if preview.steps:
-            about += f". {' '.join(preview.steps)}"
-        self._about(safe(about), "muted")
+        about = " ".join((about + ".", *preview.steps))
+        palette = tones(self.app)
+        odd = "".join(f"\n▲ {remark}" for remark in preview.remarks)
+        self.query_one("#answer-about", Static).update(
+            Content.assemble((safe(about), palette.muted), (safe(odd, newline=True), palette.warn))
+        )
         self.query_one("#answer-bytes", Static).update(self._bytes(preview))
 
     def _bytes(self, preview: Preview) -> Content:
@@ -229,13 +235,15 @@ class AnswerScreen(ModalScreen[str | None]):
         data = preview.data[:PREVIEW_BYTES]
         parts: list[tuple[str, str]] = []
         in_head = True
-        for at, line in enumerate(data.splitlines(keepends=True)):
+        lines = data.splitlines(keepends=True)
+        last = len(lines) - 1 if preview.length <= len(data) else len(lines)
+        for at, line in enumerate(lines):
             bare = line.rstrip(b"\r\n")
             ours = in_head and bare in added
             parts.append(("+ " if ours else "  ", palette.warn))
             base = palette.strong if at == 0 else palette.muted if ours else palette.text
             parts += [(piece.text, palette.faint if piece.special else base) for piece in wire_text(line)]
-            parts.append(("\n", ""))
+            parts.append(("\n" if at < last else "", ""))
             in_head = in_head and bool(bare)
         if preview.length > len(data):
             parts.append((f"  … and {preview.length - len(data):,} bytes more", palette.muted))
@@ -246,7 +254,7 @@ class AnswerScreen(ModalScreen[str | None]):
             return
         self._tell_engine(text)
 
-    @work(thread=True, exclusive=True, group="set", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="set")
     def _tell_engine(self, text: str) -> None:
         try:
             now = self._link.set_answer("" if text == MIRROR else text)

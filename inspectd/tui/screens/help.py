@@ -60,7 +60,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(WORDS, "…", "the exchange is still going on: no answer yet, or not all of it"),
     Entry(WORDS, "italics", "a connection that never sent a request, and what it was"),
     Entry(WORDS, "dest · mode", "Sec-Fetch-Dest and Sec-Fetch-Mode as the browser sent them; — when absent"),
-    Entry(WORDS, "size", "bytes of the request, head and content"),
+    Entry(WORDS, "size", "bytes of the answer behind its head, as sent"),
     Entry(WORDS, "ms", "from the request's first byte to the last byte of the answer"),
     Entry(WORDS, "▲ odd head", "the request's head isn't plain grammatical HTTP: look at it in Anatomy"),
     Entry(WORDS, "✗ cut short", "the connection ended before the exchange did"),

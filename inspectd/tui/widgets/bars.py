@@ -155,6 +155,7 @@ TABLE_HINTS: Final = (
     Hint("f", "follow", "app.follow", 3),
     Hint("s", "answer…", "app.answer", 0),
     Hint("enter", "look inside", "app.look_inside", 4),
+    Hint("1-7", "panes", "app.help", 5),
     Hint("y", "copy", "app.copy", 3),
     Hint("z", "zoom", "app.zoom", 6),
     Hint("c", "clear", "app.clear_capture", 7),
@@ -165,7 +166,7 @@ TABLE_HINTS: Final = (
 DETAIL_HINTS: Final = (
     Hint("?", "help", "app.help", 0),
     Hint("esc", "back to the list", "app.step_back", 0),
-    Hint("1-8", "panes", "app.help", 2),
+    Hint("1-7", "panes", "app.help", 2),
     Hint("tab", "request ⇄ response", "app.help", 3),
     Hint("←→↑↓", "walk the tokens", "app.help", 4),
     Hint("s", "answer…", "app.answer", 4),

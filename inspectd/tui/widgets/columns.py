@@ -186,7 +186,7 @@ def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None) -> l
         bold=row.status is not None,
     )
     add(_dest(row), columns.dest, "dest" if row.dest else "faint")
-    add(amount(row.req_len if row.req_len is not None else row.req_head), columns.size, "text", right=True)
+    add(_size(row), columns.size, "text", right=True)
     took, live = _took(row, now_ns)
     add(took, columns.ms, "odd" if live else "muted", right=True)
     if columns.marks:
@@ -207,6 +207,11 @@ def _status(row: ExchangeRow, now_ns: int | None) -> tuple[str, str]:
     if not row.state & State.RESPONSE_COMPLETE and not row.state & State.ABORTED:
         text += " …"
     return text, status_tone(row.status)
+
+
+def _size(row: ExchangeRow) -> str:
+    """Bytes of the answer behind its head, as sent so far."""
+    return "" if row.res_len is None else amount(max(0, row.res_len - (row.res_head or 0)))
 
 
 def _dest(row: ExchangeRow) -> str:

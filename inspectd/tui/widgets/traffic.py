@@ -40,12 +40,14 @@ class TrafficTable(ScrollView, can_focus=True):
         Binding("pagedown,space", "page(1)", "Page down", show=False, id="traffic.page-down"),
         Binding("home,g", "first", "First row", show=False, id="traffic.first"),
         Binding("end,G", "last", "Newest row, and follow", show=False, id="traffic.last"),
+        Binding("tab", "app.other_side", "Request ⇄ response in the panes", show=False, id="traffic.side"),
         Binding("enter,right,l", "open", "Look into the row", show=False, id="traffic.open"),
     ]
     HELP_TITLE = "Traffic"
     HELP_TEXT = (
         "One row an exchange, in order of arrival. Rows in italics are connections that never sent a request. "
-        "The column size counts the request's bytes, ms runs from its first byte to the last byte of the answer; "
+        "The column size counts the bytes of the answer's content as they were sent, "
+        "ms runs from the request's first byte to the answer's last; "
         "▲ marks a head that isn't plain grammatical HTTP, ✗ an exchange that was cut short."
     )
 
