@@ -40,7 +40,8 @@ def attach(engine: str | None) -> int:
 
     Quitting the screen leaves the engine running.
     """
-    from inspectd.cli.run import farewell, require_terminal
+    from inspectd.cli.listening import farewell
+    from inspectd.cli.run import require_terminal
 
     socket = find_engine(engine)
     require_terminal("inspectd control status")

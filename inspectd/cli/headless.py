@@ -6,7 +6,6 @@ lines and nothing else, and no line is ever dropped.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import shutil
@@ -18,7 +17,7 @@ from inspectd.capture.model import ExchangeRow
 from inspectd.capture.reader import BytesGone, Capture
 from inspectd.cli.follow import Follower
 from inspectd.cli.lines import JsonLines, PlainLines, json_line
-from inspectd.cli.listening import listening_line
+from inspectd.cli.listening import farewell, listening_line
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -81,11 +80,8 @@ class Headless:
         """Print what is left, and where the capture is."""
         if self._printer is not None:
             self._printer.finish()
-        if self._started is not None:
-            out = sys.stderr if self._as_json else sys.stdout
-            with contextlib.suppress(OSError):
-                out.write(self._farewell(self._started.capture))
-                out.flush()
+        if self._started is not None and not self._quiet:
+            farewell(self._started.capture, sys.stderr if self._as_json else sys.stdout)
 
     def _announce(self, started: Started) -> None:
         if self._as_json:
@@ -95,6 +91,9 @@ class Headless:
             addresses = " ".join(paint(_url(address), "bold") for address in started.addresses)
             sys.stdout.write(f"listening on {addresses}\n")
             if not self._quiet:
+                if started.control_tcp is not None:
+                    token = f"bearer token in {started.token_file}"
+                    sys.stdout.write(f"control API on http://{started.control_tcp}/v1/ · {token}\n")
                 label = paint(safe(started.answer), "cyan")
                 sys.stdout.write(f"answering with {label} · capture {started.capture} · ctrl-c ends it\n")
         sys.stdout.flush()
@@ -106,9 +105,6 @@ class Headless:
             return JsonLines()
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() and not self._verbosity else None
         return PlainLines(self._paint, width=width, verbosity=self._verbosity)
-
-    def _farewell(self, capture: Path) -> str:
-        return f"capture: {capture}\nlook at it: inspectd open {capture}\n"
 
 
 class Printer(threading.Thread):

@@ -184,24 +184,35 @@ class PlainLines:
 
     def exchange(self, row: ExchangeRow, capture: Capture) -> str:
         """The line, then the heads and bodies that are asked for."""
-        paint = self._paint
+        paint, wide = self._paint, self._wider_than
         status, colour = self._status(row)
         place = "/".join(part for part in (row.dest, row.mode) if part)
         taken = milliseconds(row.started_ns, row.finished_ns)
-        before = f"{row.id:>5} {clock(row.started_ns)}  {self._cell(row.client or '-', 14)} "
-        after = f"{size(row.res_len or 0):>7} {'' if taken is None else f'{taken:.1f} ms':>10}  {safe(place)}".rstrip()
-        method = self._cell(row.method or "-", 7)
-        shown_status = self._cell(status, 20)
+        before = f"{row.id:>5} {clock(row.started_ns)}  "
+        if wide(96):
+            before += f"{self._cell(row.client or '-', 14)} "
+        after = f" {size(row.res_len or 0):>7}"
+        if wide(70):
+            after += f" {'' if taken is None else f'{taken:.1f} ms':>10}"
+        if row.state & State.ABORTED and row.label and wide(120):
+            after += f"  {self._cell(row.label, 40)}".rstrip()
+        elif wide(120) and place:
+            after += f"  {self._cell(place, 22)}".rstrip()
+        method = f"{self._cell(row.method or '-', 7)} "
+        status = self._cell(status, 20 if wide(96) else 14)
         target = safe(row.target or "")
         room = 36
         if self._width is not None:
-            room = max(12, self._width - len(before) - cells(method) - 1 - 2 - 20 - 1 - cells(after))
+            room = max(8, self._width - sum(map(cells, (before, method, "  ", status, after))))
             target = clip(target, room)
         line = (
-            f"{paint(before, 'dim')}{paint(method, 'bold')} {pad(target, room)}  "
-            f"{paint(shown_status, colour)} {paint(after, 'dim')}"
+            f"{paint(before, 'dim')}{paint(method, 'bold')}{pad(target, room)}  "
+            f"{paint(status, colour)}{paint(after, 'dim')}\n"
         )
-        return line.rstrip() + "\n" + "".join(f"{text}\n" for text in self._messages(row, capture))
+        return line + "".join(f"{text}\n" for text in self._messages(row, capture))
+
+    def _wider_than(self, width: int) -> bool:
+        return self._width is None or self._width >= width
 
     def connection(self, row: ConnectionRow) -> str:
         """The line of a connection that was no exchange."""

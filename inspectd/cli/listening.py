@@ -1,9 +1,12 @@
-"""The listening line: the first thing an engine process says, and how its parent understands it."""
+"""The first and the last thing that is said of an engine: where it listens, and where its capture is."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import TYPE_CHECKING, Final
+import shlex
+import sys
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
@@ -11,9 +14,9 @@ from inspectd import __version__
 from inspectd.cli.lines import LINES_VERSION, json_line
 
 if TYPE_CHECKING:
-    from inspectd.cli.life import Started
+    from pathlib import Path
 
-LOOPBACK: Final = ("127.", "[::1]:", "unix:")
+    from inspectd.cli.life import Started
 
 
 class Listening(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,3 +51,13 @@ def listening_line(started: Started) -> str:
 def read_listening_line(line: bytes) -> Listening:
     """The line that an engine process printed. Raises `msgspec.DecodeError` when it is none."""
     return msgspec.json.decode(line, type=Listening)
+
+
+def farewell(capture: Path, out: TextIO | None = None) -> None:
+    """Say where the capture is and how to look at it again, on `out` (default: standard output)."""
+    with contextlib.suppress(OSError):
+        print(
+            f"capture: {capture}\nlook at it: inspectd open {shlex.quote(str(capture))}",
+            file=out or sys.stdout,
+            flush=True,
+        )

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from inspectd.control.messages import AnswerRequest
     from inspectd.engine.config import EngineConfig
 
-_SIZE: Final = re.compile(r"(\d++(?:\.\d++)?+)\s*+([kmgt]?)(i?)b?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"([0-9]++(?:\.[0-9]++)?+)\s*+([kmgt]?)(i?)b?", re.IGNORECASE)
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_DURATION: Final = re.compile(r"(\d++(?:\.\d++)?+)\s*+(ms|s|m|h|)")
+_DURATION: Final = re.compile(r"([0-9]++(?:\.[0-9]++)?+)\s*+(ms|s|m|h|)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -152,7 +152,7 @@ def engine_config(values: Mapping[str, Any]) -> EngineConfig:
         strict="strict",
         capture="capture",
     )
-    if listen := tuple(listen_address(asked) for asked in values.get("listen", ())):
+    if listen := tuple(address for asked in values.get("listen", ()) for address in listen_addresses(asked)):
         given["listen"] = listen
     if "capture" not in given:
         given["capture"] = store.default_path()
@@ -163,13 +163,24 @@ def _given(values: Mapping[str, Any], **names: str) -> dict[str, Any]:
     return {field: values[name] for field, name in names.items() if values.get(name) is not None}
 
 
-def listen_address(asked: str) -> str:
-    """What the engine is told to listen on: a bare port means both loopback addresses.
+def listen_addresses(asked: str) -> list[str]:
+    """What the engine is told to listen on: a bare port means both loopback addresses that this machine has."""
+    if not (asked.isascii() and asked.isdigit()):
+        return [asked]
+    if not int(asked):
+        return ["localhost:0"]  # one entry, so that both addresses get the same free port
+    return [f"127.0.0.1:{asked}", f"[::1]:{asked}"] if _has_ipv6_loopback() else [f"127.0.0.1:{asked}"]
 
-    >>> listen_address("8081")
-    'localhost:8081'
-    """
-    return f"localhost:{asked}" if asked.isascii() and asked.isdigit() else asked
+
+def _has_ipv6_loopback() -> bool:
+    import socket
+
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def answer_request(values: Mapping[str, Any]) -> AnswerRequest:

@@ -7,7 +7,6 @@ says is printed as it is and no screen appears.
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final
 import msgspec
 
 import inspectd
-from inspectd.cli.listening import Listening, read_listening_line
+from inspectd.cli.listening import Listening, farewell, read_listening_line
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -94,13 +93,6 @@ def stop_engine(engine: subprocess.Popen[bytes]) -> None:
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
         engine.kill()
         engine.wait()
-
-
-def farewell(capture: Path) -> None:
-    """Say where the capture is and how to look at it again."""
-    with contextlib.suppress(OSError):
-        sys.stdout.write(f"capture: {capture}\nlook at it: inspectd open {capture}\n")
-        sys.stdout.flush()
 
 
 def _print_errors(errors: IO[bytes]) -> None:
