@@ -184,7 +184,7 @@ def read_request_line(data: bytes, base: int, stop: int, head: Head, out: list[S
     method_end = first_word.end() if first_word else end
     if method_end > version:  # the line is nothing but a version
         method_end = begin
-    elif version == end and method_end == end and (line[begin] == _SLASH or b"://" in line[begin:end]):
+    elif not line[method_end:version].strip(_WORD_SPACE) and _is_target(line[begin:method_end]):
         method_end = begin  # one word, and it is a target: the method is missing
     target = method_end + _space_run(line, method_end, version)
     target_end = max(target, len(line[:version].rstrip(_WORD_SPACE)))
@@ -204,9 +204,12 @@ def read_request_line(data: bytes, base: int, stop: int, head: Head, out: list[S
         _add(out, base + target_end, base + stop, Role.SP)
 
 
+def _is_target(word: bytes) -> bool:
+    return word.startswith(b"/") or b"://" in word
+
+
 _WORD = re.compile(rb"[^ \t\x0b\x0c\r]++")
 _SPACES = re.compile(rb"[ \t\x0b\x0c\r]*+")
-_SLASH: Final = 47
 
 
 def _space_run(line: bytes, start: int, stop: int) -> int:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 from inspectd.wire.arrived import ContentData, Event, Foreign, MessageEnd, TooLarge
 from inspectd.wire.chunked import chunk_size
-from inspectd.wire.head import read_head
-from inspectd.wire.sniff import NeedMore, sniff
+from inspectd.wire.head import TOKEN, read_head
+from inspectd.wire.sniff import HTTP2_PREFACE, NeedMore, sniff
 from inspectd.wire.span import Role
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ HEAD_END: Final = re.compile(rb"\n\r?\n")
 _TRAILER_AT_ONCE = re.compile(rb"\r?\n")
 _NOT_SPACE = re.compile(rb"[^ \t\x0b\x0c\r]")
 _NOT_BLANK = re.compile(rb"[^ \t\x0b\x0c\r\n]")
-# What HTTP/1 goes on with after a request to upgrade: a method's first character, or a blank line.
-_TOKEN_START: Final = frozenset(
-    b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz\t\n\r "
-)
+# A request line after an ignored request to upgrade, whole and while it may still become one.
+_REQUEST_AGAIN = re.compile(rb"[\r\n]*+" + TOKEN + rb"[ \t][^\r\n]*[ \t]HTTP/[0-9]\.[0-9][ \t]*+\r?\n")
+_MAYBE_AGAIN = re.compile(rb"[\r\n]*+(?:" + TOKEN + rb"(?:[ \t][^\r\n]*+\r?)?+)?+\Z")
+_SWITCH_WINDOW: Final = 8192
+_FEW: Final = 16
 _NO_CAP: Final = 1 << 62
 _SPACE: Final = 0x20
 _LF: Final = 10
@@ -233,6 +234,10 @@ class MessageReader:
             found = pending.find(b"\n", self._scan)
             self._scan = size
             return found >= 0
+        if state == SWITCHED:
+            found = pending.find(b"\n", self._scan)
+            self._scan = size
+            return found >= 0 or size >= _SWITCH_WINDOW or size < _FEW
         if state in (BETWEEN, CLOSED):
             # White space waits for its line end or for the first word.
             found_at = _NOT_SPACE.search(pending, self._scan)
@@ -282,14 +287,12 @@ class MessageReader:
     # -- heads ---------------------------------------------------------------------------------------------
 
     def _read_start(self, data: bytes, at: int, base: int, events: list[Event]) -> int:
-        """The first bytes of a connection, or of what follows a request to upgrade: is this HTTP/1 at all?"""
+        """The first bytes of a connection: is this HTTP/1 at all?"""
         if self.kind == "response" and self._state == START:
             self._state = BETWEEN
             return at
-        if self._state == SWITCHED and data[at] not in _TOKEN_START:
-            self._state = _REST
-            self._rest_role = Role.TUNNEL
-            return at
+        if self._state == SWITCHED:
+            return self._read_switched(data, at)
         found = sniff(data[at:] if at else data, eof=self._ended)
         if isinstance(found, NeedMore):
             self._need = found.size
@@ -297,13 +300,28 @@ class MessageReader:
         self._need = 0
         if found is None:
             self._state = BETWEEN
-        elif self._state == SWITCHED:
-            self._state = _REST
-            self._rest_role = Role.TUNNEL
         else:
             self._state = _REST
             self._rest_role = found.role
             events.append(Foreign(base + at, found.protocol, found.sentence, found))
+        return at
+
+    def _read_switched(self, data: bytes, at: int) -> int:
+        """What follows a request to upgrade: another request if the offer was ignored, else the new protocol.
+
+        Only a whole request line counts as a request, and the preface of HTTP/2 is none (RFC 9113 §3.4).
+        """
+        size = len(data) - at
+        again = _REQUEST_AGAIN.match(data, at, at + _SWITCH_WINDOW)
+        if again is None and size < _SWITCH_WINDOW and not self._ended and _MAYBE_AGAIN.match(data, at):
+            self._scan = size
+            return -1 - at
+        self._scan = 0
+        if again is not None and not data.startswith(HTTP2_PREFACE[:16], at):
+            self._state = BETWEEN
+        else:
+            self._state = _REST
+            self._rest_role = Role.TUNNEL
         return at
 
     def _read_between(self, data: bytes, at: int, base: int, events: list[Event]) -> int:
