@@ -1,0 +1,311 @@
+"""What the token under the cursor means, as a page of text.
+
+Puts together what `inspectd.explain` says about the token, its field and the whole head, and how the message is framed.
+Every text, ours or the wire's, passes through `inspectd.text.safe` before it becomes a run.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from inspectd import explain
+from inspectd.text.safe import clip, safe
+from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Paragraph, Title
+from inspectd.tui.widgets.wireview import Run
+from inspectd.wire.span import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inspectd.explain import Explanation, Part, Reading
+    from inspectd.tui.subject import Side, Subject
+    from inspectd.tui.widgets.panes.document import Stop
+    from inspectd.wire import Message, Span
+
+_START_LINE: Final = frozenset(
+    {
+        Role.METHOD,
+        Role.REQUEST_TARGET,
+        Role.SCHEME,
+        Role.AUTHORITY,
+        Role.PATH,
+        Role.QUERY,
+        Role.FRAGMENT,
+        Role.VERSION,
+    }
+)
+_FRAMED: Final = frozenset(
+    {
+        Role.EMPTY_LINE,
+        Role.CONTENT,
+        Role.CHUNK_SIZE,
+        Role.CHUNK_DATA,
+        Role.LAST_CHUNK,
+        Role.UNFRAMED,
+    }
+)
+_FRAMING_FIELDS: Final = frozenset({"content-length", "transfer-encoding", "connection", "upgrade"})
+_TELLING: Final = ("sec-fetch-", "access-control-request-", "origin", "host")
+"""Names of fields that always have to do with what made the request."""
+_VALUES: Final = frozenset({Role.FIELD_VALUE, Role.TRAILER_VALUE})
+_NAMES: Final = frozenset({Role.FIELD_NAME, Role.TRAILER_NAME})
+_LONGEST_SPLIT: Final = 16 * 1024
+_PARTS_LISTED: Final = 40
+_TITLE_CELLS: Final = 200
+
+
+def say(text: str | bytes, style: str = "plain") -> Run:
+    """A run of safe text."""
+    return Run(safe(text), style)
+
+
+def explanation_blocks(meaning: Explanation, *, rest: bool = True) -> list[Block]:
+    """Sentence and paragraph, each on its own."""
+    blocks: list[Block] = [Paragraph(say(meaning.sentence))]
+    if rest and meaning.paragraph:
+        blocks += [GAP, Paragraph(say(meaning.paragraph))]
+    return blocks
+
+
+class Meaning:
+    """The explanations of one direction of a subject."""
+
+    def __init__(self, subject: Subject, side: Side) -> None:
+        self.subject = subject
+        self.side: Side = side
+        self.bytes = subject.side(side)
+        self.spans: Sequence[Span] = self.bytes.stream.spans
+        self._parts: dict[int, list[Part]] = {}
+
+    # what a span belongs to
+
+    def text(self, start: int, end: int) -> bytes:
+        """The bytes of a range."""
+        return self.bytes.prefix[start:end]
+
+    def name_of(self, span: int) -> bytes | None:
+        """The name of the field that a span of its line belongs to."""
+        while span >= 0:
+            role = self.spans[span].role
+            if role in _NAMES:
+                return self.text(self.spans[span].start, self.spans[span].end)
+            if role in (Role.CRLF, Role.LF, Role.EMPTY_LINE):
+                return None
+            span -= 1
+        return None
+
+    def parts(self, span: int) -> list[tuple[int, int]]:
+        """The parts of a field value as ranges of the bytes; none when it has fewer than two."""
+        start = self.spans[span].start
+        return [(start + part.start, start + part.end) for part in self._parts_of(span)]
+
+    def _parts_of(self, span: int) -> list[Part]:
+        start, end, role = self.spans[span]
+        if role not in _VALUES or end - start > _LONGEST_SPLIT:
+            return []
+        found = self._parts.get(span)
+        if found is None:
+            name = self.name_of(span) or b""
+            found = explain.value_parts(name.decode("latin-1"), self.text(start, end))
+            found = [part for part in found if 0 <= part.start < part.end <= end - start]
+            if len(found) < 2 and not (found and (found[0].start, found[0].end) != (0, end - start)):
+                found = []
+            self._parts[span] = found
+        return found
+
+    def message_at(self, offset: int) -> Message | None:
+        """The message that holds the byte at `offset`."""
+        messages = self.bytes.stream.messages
+        return next(
+            (each for each in messages if each.start <= offset < each.end), messages[0] if messages else None
+        )
+
+    @cached_property
+    def readings(self) -> list[Reading]:
+        """What the request's head says as a whole."""
+        message = self.subject.request_message
+        if message is None:
+            return []
+        head = message.head
+        fields = [(field.name_bytes, field.value_bytes) for field in head.fields[:200]]
+        data = self.subject.request
+        method = data[slice(*head.method)] if head.method else b""
+        target = data[slice(*head.target)] if head.target else b""
+        return explain.head(method, target, fields)
+
+    # the page
+
+    def page(self, stop: Stop) -> list[Block]:
+        """Everything about the token at the cursor."""
+        role = self.spans[stop.span].role
+        start, end = stop.start, stop.end
+        subject, blocks, meaning = self._subject_of(stop, role)
+        where = f"{end - start:,} {'byte' if end - start == 1 else 'bytes'} · {start:04x}–{end:04x}"
+        kind = role.value if stop.part < 0 else f"part of {role.value}"
+        title = Title(*subject, remark=Run(f"{kind} · {where}", "dim"))
+        about_role = explain.role(role)
+        grammar = (meaning.grammar if meaning else "") or about_role.grammar
+        source = (meaning.source if meaning else "") or about_role.source
+        blocks = [title, GAP, *blocks]
+        name = (self.name_of(stop.span) or b"").decode("latin-1").lower() if role not in _START_LINE else ""
+        blocks += self._reading_blocks(role, name)
+        if role in _FRAMED or name in _FRAMING_FIELDS:
+            blocks += self._framing_blocks(start)
+        if grammar:
+            blocks += [GAP, Paragraph(Run("grammar  ", "heading"), say(grammar, "dim"), hang=9)]
+        if source:
+            blocks += ([] if grammar else [GAP]) + [Paragraph(say(source, "dim"))]
+        return blocks
+
+    def _subject_of(self, stop: Stop, role: Role) -> tuple[list[Run], list[Block], Explanation | None]:
+        """The title's runs, the explaining blocks, and the explanation whose grammar and source count."""
+        data = self.text(stop.start, min(stop.end, stop.start + _TITLE_CELLS))
+        shown = clip(safe(data), _TITLE_CELLS)
+        if role is Role.METHOD:
+            meaning = explain.method(self._whole(stop).decode("latin-1"))
+            return [Run(shown, "method")], explanation_blocks(meaning), meaning
+        if role in (Role.STATUS_CODE, Role.REASON_PHRASE):
+            return self._status(stop, shown, role)
+        if role in _NAMES:
+            meaning = explain.field(data.decode("latin-1"))
+            return [Run(shown, "name-title")], explanation_blocks(meaning), meaning
+        if role in _VALUES:
+            return self._value(stop, shown)
+        meaning = explain.role(role)
+        title = [say(meaning.title, "strong")]
+        if role in _START_LINE:
+            title.append(Run(f"  {shown}", "target"))
+        blocks = explanation_blocks(meaning)
+        if (
+            self.subject.connection is not None
+            and self.subject.connection.sentence
+            and self.subject.row is None
+        ):
+            blocks += [GAP, Paragraph(say(self.subject.connection.sentence, "strong"))]
+        return title, blocks, None
+
+    def _whole(self, stop: Stop) -> bytes:
+        span = self.spans[stop.span]
+        return self.text(span.start, min(span.end, span.start + 4096))
+
+    def _status(self, stop: Stop, shown: str, role: Role) -> tuple[list[Run], list[Block], Explanation]:
+        code = reason = ""
+        message = self.message_at(stop.start)
+        if message is not None:
+            data = self.bytes.prefix
+            code = data[slice(*message.head.status)].decode("latin-1") if message.head.status else ""
+            reason = data[slice(*message.head.reason)].decode("latin-1") if message.head.reason else ""
+        meaning = explain.status(code, reason)
+        blocks: list[Block] = []
+        if role is Role.REASON_PHRASE:
+            blocks += [*explanation_blocks(explain.role(role)), GAP]
+        blocks += explanation_blocks(meaning)
+        style = f"status-{safe(code)}"
+        title = [Run(shown, style)] if role is Role.REASON_PHRASE else [say(meaning.title, style)]
+        return title, blocks, meaning
+
+    def _value(self, stop: Stop, shown: str) -> tuple[list[Run], list[Block], Explanation | None]:
+        name = (self.name_of(stop.span) or b"").decode("latin-1")
+        field = explain.field(name)
+        spelled = safe(self.name_of(stop.span) or b"")
+        title = [Run(f"{spelled}: ", "name-title"), Run(shown, "value-title")]
+        parts = self._parts_of(stop.span)
+        if 0 <= stop.part < len(parts):
+            part = parts[stop.part]
+            title = [Run(shown, "value-title"), Run(f"  {part.label} in {spelled}", "name")]
+            blocks = (
+                explanation_blocks(part.explanation)
+                if part.explanation
+                else [Paragraph(say(_unknown_part(part.label)))]
+            )
+            blocks += [GAP, Paragraph(Run(f"{spelled}  ", "name-title"), say(field.sentence, "dim"))]
+            return title, blocks, part.explanation or field
+        meaning = explain.value(name, self._whole(stop))
+        blocks = explanation_blocks(meaning) if meaning else []
+        if parts:
+            blocks += [GAP] if blocks else []
+            blocks += self._part_lines(stop, parts)
+        if blocks:
+            blocks += [GAP, Paragraph(Run(f"{spelled}  ", "name-title"), say(field.sentence, "dim"))]
+        else:
+            blocks = explanation_blocks(field)
+        return title, blocks, meaning or field
+
+    def _part_lines(self, stop: Stop, parts: Sequence[Part]) -> list[Block]:
+        begin = self.spans[stop.span].start
+        lines: list[Block] = []
+        for part in parts[:_PARTS_LISTED]:
+            text = clip(safe(self.text(begin + part.start, begin + part.end)), 60)
+            said = part.explanation.sentence if part.explanation else part.label
+            lines.append(Paragraph(Run(f"{text}  ", "value"), say(said, "dim"), indent=1, hang=3))
+        if len(parts) > _PARTS_LISTED:
+            lines.append(Line(Run(f" … {len(parts) - _PARTS_LISTED} parts more", "dim")))
+        return lines
+
+    def _reading_blocks(self, role: Role, name: str) -> list[Block]:
+        """What made this request, where the token is part of the evidence."""
+        if self.side != "request":
+            return []
+        blocks: list[Block] = []
+        for number, reading in enumerate(self.readings):
+            concerned = role in _START_LINE or role is Role.EMPTY_LINE or name.startswith(_TELLING)
+            if not concerned and not (name and any(name in because.lower() for because in reading.because)):
+                continue
+            blocks += [GAP, *reading_blocks(reading, self.subject, first=number == 0)]
+        return blocks
+
+    def _framing_blocks(self, offset: int) -> list[Block]:
+        message = self.message_at(offset)
+        return framing_blocks(message) if message is not None else []
+
+
+def _unknown_part(label: str) -> str:
+    return f"A part of the value: {label}."
+
+
+def reading_blocks(reading: Reading, subject: Subject, *, first: bool) -> list[Block]:
+    """A reading with its evidence, and whether the answer says what it must."""
+    heading = "What made this request" if first else "Also"
+    if reading.kind.startswith("no-fetch-metadata"):
+        heading = "No Sec-Fetch-* fields"
+    blocks: list[Block] = [Paragraph(Run(f"{heading}  ", "heading"), say(reading.title, "reading"), hang=2)]
+    if reading.because:
+        blocks.append(
+            Paragraph(Run("because ", "heading"), say(" + ".join(reading.because)), indent=2, hang=10)
+        )
+    blocks.append(Paragraph(say(reading.paragraph), indent=2))
+    if reading.must:
+        blocks += [GAP, Line(Run("Your answer must say", "heading"))]
+        message = subject.response_message
+        if message is None:
+            blocks += [Paragraph(say(each.line or each.value), indent=2, hang=4) for each in reading.must]
+        else:
+            fields = [(field.name_bytes, field.value_bytes) for field in message.head.fields[:200]]
+            code = subject.response[slice(*message.head.status)] if message.head.status else b""
+            status = int(code) if code.isdigit() and len(code) < 9 else 0
+            for check in explain.check_answer(reading.must, status, fields):
+                line = check.requirement.line if check.requirement.name else check.requirement.value
+                verdict = Run("✓ sent", "good") if check.met else say(f"✗ {check.note}", "bad")
+                blocks.append(Paragraph(say(f"{line}  "), verdict, indent=2, hang=4))
+    if reading.source:
+        blocks.append(Paragraph(say(reading.source, "dim"), indent=2))
+    return blocks
+
+
+def framing_blocks(message: Message) -> list[Block]:
+    """How the end of the content is found, and who would find another one."""
+    framing = message.framing
+    blocks: list[Block] = [
+        GAP,
+        Paragraph(Run("Framing  ", "heading"), say(framing.sentence), hang=2),
+    ]
+    if not message.complete:
+        blocks.append(
+            Paragraph(Run("not complete: the message ends before its framing says so", "warning"), indent=2)
+        )
+    blocks += [
+        Paragraph(say(f"{other.reader}  ", "warning"), say(other.sentence), indent=2, hang=4)
+        for other in framing.alternatives
+    ]
+    return blocks

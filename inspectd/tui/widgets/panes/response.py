@@ -1,0 +1,140 @@
+"""Pane 5: the answer as it was sent, where it came from, and what inspectd added to it by itself."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from inspectd import explain
+from inspectd.capture.model import State
+from inspectd.text.safe import safe
+from inspectd.tui.widgets.panes.anatomy import nothing_yet
+from inspectd.tui.widgets.panes.meaning import framing_blocks
+from inspectd.tui.widgets.panes.pane import TextPane
+from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph
+from inspectd.tui.widgets.panes.times import count, duration
+from inspectd.tui.widgets.wireview import Run
+
+if TYPE_CHECKING:
+    from inspectd.capture.model import ExchangeRow
+    from inspectd.tui.subject import Side, SideBytes, Subject
+    from inspectd.tui.widgets.wireview import LineSource
+    from inspectd.wire import Message
+
+_FIELDS_SHOWN: Final = 200
+_LONGEST_LINE: Final = 4000
+
+
+class Response(TextPane):
+    """The answer."""
+
+    title = "Response"
+
+    def page(self, subject: Subject | None, side: Side) -> LineSource:  # noqa: ARG002
+        """Status line, fields, what was added, framing."""
+        if subject is None:
+            return Page([GAP, Paragraph(Run("Nothing is selected.", "dim"), indent=1)])
+        bytes_ = subject.side("response")
+        row = subject.row
+        blocks: list[Block] = []
+        if row is not None and row.label:
+            blocks.append(Paragraph(Run("answered by  ", "heading"), Run(safe(row.label), "strong")))
+        if not bytes_.total or not bytes_.stream.messages:
+            blocks += [GAP, Paragraph(Run(nothing_yet(subject, "response"), "dim"), indent=1)]
+            if bytes_.total:
+                blocks = [
+                    Paragraph(
+                        Run(f"{count(bytes_.total, 'byte')} were sent that are no HTTP response", "warning")
+                    )
+                ]
+            return Page(blocks)
+        added = added_lines(row)
+        for message in bytes_.stream.messages:
+            blocks += _message_blocks(bytes_, message, added)
+        if added:
+            names = ", ".join(line.partition(":")[0] for line in added)
+            blocks += [
+                GAP,
+                Paragraph(
+                    Run("+  ", "reading"), Run(f"added by inspectd itself: {safe(names)}", "plain"), hang=3
+                ),
+            ]
+        elif row is not None:
+            blocks += [GAP, Paragraph(Run("inspectd added nothing by itself", "dim"))]
+        if row is not None:
+            blocks += _life(row)
+        return Page(blocks)
+
+    def selected_value(self) -> tuple[str, bytes] | None:
+        """The page has no cursor."""
+        return None
+
+
+def added_lines(row: ExchangeRow | None) -> tuple[str, ...]:
+    """The field lines that inspectd put into the answer by itself."""
+    if row is None or not row.added:
+        return ()
+    try:
+        lines = json.loads(row.added)
+    except ValueError:
+        return ()
+    return tuple(str(line) for line in lines) if isinstance(lines, list) else ()
+
+
+def _message_blocks(bytes_: SideBytes, message: Message, added: tuple[str, ...]) -> list[Block]:
+    data = bytes_.prefix
+    head = message.head
+    code = data[slice(*head.status)].decode("latin-1") if head.status else ""
+    reason = data[slice(*head.reason)].decode("latin-1") if head.reason else ""
+    start, end = head.start_line
+    meaning = explain.status(code, reason)
+    blocks: list[Block] = [
+        Paragraph(
+            Run(safe(data[start : min(end, start + _LONGEST_LINE)]), f"status-{safe(code)}"),
+            *([Run("  interim response", "dim")] if message.interim else []),
+        ),
+        Paragraph(Run(safe(meaning.sentence), "plain"), indent=2),
+    ]
+    waiting = list(added)
+    for field in head.fields[:_FIELDS_SHOWN]:
+        line = field.name_bytes + b": " + field.value_bytes
+        mine = line.decode("utf-8", "surrogateescape") in waiting
+        if mine:
+            waiting.remove(line.decode("utf-8", "surrogateescape"))
+        blocks.append(
+            Paragraph(
+                Run("+ " if mine else "  ", "reading"),
+                Run(safe(field.name_bytes[:_LONGEST_LINE]), "name"),
+                Run(": ", "name"),
+                Run(safe(field.value_bytes[:_LONGEST_LINE]), "value"),
+                hang=4,
+            )
+        )
+    if len(head.fields) > _FIELDS_SHOWN:
+        blocks.append(Line(Run(f"  … {len(head.fields) - _FIELDS_SHOWN:,} fields more: 2 Headers", "dim")))
+    blocks += framing_blocks(message)
+    if not message.interim:
+        size = bytes_.total - message.start - (message.head_end - message.start)
+        blocks.append(
+            Paragraph(
+                Run(
+                    f"{count(message.head_end - message.start, 'byte')} of head, "
+                    f"{count(max(0, size), 'byte')} after it",
+                    "dim",
+                ),
+                indent=2,
+            )
+        )
+    return blocks
+
+
+def _life(row: ExchangeRow) -> list[Block]:
+    """How far the answer came."""
+    if row.answered_ns is None:
+        return []
+    text = f"first byte {duration(row.answered_ns - row.started_ns)} after the request began"
+    if row.finished_ns is not None and row.state & State.RESPONSE_COMPLETE:
+        text += f", last byte {duration(row.finished_ns - row.answered_ns)} later"
+        return [Paragraph(Run(text, "dim"))]
+    ended = "the connection ended before the answer did" if row.state & State.ABORTED else "still being sent"
+    return [Paragraph(Run(text, "dim"), Run(f"; {ended}", "warning"))]
