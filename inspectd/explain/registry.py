@@ -31,10 +31,10 @@ class FieldEntry:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Explanations of the values of one kind, keyed in lower case."""
+    """Explanations of the values of one kind, keyed in lower case; `durations` take a number of seconds."""
 
-    source: str
     entries: dict[str, Explanation]
+    durations: frozenset[str]
 
     def get(self, key: str) -> Explanation | None:
         """Return the explanation of a value, whatever its case, or None."""
@@ -103,12 +103,11 @@ def fields() -> dict[str, FieldEntry]:
 def vocabulary(name: str) -> Vocabulary:
     """Return one vocabulary of `data/values/`; the empty name is the empty vocabulary."""
     if not name:
-        return Vocabulary("", {})
+        return Vocabulary({}, frozenset())
     raw = table("values")[name]
-    source: str = raw.get("source", "")
     return Vocabulary(
-        source,
-        {key.lower(): explanation(key, entry, source=source) for key, entry in raw["values"].items()},
+        {key.lower(): explanation(key, entry, source=raw["source"]) for key, entry in raw["values"].items()},
+        frozenset(raw.get("durations", ())),
     )
 
 

@@ -125,7 +125,7 @@ def _directive(entry: FieldEntry, piece: Slice) -> Part:
     known = looked_up(entry.values, f"{name.text}={plain}", piece.text)
     if known is None:
         known = looked_up(entry.values, name.text, piece.text)
-        lasting = span_of_time(plain) if known is not None and "seconds" in known.see else ""
+        lasting = span_of_time(plain) if name.text.lower() in vocabulary(entry.values).durations else ""
         if known is not None and lasting:
             known = replace(known, paragraph=f"Here {lasting}. {known.paragraph}".strip())
     return part(piece, entry.label, known)
