@@ -21,12 +21,12 @@ from inspectd.engine import tcp
 from inspectd.engine.foreign import farewell
 from inspectd.engine.player import Player
 from inspectd.engine.sent import answered
-from inspectd.engine.strict import refusal
 from inspectd.engine.summary import shown
 from inspectd.rules.answer import compile_for, problem_answer
 from inspectd.rules.program import LiveProgram, Program, Send
 from inspectd.rules.request import CONTENT_PREFIX, Request
 from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
+from inspectd.wire.strict import refusal
 
 if TYPE_CHECKING:
     from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
@@ -84,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._closing: str | None = None  # how this side ends the connection: "fin", "rst", "timeout"
         self._closing_ns = 0
         self._half_closed = False
+        self._gone = False
         self._unsent = 0  # sends that wait for the commit
         self._head_ns = 0
 
@@ -134,7 +135,7 @@ class Connection(asyncio.Protocol):
         self._finish_reading("the client sent FIN")
         self._deaf = True
         if self._closing is not None:
-            self._transport.close()
+            self._site.turn.then(self._close_now)  # it was heard out
         elif not self._answering:
             self.close("fin")
         return True
@@ -146,6 +147,7 @@ class Connection(asyncio.Protocol):
         record = self._record
         if self._player is not None:
             self._player.stop()
+        self._gone = True
         reset = exc is not None
         self._finish_reading("the client sent RST" if reset else "the connection was closed")
         for pending in self._queue:
@@ -153,12 +155,7 @@ class Connection(asyncio.Protocol):
         if self._playing is not None:
             self._abort(self._playing, "the connection ended before the whole answer was sent")
         record.closed_ns = now
-        if reset:
-            record.closed_by, record.how = "client", "rst"
-        elif self._closing is not None and record.fin_in_ns is None:
-            record.closed_by, record.how = "server", self._closing
-        else:
-            record.closed_by, record.how = "client", "fin"
+        record.closed_by, record.how = self._who_ended_it(reset=reset)
         self._describe_end(now)
         record.save()
         site.forget(self)
@@ -247,6 +244,8 @@ class Connection(asyncio.Protocol):
     def _on_foreign(self, event: Foreign) -> None:
         self._record.describe(event.protocol, event.sentence)
         words = farewell(event.protocol)
+        if self._gone:
+            return
         if words:
             self._stop_reading()
             self._send(None, words)
@@ -268,10 +267,10 @@ class Connection(asyncio.Protocol):
         """No more bytes will come: account for what is unfinished."""
         if self._deaf:
             return
-        self._show_half_head()
         for event in self._reader.eof():
             if not isinstance(event, MessageEnd) or event.complete:
                 self._on_event(event)
+        self._show_half_head()
         self._deaf = True
         if self._half_head is not None:
             pending = self._reader.pending
@@ -519,6 +518,18 @@ class Connection(asyncio.Protocol):
         """The engine stops now."""
         self._closing = self._closing or "rst"
         self._transport.abort()
+
+    def _who_ended_it(self, *, reset: bool) -> tuple[str, str]:
+        """Whose FIN or RST came first."""
+        record = self._record
+        if reset:
+            return "client", "rst"
+        if self._closing == "rst":
+            return "server", "rst"
+        ours, theirs = record.fin_out_ns, record.fin_in_ns
+        if ours is not None and (theirs is None or ours < theirs):
+            return "server", self._closing or "fin"
+        return "client", "fin"
 
     def _describe_end(self, now: int) -> None:
         record = self._record
