@@ -177,7 +177,14 @@ def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None) -> l
     add(clock(row.started_ns, columns.time), columns.time, "muted")
     add(safe(row.client or ""), columns.client, "text")
     add(safe(row.method or ""), columns.method, "method", bold=True)
-    add(safe(row.target or ""), columns.target, "target")
+    if row.state & State.HEAD_COMPLETE or row.method:
+        add(safe(row.target or ""), columns.target, "target")
+    else:
+        out.append(
+            Cell(
+                " " + _fit(f"half a head, {_octets(row.req_len or 0)}", columns.target), "muted", italic=True
+            )
+        )
     status, tone = _status(row, now_ns)
     add(
         status if columns.status > 3 else status.partition(" ")[0],
@@ -207,6 +214,10 @@ def _status(row: ExchangeRow, now_ns: int | None) -> tuple[str, str]:
     if not row.state & State.RESPONSE_COMPLETE and not row.state & State.ABORTED:
         text += " …"
     return text, status_tone(row.status)
+
+
+def _octets(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count:,} bytes"
 
 
 def _size(row: ExchangeRow) -> str:

@@ -1,0 +1,120 @@
+"""An engine that answers the screen's questions from memory, and the screen on a capture, for tests."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inspectd.capture.reader import Capture
+from inspectd.control.messages import CurrentAnswer, Preview, Status
+from inspectd.errors import InspectdError
+from inspectd.tui.app import InspectdApp
+from inspectd.tui.engine_link import EngineLink
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from textual.pilot import Pilot
+
+DATE = "Date: Fri, 20 Nov 2026 11:00:00 GMT"
+LENGTH = "Content-Length: 0"
+
+
+class FakeEngine:
+    """Answers like `ControlClient`. `gone` makes every question fail."""
+
+    def __init__(self, capture: Path) -> None:
+        self.capture = capture
+        self.line: str | None = None
+        self.gone = ""
+        self.cleared = 0
+
+    def status(self) -> Status:
+        self._may_fail()
+        return Status(
+            version="0.1.0",
+            pid=1,
+            addresses=("127.0.0.1:8080", "[::1]:8080"),
+            capture=str(self.capture),
+            answer=self._answer(),
+            exchanges=1,
+            connections_open=6,
+            started_ns=1,
+        )
+
+    def set_answer(self, *, status: str) -> CurrentAnswer:
+        self._may_fail()
+        self._check(status)
+        self.line = f"HTTP/1.1 {status}"
+        return self._answer()
+
+    def mirror(self) -> CurrentAnswer:
+        self._may_fail()
+        self.line = None
+        return self._answer()
+
+    def preview(self, *, status: str) -> Preview:
+        self._may_fail()
+        self._check(status)
+        data = f"HTTP/1.1 {status}\r\nX-Own: \x1b[31m\r\n{DATE}\r\n{LENGTH}\r\n\r\n".encode()
+        return Preview(
+            encoded=base64.b64encode(data).decode(),
+            length=len(data),
+            steps=("The connection stays open.",),
+            added=(DATE, LENGTH),
+            remarks=("Nobody registered 299.",) if status.startswith("299") else (),
+            label="answer",
+        )
+
+    def clear(self) -> None:
+        self._may_fail()
+        self.cleared += 1
+
+    def close(self) -> None:
+        pass
+
+    def _answer(self) -> CurrentAnswer:
+        return CurrentAnswer(description=self.line or "mirror", status_line=self.line)
+
+    def _check(self, status: str) -> None:
+        if status.startswith("x"):
+            raise InspectdError("A status line can't begin with 'x'", "Begin with a status code or HTTP/.")
+
+    def _may_fail(self) -> None:
+        if self.gone:
+            raise InspectdError(self.gone)
+
+
+@asynccontextmanager
+async def screen(
+    capture: Path, engine: FakeEngine | None = None, *, size: tuple[int, int] = (120, 36)
+) -> AsyncIterator[tuple[InspectdApp, Pilot[int]]]:
+    """The screen on a capture, with this engine or without one, running headless."""
+    link = EngineLink(None) if engine is None else EngineLink(Path("/nowhere"), connect=lambda _: engine)
+    with Capture.open(capture) as reader:
+        app = InspectdApp(reader, link)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await pilot.pause()
+            yield app, pilot
+            app.exit()
+
+
+async def until(pilot: Pilot[int], condition: Callable[[], object], *, turns: int = 200) -> None:
+    """Let the app run until `condition` holds; fails when it never does."""
+    for _ in range(turns):
+        if condition():
+            return
+        await pilot.pause(0.02)
+    raise AssertionError("this never happened")
+
+
+def lines(app: InspectdApp) -> list[str]:
+    """What stands on the screen, line by line."""
+    return [strip.text for strip in app.screen._compositor.render_strips()]
+
+
+def picture(app: InspectdApp) -> str:
+    """The same as one text."""
+    return "\n".join(lines(app))

@@ -1,0 +1,240 @@
+"""The traffic table on screen: columns for every width, following, the cursor, the mouse, rows of every kind."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inspectd.text.safe import cells
+from inspectd.tui.widgets.bars import FooterHints
+from inspectd.tui.widgets.columns import amount, columns_for, milliseconds, row_cells
+from tests.tui.shell_engine import FakeEngine, lines, picture, screen, until
+from tests.tui.shell_scribe import Scribe, browse, get, lively
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Path:
+    with Scribe(tmp_path / "a.inspectd") as scribe:
+        for number in range(100):
+            scribe.exchange(browse(f"/item/{number}", "image", "no-cors"))
+        lively(scribe)
+    return tmp_path / "a.inspectd"
+
+
+@pytest.mark.parametrize("width", range(1, 260))
+def test_columns_fill_every_width_exactly(width: int, capture: Path) -> None:
+    from inspectd.capture.reader import Capture
+
+    columns = columns_for(width, 4)
+    with Capture.open(capture) as reader:
+        rows = [*reader.exchanges_after(95, 20), *reader.list_connections_after(0)]
+    for row in rows:
+        for now in (None, row_time(row)):
+            assert sum(cells(cell.text) for cell in row_cells(row, columns, now)) == width
+
+
+def row_time(row: object) -> int:
+    return int(getattr(row, "started_ns", 0) or getattr(row, "opened_ns", 0)) + 5_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"), [(0, "0"), (999, "999"), (1000, "1.0k"), (3123, "3.1k"), (9_960, "10k")]
+)
+def test_amounts_are_short(octets: int, text: str) -> None:
+    assert amount(octets) == text
+
+
+@pytest.mark.parametrize("octets", [10**power - 1 for power in range(1, 19)])
+def test_an_amount_takes_at_most_five_cells(octets: int) -> None:
+    assert len(amount(octets)) <= 5
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(0, "0.0"), (1_900_000, "1.9"), (23_000_000, "23"), (95_000_000_000, "95s")]
+)
+def test_durations_are_short(ns: int, text: str) -> None:
+    assert milliseconds(ns) == text
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 42), (200, 50)])
+async def test_method_target_and_status_stand_on_every_screen(capture: Path, size: tuple[int, int]) -> None:
+    async with screen(capture, FakeEngine(capture), size=size) as (app, _):
+        shown = picture(app)
+        assert re.search(r"OPTIONS +/api/user +204", shown)
+        assert re.search(r"POST +/pay +503 Busy", shown)
+        assert "TLS hello on the clear port" in shown
+        assert all(cells(line) == size[0] for line in lines(app))
+
+
+@pytest.mark.parametrize("size", [(40, 10), (20, 5), (10, 3), (2, 2), (1, 1)])
+async def test_a_tiny_terminal_is_no_reason_to_fail(capture: Path, size: tuple[int, int]) -> None:
+    async with screen(capture, FakeEngine(capture), size=size) as (_, pilot):
+        for key in (
+            "up",
+            "enter",
+            "escape",
+            "z",
+            "z",
+            "z",
+            "s",
+            "escape",
+            "y",
+            "escape",
+            "question_mark",
+            "escape",
+        ):
+            await pilot.press(key)
+        await pilot.resize_terminal(120, 36)
+        await pilot.resize_terminal(*size)
+
+
+async def test_resizing_keeps_the_cursor_in_view(capture: Path) -> None:
+    async with screen(capture, size=(120, 40)) as (app, pilot):
+        await pilot.press("home", *["down"] * 30)
+        for size in ((80, 24), (160, 42), (60, 14)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+            assert any(line.startswith("▌") and "/item/30" in line for line in lines(app)), size
+
+
+async def test_a_new_row_appears_and_the_cursor_follows(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
+            assert "curl -i http://localhost:8080/" in picture(app)
+            scribe.exchange(get("/first"))
+            scribe.flush()
+            await until(pilot, lambda: any(line.startswith("▌") and "/first" in line for line in lines(app)))
+            scribe.exchange(get("/second"))
+            scribe.flush()
+            await until(pilot, lambda: any(line.startswith("▌") and "/second" in line for line in lines(app)))
+            assert app.detail.subject is None or app.detail.subject.key in {1, 2}
+            await until(pilot, lambda: app.detail.subject is not None and app.detail.subject.key == 2)
+
+
+async def test_going_up_stays_and_end_follows_again(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        for number in range(60):
+            scribe.exchange(get(f"/{number}"))
+        scribe.flush()
+        async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
+            assert app.table.follow
+            await pilot.press("up")
+            assert not app.table.follow
+            stays = app.table.scroll_offset.y
+            scribe.exchange(get("/new"))
+            scribe.flush()
+            await until(pilot, lambda: len(app.feed) == 61)
+            await pilot.pause(0.15)
+            assert (app.table.selected, app.table.scroll_offset.y) == (59, stays)
+            await pilot.press("end")
+            assert app.table.follow
+            assert app.table.selected == 61
+            await pilot.pause()
+            assert "following" in app.screen.query_one(FooterHints).render_line(0).text
+
+
+async def test_f_follows_and_stays(capture: Path) -> None:
+    async with screen(capture) as (app, pilot):
+        await pilot.press("f")
+        assert not app.table.follow
+        await pilot.press("f")
+        assert app.table.follow
+
+
+async def test_the_wheel_scrolls_and_stays(capture: Path) -> None:
+    async with screen(capture) as (app, pilot):
+        before = app.table.scroll_offset.y
+        await pilot._post_mouse_events(
+            [__import__("textual.events", fromlist=["MouseScrollUp"]).MouseScrollUp],
+            "#traffic",
+            (5, 5),
+            button=0,
+        )
+        await until(pilot, lambda: app.table.scroll_offset.y < before)
+        assert not app.table.follow
+
+
+async def test_a_click_selects_and_a_double_click_opens(capture: Path) -> None:
+    async with screen(capture) as (app, pilot):
+        y = next(at for at, line in enumerate(lines(app)) if "/pay" in line)
+        await pilot.click("#traffic", offset=(30, y - app.table.region.y))
+        row = app.table.selected_exchange
+        assert row is not None
+        assert row.target == "/pay"
+        assert not app.table.follow
+        await pilot.click("#traffic", offset=(30, y - app.table.region.y), times=2)
+        await until(pilot, lambda: app.detail.has_focus_within)
+        await pilot.press("escape")
+        assert app.table.has_focus
+
+
+async def test_keys_walk_the_list(capture: Path) -> None:
+    async with screen(capture) as (app, pilot):
+        await pilot.press("home")
+        assert app.table.selected == 1
+        await pilot.press("down", "j", "k", "pagedown")
+        assert app.table.cursor > 3
+        await pilot.press("pageup", "pageup", "up")
+        assert app.table.selected == 1
+        await pilot.press("end", "down")
+        assert app.table.cursor == len(app.feed) - 1
+
+
+async def test_an_open_exchange_counts_up_and_then_shows_its_answer(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        scribe.now -= 5_000_000_000
+        pending = scribe.request(get("/slow"))
+        scribe.flush()
+        async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
+            await until(pilot, lambda: re.search(r"/slow +… .*\b[5-9] s", picture(app)))
+            pending.answer(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+            scribe.flush()
+            await until(pilot, lambda: re.search(r"/slow +202 Accepted +— +0 ", picture(app)))
+
+
+async def test_without_an_engine_an_open_exchange_does_not_count(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        scribe.now -= 5_000_000_000
+        scribe.request(get("/slow"))
+    async with screen(scribe.path) as (app, _):
+        assert re.search(r"/slow +— ", picture(app))
+
+
+async def test_a_row_that_was_cut_and_one_that_is_odd_are_marked(tmp_path: Path) -> None:
+    from inspectd.capture.model import State
+
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        cut = scribe.request(get("/cut"))
+        cut.exchange.state |= State.ABORTED.value
+        odd = scribe.exchange(get("/odd"))
+        odd.state &= ~State.PLAIN.value
+    async with screen(scribe.path, size=(160, 42)) as (app, _):
+        assert re.search(r"/cut .*✗ cut short", picture(app))
+        assert re.search(r"/odd .*▲ odd head", picture(app))
+
+
+async def test_the_panes_show_the_row_the_cursor_is_on(capture: Path) -> None:
+    async with screen(capture) as (app, pilot):
+        await pilot.press("home")
+        await until(pilot, lambda: app.detail.subject is not None and app.detail.subject.key == 1)
+        await pilot.press("2")
+        await until(pilot, lambda: type(app.detail.pane).__name__ == "Headers")
+        assert app.table.has_focus
+
+
+async def test_zoom_goes_round(capture: Path) -> None:
+    async with screen(capture) as (app, pilot):
+        await pilot.press("z")
+        await pilot.pause()
+        assert (app.table.display, app.detail.display) == (False, True)
+        await pilot.press("z")
+        await pilot.pause()
+        assert (app.table.display, app.detail.display) == (True, False)
+        await pilot.press("z")
+        await pilot.pause()
+        assert (app.table.display, app.detail.display) == (True, True)
