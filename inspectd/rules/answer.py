@@ -63,7 +63,8 @@ class Answer:
     """One response, as a person wants it.
 
     `status_line` and each line of `fields` stand without their line ends. `body` is the content, or the file
-    that holds it. `auto` names the fields that may be added (see `AUTOMATIC`); an empty set adds nothing.
+    that holds it. `auto` names the fields that may be added (see `AUTOMATIC`); an empty set adds nothing. `label`
+    says where the answer came from, and becomes `Program.label`.
     """
 
     status_line: bytes
@@ -132,7 +133,9 @@ def make_answer(
     Raises `AnswerError` when one of them can't be sent, or when a body file can't be read.
     """
     line = parse_status(status)
-    answer = Answer(line, tuple(parse_field(header) for header in headers), body, auto, label=status)
+    answer = Answer(
+        line, tuple(parse_field(header) for header in headers), body, auto, label=f"answer {status}"
+    )
     if isinstance(body, Path):
         _file_size(body)
     return answer
@@ -227,9 +230,7 @@ def _build(answer: Answer, now: float, key: tuple[bytes, bool, bool]) -> Program
         ops.append(Send(head + _read_file(answer.body, size)))
     if closes:
         ops.append(Close())
-    return Program(
-        tuple(ops), label=f"answer {answer.label}" if answer.label else "answer", added=tuple(added)
-    )
+    return Program(tuple(ops), label=answer.label, added=tuple(added))
 
 
 def has_no_content(method: bytes, code: int | None) -> bool:
@@ -389,5 +390,5 @@ def problem_answer(status: int, sentence: str = "", mend: str = "") -> Answer:
             b"Connection: close",
         ),
         (text.rstrip("\n") + "\n").encode("utf-8", "backslashreplace"),
-        label=title,
+        label=f"problem {title}",
     )

@@ -39,8 +39,8 @@ class Fixed:
 
     @property
     def description(self) -> str:
-        """The status as the person wrote it."""
-        return self.answer.label
+        """The status line, without the version where it is the usual one."""
+        return self.status_line.removeprefix("HTTP/1.1 ")
 
     @property
     def status_line(self) -> str:

@@ -8,18 +8,18 @@ let count = 0;
 // A fresh query each time: a cache must not answer in place of inspectd.
 const fresh = (name) => `${base}${name}?n=${++count}`;
 
-function show(title, text = "", node = null) {
+function show(title, text = "") {
   byId("result").hidden = false;
   byId("result-title").textContent = title;
   byId("result-text").textContent = text;
   byId("result-text").hidden = !text;
-  byId("result-show").replaceChildren(...(node ? [node] : []));
 }
 
 async function ask(title, url, options) {
+  byId("result-show").replaceChildren();
   show(title, "…");
   try {
-    const response = await fetch(url, { headers: { Accept: "text/plain" }, cache: "no-store", ...options });
+    const response = await fetch(url, { headers: { Accept: "text/plain" }, ...options });
     show(title, `${response.status} ${response.statusText}. What arrived at inspectd:\n\n${await response.text()}`);
   } catch (error) {
     show(title, `The browser did not hand over a response: ${error.message}`);
@@ -27,8 +27,10 @@ async function ask(title, url, options) {
 }
 
 function load(title, node, url, attribute) {
+  byId("result-show").replaceChildren();
   show(title, "…");
-  node.addEventListener("load", () => show(title, `Loaded ${url}`, node.matches("img, iframe") ? node : null));
+  // Only the words change when it has arrived: to move a frame in the page would load it again.
+  node.addEventListener("load", () => show(title, `Loaded ${url}`));
   node.addEventListener("error", () => show(title, `Not loaded: ${url}`));
   node[attribute] = url;
   (node.matches("img, iframe") ? byId("result-show") : document.head).append(node);
@@ -65,10 +67,12 @@ const actions = {
     }),
   beacon: () => {
     const queued = navigator.sendBeacon(fresh("beacon"), "a note that needs no answer");
+    byId("result-show").replaceChildren();
     show("sendBeacon", queued ? "The browser sends it when it likes, and tells the page nothing more." : "Refused.");
   },
   "event-source": () => {
     const url = fresh("events");
+    byId("result-show").replaceChildren();
     show("EventSource", "…");
     const source = new EventSource(url);
     source.addEventListener("hello", (event) => {
