@@ -117,7 +117,11 @@ class Chromium:
     def size(self, width: int, height: int, *, scale: float = 1) -> None:
         """Make the page this large, in CSS pixels, with `scale` device pixels for each."""
         self._call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=False,
         )
 
     def color_scheme(self, scheme: str) -> None:
