@@ -84,6 +84,8 @@ class Headless:
             farewell(self._started.capture, sys.stderr if self._as_json else sys.stdout)
 
     def _announce(self, started: Started) -> None:
+        for sentence in started.reach:
+            print(f"inspectd: {sentence}", file=sys.stderr, flush=True)
         if self._as_json:
             sys.stdout.write(listening_line(started))
         else:
@@ -97,8 +99,6 @@ class Headless:
                 label = paint(safe(started.answer), "cyan")
                 sys.stdout.write(f"answering with {label} · capture {started.capture} · ctrl-c ends it\n")
         sys.stdout.flush()
-        for sentence in started.reach:
-            sys.stderr.write(f"inspectd: {sentence}\n")
 
     def _lines(self) -> Lines:
         if self._as_json:

@@ -109,7 +109,7 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
             await over.wait()
             watching.cancel()
             front.stopping()
-            api.close()
+            await api.close()
         finally:
             await engine.stop()
 
@@ -120,12 +120,11 @@ def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) 
 
 
 def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None], *leftovers: Path) -> None:
-    """SIGINT, SIGTERM and SIGHUP stop gracefully; a second one ends the process on the spot."""
+    """SIGINT, SIGTERM and SIGHUP stop gracefully; SIGINT after that ends the process on the spot."""
 
     def ask() -> None:
         stop()
-        for number in asked_for:
-            loop.add_signal_handler(number, force)
+        loop.add_signal_handler(signal.SIGINT, force)
 
     def force() -> None:
         for path in leftovers:

@@ -217,7 +217,8 @@ class PlainLines:
     def connection(self, row: ConnectionRow) -> str:
         """The line of a connection that was no exchange."""
         sentence = safe(row.sentence or row.kind or "")
-        before = f"    · {clock(row.opened_ns)}  {self._cell(row.kind or '-', 14)} "
+        number = f"c{row.id}"
+        before = f"{number:>5} {clock(row.opened_ns)}  {self._cell(row.kind or '-', 14)} "
         after = f"  {row.bytes_in} bytes from {safe(row.peer)}"
         if self._width is not None:
             sentence = clip(sentence, max(12, self._width - len(before) - cells(after)))

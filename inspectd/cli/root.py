@@ -18,8 +18,8 @@ OUTPUT: Final = "Without a screen"
 _COMMANDS: Final = {
     "attach": LazyCommand("inspectd.cli.attach", "attach", "Open the screen on an engine that is running."),
     "open": LazyCommand("inspectd.cli.open_capture", "open_capture", "Open the screen on a capture file."),
-    "list": LazyCommand("inspectd.cli.list", "list_exchanges", "Print a capture's exchanges, a line each."),
-    "show": LazyCommand("inspectd.cli.show", "show", "Print one exchange, or its exact bytes."),
+    "list": LazyCommand("inspectd.cli.listing", "command", "Print a capture's exchanges, a line each."),
+    "show": LazyCommand("inspectd.cli.show", "command", "Print one exchange, or its exact bytes."),
     "anatomy": LazyCommand(
         "inspectd.cli.anatomy", "anatomy", "Explain the bytes of a message from a file or a pipe."
     ),

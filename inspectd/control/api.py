@@ -17,6 +17,7 @@ at either door; no CORS field is ever sent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import os
 import re
@@ -58,6 +59,7 @@ _EVENTS_HEAD: Final = (
 )
 _EVENTS_KEPT: Final = 256
 """Events that may wait for a listener that reads slowly; then it is cut off."""
+_CLOSE_SECONDS: Final = 1.0
 _CAPTURE_CHECK_SECONDS: Final = 0.5
 _KEEP_ALIVE_SECONDS: Final = 15.0
 
@@ -80,12 +82,18 @@ class Api:
         self._engine = engine
         self._stop = stop
         self._listeners: set[asyncio.Queue[bytes | None]] = set()
+        self._left = asyncio.Event()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Tell whoever listens to events that the engine stops, and end their streams."""
         self._publish("stopping", {})
         for queue in self._listeners:
             _put(queue, None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while self._listeners:
+                    self._left.clear()
+                    await self._left.wait()
 
     async def watch_capture(self) -> None:
         """Publish a `capture` event whenever the capture begins or ceases to fail. Runs until it is cancelled."""
@@ -183,6 +191,7 @@ class Api:
             yield Close()
         finally:
             self._listeners.discard(queue)
+            self._left.set()
 
     def _publish(self, name: str, data: Any) -> None:
         event = _event(name, data)

@@ -22,6 +22,7 @@ from inspectd.control.messages import (
     Problem,
     Status,
 )
+from inspectd.control.places import is_alive
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class ControlClient:
 
     def events(self) -> Iterator[Event]:
         """What happens to the engine, as it happens. Ends when the engine stops."""
+        self._require_engine()
         try:
             with self._http.stream(
                 "GET", "/events", timeout=httpx.Timeout(TIMEOUT_SECONDS, read=None)
@@ -138,9 +140,10 @@ class ControlClient:
         arguments: dict[str, Any] = {}
         if content is not None:
             arguments = {
-                "content": msgspec.json.encode(content),
+                "content": _encode(content),
                 "headers": {"Content-Type": "application/json"},
             }
+        self._require_engine()
         try:
             answer = self._http.request(method, path, **arguments)
         except httpx.HTTPError as problem:
@@ -155,9 +158,12 @@ class ControlClient:
                 "Stop it and start it again with this version.",
             ) from problem
 
+    def _require_engine(self) -> None:
+        # httpcore leaks its socket when a Unix socket refuses it, so it is asked only where somebody listens.
+        if not is_alive(self.socket):
+            raise ControlError(f"No engine answers at {self.socket}", "It has ended, or was never there.")
+
     def _unreachable(self, problem: httpx.HTTPError) -> ControlError:
-        if isinstance(problem, httpx.ConnectError):
-            return ControlError(f"No engine answers at {self.socket}", "It has ended, or was never there.")
         if isinstance(problem, httpx.TimeoutException):
             return ControlError(f"The engine at {self.socket} did not answer in time")
         return ControlError(f"The engine at {self.socket} went away: {problem}")
@@ -168,6 +174,17 @@ class ControlClient:
         except msgspec.DecodeError:
             return ControlError(f"The engine at {self.socket} answered {answer.status_code}")
         return ControlError(problem.error, problem.mend)
+
+
+def _encode(content: msgspec.Struct) -> bytes:
+    try:
+        return msgspec.json.encode(content)
+    except UnicodeEncodeError as problem:
+        raise ControlError(
+            f"{problem.object!r} can't be said in JSON",
+            "Write it as UTF-8 text, or the body as bytes.",
+            exit_code=2,
+        ) from problem
 
 
 def _answer(
