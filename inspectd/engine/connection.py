@@ -37,6 +37,10 @@ TARGET_KEPT: Final = 4096
 """Bytes of a target in the summary row; the pages hold all of them."""
 LINGER_NS: Final = 2_000_000_000
 """How long to go on reading after the last answer to a client that is still sending (RFC 9112 §9.6)."""
+UNSENT_LIMIT: Final = 1024 * 1024
+"""Bytes of answers that may wait for the commit; later requests of the connection wait for their turn."""
+QUEUE_LIMIT: Final = 64
+"""Requests that may wait for an answer; then no more are read until some are answered."""
 QUIET_NS: Final = 200_000_000
 """Silence after which a connection without a byte, or half a head, is shown as such."""
 
@@ -85,7 +89,9 @@ class Connection(asyncio.Protocol):
         self._closing_ns = 0
         self._half_closed = False
         self._gone = False
-        self._unsent = 0  # sends that wait for the commit
+        self._unsent = 0  # bytes that wait for the commit
+        self._choked = False  # the client reads slower than this side sends
+        self._stalled = False  # nothing is read from the client for now
         self._head_ns = 0
 
     # -- what asyncio calls
@@ -162,14 +168,18 @@ class Connection(asyncio.Protocol):
         site.turn.soon()
 
     def pause_writing(self) -> None:
-        """The client reads slower than this side sends."""
+        """The client reads slower than this side sends: no further answers, and no further requests, until it does."""
+        self._choked = True
+        self._stall()
         if self._player is not None:
             self._player.pause()
 
     def resume_writing(self) -> None:
         """The client has read some."""
+        self._choked = False
         if self._player is not None:
             self._player.resume()
+        self._answer_next()
 
     # -- reading requests
 
@@ -226,8 +236,9 @@ class Connection(asyncio.Protocol):
         else:
             pending.exchange.state |= _REQUEST_COMPLETE
         self._queue.append(pending)
-        if self._playing is None:
-            self._answer_next()
+        if len(self._queue) > QUEUE_LIMIT:
+            self._stall()
+        self._answer_next()
 
     def _on_too_large(self, event: TooLarge) -> None:
         exchange = self._half_head or self._record.begin(event.start, self._head_ns)
@@ -302,9 +313,26 @@ class Connection(asyncio.Protocol):
         return self._playing is not None or bool(self._queue) or self._unsent > 0
 
     def _answer_next(self) -> None:
-        while self._queue and self._playing is None and self._closing is None:
-            pending = self._queue.popleft()
+        queue = self._queue
+        while (
+            queue
+            and self._playing is None
+            and self._closing is None
+            and self._unsent < UNSENT_LIMIT
+            and not self._choked
+        ):
+            pending = queue.popleft()
             self._play(pending.exchange, self._program_for(pending))
+        if self._stalled and not self._choked and len(queue) <= QUEUE_LIMIT:
+            self._stalled = False
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def _stall(self) -> None:
+        """Read no more for now: what the client sends waits in the kernel, and then in the client."""
+        if not self._stalled and not self._transport.is_closing():
+            self._stalled = True
+            self._transport.pause_reading()
 
     def _program_for(self, pending: Pending) -> Program | LiveProgram:
         site = self._site
@@ -429,13 +457,15 @@ class Connection(asyncio.Protocol):
         if exchange is not None and head is not None:
             assert exchange.res_len is not None
             exchange.res_head = exchange.res_len - len(data) + head
-        self._unsent += 1
+        self._unsent += len(data)
         self._site.turn.then(self._write, data)
 
     def _write(self, data: bytes) -> None:
-        self._unsent -= 1
+        self._unsent -= len(data)
         if not self._transport.is_closing():
             self._transport.write(data)
+        if self._queue:
+            self._answer_next()
         if self._deaf:
             self._rest()
 

@@ -11,6 +11,8 @@ import pytest
 
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.engine.config import Limits
+from inspectd.rules.answer import make_answer
+from inspectd.rules.responder import Fixed
 
 HELLO_END = b"\r\n\r\nhello"
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -244,3 +246,18 @@ async def test_many_connections_at_once_lose_nothing(run_engine: Any) -> None:
         }
         for row in rows:
             assert running.capture.request_bytes(row).startswith(f"GET {row.target} ".encode())
+
+
+async def test_a_client_that_asks_and_never_reads_is_not_served_without_end(run_engine: Any) -> None:
+    async with run_engine(Fixed(make_answer(body=bytes(60_000)))) as running:
+        client = await running.connect()
+        client.writer.transport.pause_reading()
+        client.writer.write(GET * 20_000)
+        (connection,) = await running.eventually(lambda: list(running.engine._site.connections))
+        await running.eventually(lambda: connection._choked)
+        unsent = connection._transport.get_write_buffer_size() + connection._unsent
+        assert unsent < 3 * 1024 * 1024
+        client.writer.transport.resume_reading()
+        async with asyncio.timeout(60):
+            await client.reader.readexactly(60_000 * 300)
+        await client.close()
