@@ -46,6 +46,7 @@ _TLS_SENTENCE = (
 )
 _GARBAGE = Sniff("garbage", "Binary bytes that open no protocol known here.", Role.GARBAGE)
 
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _GARBAGE_WINDOW: Final = 256
 """Bytes that a first line with a binary start gets to turn out a request line after all."""
 
@@ -136,6 +137,8 @@ def sniff(data: bytes, *, eof: bool = False) -> Sniff | NeedMore | None:
             return answer
         if cut_off.match(data):
             more = len(data) + 1
+    if len(data) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(data):
+        more = len(_BYTE_ORDER_MARK)
     if more and not eof:
         return NeedMore(more)
     if _is_binary(data):
@@ -146,7 +149,7 @@ def sniff(data: bytes, *, eof: bool = False) -> Sniff | NeedMore | None:
 def _is_binary(data: bytes) -> bool:
     """Whether the first byte can start neither a method nor white space nor a UTF-8 byte order mark."""
     first = data[0]
-    if data[:3] == b"\xef\xbb\xbf"[: len(data)]:
+    if data.startswith(_BYTE_ORDER_MARK):
         return False
     return first >= 0x7F or (first < 0x20 and first not in b"\t\n\x0b\x0c\r")
 
@@ -182,7 +185,7 @@ def _sniff_tls(data: bytes, *, eof: bool) -> Sniff | NeedMore | None:
 
 
 def _tls(name: bytes | None) -> Sniff:
-    shown = "" if name is None else f" for {name.decode('ascii', 'backslashreplace')}"
+    shown = "" if name is None else f" for {ascii(name.decode('latin-1'))[1:-1]}"
     return Sniff("tls", _TLS_SENTENCE.format(name=shown), Role.TLS, name)
 
 

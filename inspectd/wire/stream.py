@@ -118,20 +118,21 @@ _MERGED: Final = frozenset(
 class _Recorder:
     """Keeps every part that a reader settles (the `Trace` of `inspectd.wire.reader`)."""
 
-    __slots__ = ("kind", "message", "messages", "spans")
+    __slots__ = ("_floor", "kind", "message", "messages", "spans")
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.spans: list[Span] = []
         self.messages: list[Message] = []
         self.message: Message | None = None
+        self._floor = 0  # spans before this one belong to a message that has ended
 
     def span(self, start: int, end: int, role: Role) -> None:
         spans = self.spans
         if role in _MERGED:
             if role is Role.CONTENT or role is Role.CHUNK_DATA:
                 self._content(start, end)
-            if spans and spans[-1].role is role and spans[-1].end == start:
+            if len(spans) > self._floor and spans[-1].role is role and spans[-1].end == start:
                 start = spans.pop().start
         spans.append(Span(start, end, role))
 
@@ -187,6 +188,7 @@ class _Recorder:
             message.complete = complete
             message._last_span = len(self.spans)  # noqa: SLF001 (the recorder builds the message)
             self.message = None
+        self._floor = len(self.spans)
 
 
 _CR: Final = 13
