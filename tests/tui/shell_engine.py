@@ -118,3 +118,8 @@ def lines(app: InspectdApp) -> list[str]:
 def picture(app: InspectdApp) -> str:
     """The same as one text."""
     return "\n".join(lines(app))
+
+
+def shows(app: InspectdApp, kind: type[object]) -> bool:
+    """Whether the uppermost screen is of this kind."""
+    return isinstance(app.screen, kind)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from inspectd.capture.model import ExchangeRow
 from inspectd.text.safe import cells
 from inspectd.tui.widgets.bars import FooterHints
 from inspectd.tui.widgets.columns import amount, columns_for, milliseconds, row_cells
@@ -15,6 +16,9 @@ from tests.tui.shell_scribe import Scribe, browse, get, lively
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from inspectd.tui.app import InspectdApp
+    from inspectd.tui.feed import Row
 
 
 @pytest.fixture
@@ -32,14 +36,15 @@ def test_columns_fill_every_width_exactly(width: int, capture: Path) -> None:
 
     columns = columns_for(width, 4)
     with Capture.open(capture) as reader:
-        rows = [*reader.exchanges_after(95, 20), *reader.list_connections_after(0)]
+        rows: list[Row] = [*reader.exchanges_after(95, 20), *reader.list_connections_after(0)]
     for row in rows:
         for now in (None, row_time(row)):
-            assert sum(cells(cell.text) for cell in row_cells(row, columns, now)) == width
+            used = [cells(cell.text) for cell in row_cells(row, columns, now)]
+            assert sum(used) == width
 
 
-def row_time(row: object) -> int:
-    return int(getattr(row, "started_ns", 0) or getattr(row, "opened_ns", 0)) + 5_000_000_000
+def row_time(row: Row) -> int:
+    return (row.started_ns if isinstance(row, ExchangeRow) else row.opened_ns) + 5_000_000_000
 
 
 @pytest.mark.parametrize(
@@ -116,15 +121,19 @@ async def test_a_new_row_appears_and_the_cursor_follows(tmp_path: Path) -> None:
             await until(pilot, lambda: app.detail.subject is not None and app.detail.subject.key == 2)
 
 
+def following(app: InspectdApp) -> bool:
+    return app.table.follow
+
+
 async def test_going_up_stays_and_end_follows_again(tmp_path: Path) -> None:
     with Scribe(tmp_path / "b.inspectd") as scribe:
         for number in range(60):
             scribe.exchange(get(f"/{number}"))
         scribe.flush()
         async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
-            assert app.table.follow
+            assert following(app)
             await pilot.press("up")
-            assert not app.table.follow
+            assert not following(app)
             stays = app.table.scroll_offset.y
             scribe.exchange(get("/new"))
             scribe.flush()
