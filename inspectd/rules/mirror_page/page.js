@@ -13,6 +13,7 @@ function show(title, text = "") {
   byId("result-title").textContent = title;
   byId("result-text").textContent = text;
   byId("result-text").hidden = !text;
+  byId("result").scrollIntoView({ block: "nearest" });
 }
 
 async function ask(title, url, options) {
