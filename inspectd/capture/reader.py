@@ -276,6 +276,17 @@ class Capture:
             )
         ]
 
+    def iter_connections(self) -> Iterator[ConnectionRow]:
+        """All connections that are rows of the list, in the order of `list_connections_after`; flat memory."""
+        after, number = -1, 0
+        while rows := self._all(
+            f"{_SELECT_CONNECTION} WHERE kind IS NOT NULL AND (after, id) > (?, ?) ORDER BY after, id LIMIT ?",
+            (after, number, _KEYS_AT_ONCE),
+        ):
+            found = [_connection(row) for row in rows]
+            yield from found
+            after, number = found[-1].after, found[-1].id
+
     def listeners(self) -> list[ListenerRow]:
         """Every listener the capture knows, oldest first."""
         rows = self._all(f"SELECT {', '.join(_LISTENER)} FROM listener ORDER BY id")  # noqa: S608

@@ -64,6 +64,11 @@ class CaptureConnection(sqlite3.Connection):
 
     _identity: tuple[int, int] | None = None
     _private: Path | None = None
+    _tidy: Path | None = None
+
+    def tidy(self, path: Path) -> None:
+        """When this is closed, and nobody else has the capture open, remove what an engine left beside it."""
+        self._tidy = path
 
     def claim(self, path: Path, *, private: Path | None = None) -> None:
         """Note which file is open, and the directory to remove when it is closed."""
@@ -85,6 +90,9 @@ class CaptureConnection(sqlite3.Connection):
         if self._private is not None:
             _remove_private(self._private)
             self._private = None
+        elif self._tidy is not None:
+            _remove_empty_log(self._tidy)
+            self._tidy = None
 
 
 def _is_open_here(status: os.stat_result) -> bool:
@@ -263,6 +271,7 @@ def open_reader(path: os.PathLike[str] | str) -> CaptureConnection:
     if version < SCHEMA_VERSION:
         db.close()
         return _open_copy(path)
+    db.tidy(path)
     return db
 
 
@@ -458,6 +467,27 @@ def _remove_private(directory: Path) -> None:
     import shutil
 
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove_empty_log(path: Path) -> None:
+    """Remove an empty log: an engine that ends while viewers look on can't, and a viewer's SQLite doesn't."""
+    log = _companion(path, "-wal")
+    try:
+        if log.stat().st_size or _is_open_here(path.stat()):
+            return
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        # Whoever opens the capture now waits for this lock before it looks for a log.
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        if not log.stat().st_size:
+            log.unlink()
+            _companion(path, "-shm").unlink(missing_ok=True)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
 
 
 # --------------------------------------------------------------------------------- where captures live

@@ -194,10 +194,11 @@ class PlainLines:
         after = f" {size(row.res_len or 0):>7}"
         if wide(70):
             after += f" {'' if taken is None else f'{taken:.1f} ms':>10}"
-        if row.state & State.ABORTED and row.label and wide(120):
-            after += f"  {self._cell(row.label, 40)}".rstrip()
-        elif wide(120) and place:
-            after += f"  {self._cell(place, 22)}".rstrip()
+        if wide(120):
+            # The column is kept when it is empty: on a terminal the ones before it must not move.
+            extra = row.label if row.state & State.ABORTED and row.label else place
+            after += f"  {self._cell(extra, 22)}"
+            after = after.rstrip() if self._width is None else after
         method = f"{self._cell(row.method or '-', 7)} "
         status = self._cell(status, 20 if wide(96) else 14)
         target = safe(row.target or "")

@@ -332,6 +332,29 @@ def test_reading_a_finished_capture_leaves_no_trace(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["x.inspectd"]
 
 
+def test_the_last_viewer_tidies_up_behind_an_engine_that_ended(tmp_path: Path) -> None:
+    path = tmp_path / "x.inspectd"
+    writer = new_writer(path)
+    first, second = Capture.open(path), Capture.open(path)
+    writer.close(1)
+    first.close()
+    assert {each.name for each in tmp_path.iterdir()} == {"x.inspectd", "x.inspectd-shm", "x.inspectd-wal"}
+    second.close()
+    assert {each.name for each in tmp_path.iterdir()} == {"x.inspectd"}
+
+
+def test_a_viewer_leaves_the_log_of_a_quiet_engine_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x.inspectd"
+    code = WRITE_AND_WAIT.replace(
+        'print("ready"', 'writer.db.execute("PRAGMA wal_checkpoint(TRUNCATE)"); print("ready"'
+    )
+    with other_process(code, path):
+        assert Path(f"{path}-wal").stat().st_size == 0
+        Capture.open(path).close()
+        assert Path(f"{path}-wal").exists()
+        assert store.in_use(path)
+
+
 def test_a_reader_cannot_write(tmp_path: Path) -> None:
     writer = new_writer(tmp_path / "x.inspectd")
     with closing(store.open_reader(tmp_path / "x.inspectd")) as db, pytest.raises(sqlite3.OperationalError):

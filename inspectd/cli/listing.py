@@ -1,0 +1,151 @@
+"""`inspectd list`: the exchanges of a capture, a line each, as text or as JSON lines.
+
+The lines are those of `inspectd --headless`, so whatever reads one reads the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+from array import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from inspectd.capture.model import ConnectionRow
+from inspectd.capture.reader import Capture
+from inspectd.cli.group import SectionCommand
+from inspectd.cli.headless import painter, wants_colour
+from inspectd.cli.lines import JsonLines, PlainLines
+from inspectd.errors import InspectdError
+from inspectd.text.safe import pad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from inspectd.capture.model import ExchangeRow
+    from inspectd.cli.lines import Lines
+
+ROWS_AT_ONCE: Final = 200
+WORTH_A_BAR: Final = 200_000
+"""Exchanges from which on a search shows how far it is."""
+
+
+@click.command("list", cls=SectionCommand)
+@click.argument("capture", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("words", metavar="[WORD]...", nargs=-1)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="JSON lines, schema version 1: those of `inspectd --headless --json`.",
+)
+def command(capture: Path, words: tuple[str, ...], *, as_json: bool) -> None:
+    """Print the exchanges of a capture, the oldest first.
+
+    With WORDs, only those in which every word is found: in the method, target, status, reason, client, host,
+    Sec-Fetch-Dest or Sec-Fetch-Mode. Connections that never sent a request are listed with an id like c12.
+    """
+    if sys.stdout is None:
+        raise InspectdError(
+            "standard output is closed, and it is where the lines go", "Try: inspectd list FILE >lines"
+        )
+    with Capture.open(capture) as opened, until_nobody_reads():
+        lines: Lines = JsonLines()
+        if not as_json:
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+            paint = painter(colour=wants_colour())
+            lines = PlainLines(paint, width=width, verbosity=0)
+            if width is not None:
+                sys.stdout.write(paint(heading(width), "dim") + "\n")
+        exchanges, connections = chosen(opened, " ".join(words))
+        for row in in_order(exchanges, connections):
+            sys.stdout.write(
+                lines.connection(row) if isinstance(row, ConnectionRow) else lines.exchange(row, opened)
+            )
+
+
+@contextlib.contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """Flush at the end, and end quietly when the reader of standard output has gone (`| head`)."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its exit: that goes nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def heading(width: int) -> str:
+    """The names of the columns of `PlainLines`, as they stand on a terminal of this width."""
+    before = f"{'#':>5} {'time':8}  "
+    if width >= 96:
+        before += pad("client", 14) + " "
+    before += pad("method", 7) + " "
+    status = pad("status", 20 if width >= 96 else 14)
+    after = f" {'size':>7}"
+    if width >= 70:
+        after += f" {'time':>10}"
+    if width >= 120:
+        after += f"  {pad('dest/mode', 22)}"
+    room = max(8, width - len(before) - 2 - len(status) - len(after))
+    return f"{before}{pad('target', room)}  {status}{after}".rstrip()
+
+
+def chosen(capture: Capture, words: str) -> tuple[Iterator[ExchangeRow], Iterator[ConnectionRow]]:
+    """The exchanges and the connections without a request in which every word is found, in their order."""
+    connections = (row for row in capture.iter_connections() if not row.exchanges)
+    if not words:
+        return all_exchanges(capture), connections
+    ids = array("q")
+    for chunk in with_progress(capture, words):
+        ids.extend(chunk)
+    ids.reverse()
+    wanted = set(capture.search_connections(words))
+    return (
+        row
+        for first in range(0, len(ids), ROWS_AT_ONCE)
+        for row in capture.exchanges(ids[first : first + ROWS_AT_ONCE])
+    ), (row for row in connections if row.id in wanted)
+
+
+def all_exchanges(capture: Capture) -> Iterator[ExchangeRow]:
+    """Every exchange, the oldest first, as far as there are when the last one is reached."""
+    after = 0
+    while rows := capture.exchanges_after(after, ROWS_AT_ONCE):
+        yield from rows
+        after = rows[-1].id
+
+
+def with_progress(capture: Capture, words: str) -> Iterator[array[int]]:
+    """The chunks of a search, with a bar on standard error when it is long and somebody waits for it."""
+    newest = capture.newest_exchange()
+    chunks = capture.search(words)
+    if newest < WORTH_A_BAR or sys.stderr is None or not sys.stderr.isatty():
+        yield from chunks
+        return
+    with click.progressbar(length=newest, label="searching", file=sys.stderr) as bar:
+        for chunk in chunks:
+            yield chunk
+            bar.update(16_384)
+
+
+def in_order(
+    exchanges: Iterable[ExchangeRow], connections: Iterable[ConnectionRow]
+) -> Iterator[ExchangeRow | ConnectionRow]:
+    """Both together: a connection stands behind the exchange that was the newest when it was understood."""
+    waiting = iter(connections)
+    connection = next(waiting, None)
+    for exchange in exchanges:
+        while connection is not None and connection.after < exchange.id:
+            yield connection
+            connection = next(waiting, None)
+        yield exchange
+    if connection is not None:
+        yield connection
+        yield from waiting

@@ -1,0 +1,264 @@
+"""`inspectd show`: one exchange for a person, as JSON, or as the exact bytes of one of its messages."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from inspectd.capture.model import INCOMING, OUTGOING, State
+from inspectd.capture.reader import Capture
+from inspectd.cli.group import SectionCommand
+from inspectd.cli.headless import painter, wants_colour
+from inspectd.cli.lines import (
+    BODY_SHOWN,
+    HEAD_SHOWN,
+    JsonLines,
+    body_lines,
+    head_lines,
+    instant,
+    milliseconds,
+)
+from inspectd.cli.listing import until_nobody_reads
+from inspectd.errors import InspectdError
+from inspectd.text.safe import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from inspectd.capture.model import ConnectionRow, ExchangeRow
+
+_ID: Final = re.compile(r"(c?)([1-9][0-9]{0,17})")
+_NOT_FOR_A_TERMINAL: Final = re.compile(rb"[^\x20-\x7e\t\r\n]|\r(?!\n)")
+"""Anything that a terminal could take for a command: all but printable ASCII, tabs and line ends."""
+
+_HOW: Final = {
+    "fin": "closed by the {who}",
+    "rst": "reset by the {who}",
+    "timeout": "closed by the {who} because nothing happened for too long",
+    "error": "ended by an error on the side of the {who}",
+}
+
+
+@click.command("show", cls=SectionCommand)
+@click.argument("capture", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("number", metavar="ID")
+@click.option(
+    "--bytes",
+    "side",
+    type=click.Choice(["request", "response"]),
+    help="Write exactly the bytes of this message, and nothing else.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON line, schema version 1.")
+def command(capture: Path, number: str, *, side: str | None, as_json: bool) -> None:
+    """Print one exchange, or with an ID like c12 a connection. `inspectd list` prints the ids."""
+    if side is not None and as_json:
+        raise click.UsageError("--bytes writes bytes, --json a line about them: choose one.")
+    if sys.stdout is None:
+        raise InspectdError(
+            "standard output is closed, and it is where this goes", "Try: inspectd show FILE ID >file"
+        )
+    match = _ID.fullmatch(number)
+    if match is None:
+        raise click.BadParameter(
+            f"{number!r} is no id: exchanges have numbers like 12, connections ids like c12.", param_hint="ID"
+        )
+    with Capture.open(capture) as opened, until_nobody_reads():
+        if match[1]:
+            show_connection(opened, find_connection(opened, int(match[2])), side, as_json=as_json)
+        else:
+            show_exchange(opened, find_exchange(opened, int(match[2])), side, as_json=as_json)
+
+
+def find_exchange(capture: Capture, number: int) -> ExchangeRow:
+    """The exchange, or `InspectdError` with the ids there are."""
+    row = capture.exchange(number)
+    if row is None:
+        first, newest = capture.exchanges_after(0, 1), capture.newest_exchange()
+        there = f"its exchanges are {first[0].id} to {newest}" if first else "it holds no exchange"
+        raise InspectdError(
+            f"{capture.path}: there is no exchange {number}; {there}", f"inspectd list {capture.path}"
+        )
+    return row
+
+
+def find_connection(capture: Capture, number: int) -> ConnectionRow:
+    """The connection, or `InspectdError`."""
+    row = capture.connection(number)
+    if row is None:
+        raise InspectdError(
+            f"{capture.path}: there is no connection c{number}", f"inspectd list {capture.path}"
+        )
+    return row
+
+
+# ---------------------------------------------------------------------------------------------------- bytes
+
+
+def write_bytes(chunks: Callable[[], Iterator[bytes]]) -> None:
+    """Write bytes from the wire as they are; not to a terminal that they could control."""
+    if sys.stdout.isatty() and _controls(chunks()):
+        raise InspectdError(
+            "these bytes could control your terminal, so they don't go there",
+            "write them to a file (`> message.bin`) or through a viewer (`| xxd`), or leave out --bytes",
+        )
+    out = sys.stdout.buffer
+    for chunk in chunks():
+        out.write(chunk)
+    out.flush()
+
+
+def _controls(chunks: Iterator[bytes]) -> bool:
+    before = b""
+    for chunk in chunks:
+        if _NOT_FOR_A_TERMINAL.search((before + chunk).removesuffix(b"\r")):
+            return True
+        before = b"\r" if chunk.endswith(b"\r") else b""
+    return bool(before)
+
+
+# ---------------------------------------------------------------------------------------------------- one exchange
+
+
+def show_exchange(capture: Capture, row: ExchangeRow, side: str | None, *, as_json: bool) -> None:
+    """Write what was asked for about an exchange."""
+    if side is not None:
+        read = capture.iter_request_bytes if side == "request" else capture.iter_response_bytes
+        write_bytes(lambda: read(row))
+    elif as_json:
+        sys.stdout.write(JsonLines().exchange(row, capture))
+    else:
+        for line in exchange_lines(capture, row, painter(colour=wants_colour())):
+            sys.stdout.write(f"{line}\n")
+
+
+def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str], str]) -> Iterator[str]:
+    """An exchange for a person: where and when, the request, the response. Everything is safe text."""
+    connection = capture.connection(row.connection)
+    yield paint(f"exchange {row.id}", "bold") + (f" · {safe(row.client)}" if row.client else "")
+    yield from (paint(line, "dim") for line in time_lines(row))
+    if connection is not None:
+        yield paint(
+            f"request {row.number} of connection c{connection.id}: {connection_sentence(connection)}", "dim"
+        )
+    yield ""
+    yield from _message(
+        ">",
+        "cyan",
+        row.req_head,
+        row.req_len or 0,
+        lambda o, n: capture.request_bytes(row, offset=o, limit=n),
+        paint,
+    )
+    if not row.state & State.REQUEST_COMPLETE:
+        yield paint(
+            "  the request was cut short here" if row.state & State.ABORTED else "  more is to come",
+            "magenta",
+        )
+    yield ""
+    if row.res_len:
+        yield from _message(
+            "<",
+            "green",
+            row.res_head or 0,
+            row.res_len,
+            lambda o, n: capture.response_bytes(row, offset=o, limit=n),
+            paint,
+        )
+        if not row.state & State.RESPONSE_COMPLETE:
+            yield paint(
+                "  the response was cut short here" if row.state & State.ABORTED else "  more is to come",
+                "magenta",
+            )
+    else:
+        yield paint("  no answer was sent" if row.state & State.ABORTED else "  no answer yet", "magenta")
+
+
+def time_lines(row: ExchangeRow) -> Iterator[str]:
+    """When it began, and how long its parts took."""
+    parts = [f"started {instant(row.started_ns)}"]
+    for what, ns in (
+        ("request read", row.received_ns),
+        ("answer begun", row.answered_ns),
+        ("answer sent", row.finished_ns),
+    ):
+        taken = milliseconds(row.started_ns, ns)
+        if taken is not None:
+            parts.append(f"{what} after {taken:g} ms")
+    yield " · ".join(parts)
+    if row.label:
+        yield f"answered by {safe(row.label)}"
+
+
+def _message(
+    mark: str,
+    colour: str,
+    head: int,
+    length: int,
+    read: Callable[[int, int], bytes],
+    paint: Callable[[str, str], str],
+) -> Iterator[str]:
+    prefix = paint(f"{mark} ", colour)
+    shown = min(head or length, HEAD_SHOWN)
+    for line in head_lines(read(0, shown)):
+        yield prefix + line
+    if shown < (head or length):
+        yield prefix + paint(f"… {(head or length) - shown} more bytes of the head", "dim")
+    if head and length > head:
+        content = read(head, BODY_SHOWN)
+        yield prefix.rstrip()
+        for line in body_lines(content):
+            yield prefix + line
+        if length - head > len(content):
+            yield prefix + paint(f"… {length - head - len(content)} more bytes", "dim")
+
+
+# ---------------------------------------------------------------------------------------------------- one connection
+
+
+def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, as_json: bool) -> None:
+    """Write what was asked for about a connection; its request and response are all that came and went."""
+    if side is not None:
+        direction = INCOMING if side == "request" else OUTGOING
+        write_bytes(lambda: capture.iter_stream_bytes(row.id, direction))
+        return
+    if as_json:
+        sys.stdout.write(JsonLines().connection(row))
+        return
+    paint = painter(colour=wants_colour())
+    write = sys.stdout.write
+    write(paint(f"connection c{row.id}", "bold") + (f" · {safe(row.kind)}" if row.kind else "") + "\n")
+    if row.sentence:
+        write(f"{safe(row.sentence, newline=True)}\n")
+    write(paint(connection_sentence(row), "dim") + "\n")
+    for mark, colour, direction, total in (
+        (">", "cyan", INCOMING, row.bytes_in),
+        ("<", "green", OUTGOING, row.bytes_out),
+    ):
+        if not total:
+            continue
+        write("\n")
+        data = capture.stream_bytes(row.id, direction, 0, BODY_SHOWN)
+        for line in body_lines(data):
+            write(paint(f"{mark} ", colour) + line + "\n")
+        if total > len(data):
+            write(paint(f"… {total - len(data)} more bytes", "dim") + "\n")
+
+
+def connection_sentence(row: ConnectionRow) -> str:
+    """Who spoke to whom, how much, and how it ended."""
+    parts = [f"from {safe(row.peer)} to {safe(row.local)}", f"opened {instant(row.opened_ns)}"]
+    if row.rtt_us is not None:
+        parts.append(f"round trip {row.rtt_us / 1000:g} ms")
+    exchanges = "1 exchange" if row.exchanges == 1 else f"{row.exchanges} exchanges"
+    parts.append(f"{exchanges}, {row.bytes_in} bytes in, {row.bytes_out} bytes out")
+    if row.closed_ns is None:
+        parts.append("still open when this was written")
+    else:
+        who = "client" if row.closed_by == "client" else "server"
+        how = _HOW.get(row.how or "", "closed by the {who}").format(who=who)
+        parts.append(f"{how} after {milliseconds(row.opened_ns, row.closed_ns):g} ms")
+    return ", ".join(parts)
