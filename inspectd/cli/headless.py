@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final
@@ -103,7 +102,11 @@ class Headless:
     def _lines(self) -> Lines:
         if self._as_json:
             return JsonLines()
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() and not self._verbosity else None
+        width = (
+            os.get_terminal_size(sys.stdout.fileno()).columns or None
+            if sys.stdout.isatty() and not self._verbosity
+            else None
+        )
         return PlainLines(self._paint, width=width, verbosity=self._verbosity)
 
 

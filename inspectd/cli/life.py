@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
-import secrets
 import signal
 import socket
 from dataclasses import dataclass
@@ -149,6 +147,8 @@ def _left_behind(*paths: Path) -> Iterator[None]:
 
 
 def _new_token() -> tuple[Path, str]:
+    import secrets
+
     path, token = places.token_path(), secrets.token_urlsafe(32)
     path.unlink(missing_ok=True)
     with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600), encoding="ascii") as file:
@@ -173,6 +173,8 @@ def _open_control_socket(path: Path) -> socket.socket:
 
 def _open_control_port(asked: str) -> socket.socket:
     """A listening socket on a loopback address. Raises `InspectdError` for any other address."""
+    import ipaddress
+
     host, colon, port = asked.rpartition(":")
     mend = "Write 127.0.0.1:PORT or [::1]:PORT; port 0 takes a free one."
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -55,6 +54,8 @@ def read_listening_line(line: bytes) -> Listening:
 
 def farewell(capture: Path, out: TextIO | None = None) -> None:
     """Say where the capture is and how to look at it again, on `out` (default: standard output)."""
+    import shlex
+
     with contextlib.suppress(OSError):
         print(
             f"capture: {capture}\nlook at it: inspectd open {shlex.quote(str(capture))}",

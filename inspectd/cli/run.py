@@ -7,6 +7,7 @@ says is printed as it is and no screen appears.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,9 +44,13 @@ def run(arguments: Sequence[str]) -> int:
             capture = Path(listening.capture)
             code = app.run(capture, Path(listening.control), child=engine)
         finally:
+            died = engine.poll()
             stop_engine(engine)
         _print_errors(errors)
     farewell(capture)
+    if died:
+        how = f"was ended by {signal.Signals(-died).name}" if died < 0 else f"ended with exit code {died}"
+        raise InspectdError(f"the engine {how}", "Everything it had answered is in the capture.")
     return code
 
 
