@@ -18,6 +18,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from inspectd.rules.answer import Answer, compile_answer, problem_answer
+from inspectd.text.hexdump import rows
+from inspectd.text.pretty import looks_binary
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ OWN: Final = b"/.inspectd/"
 
 RAW_LIMIT: Final = 1 << 20
 """Bytes of a head that the text and the JSON form show at most."""
+
+BINARY_LIMIT: Final = 512
+"""Bytes of content which is no text that the text form shows."""
 
 _COMMON: Final = (b"Cache-Control: no-store", b"X-Content-Type-Options: nosniff")
 _SVG: Final = b"""<svg xmlns="http://www.w3.org/2000/svg" width="96" height="96" viewBox="0 0 96 96">
@@ -62,8 +67,8 @@ _CLIENT_HINTS: Final = (
 
 # token = 1*tchar (RFC 9110 §5.6.2), and a list of them
 _TOKEN_LIST: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z, \t]++")
-# Text that a terminal takes as it is: visible ASCII, SP, and line ends.
-_PLAIN: Final = re.compile(rb"(?:[ -~\n]++|\r\n)*+")
+# Text that a terminal takes as it is: visible ASCII, SP, HTAB, and line ends.
+_PLAIN: Final = re.compile(rb"(?:[ -~\t\n]++|\r\n)*+")
 # The scheme and authority of a target in absolute-form, and what ends a path.
 _ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*+://[^/?#]*+")
 _PATH_END: Final = re.compile(rb"[?#]")
@@ -201,16 +206,23 @@ def as_text(request: Request) -> bytes:
     about it.
     """
     raw = request.head.raw
-    shown = raw[:RAW_LIMIT] + request.content
+    content = request.content
+    shown = raw[:RAW_LIMIT] + content
     notes: list[str] = []
     if not _PLAIN.fullmatch(shown):
-        text = "\r\n".join(safe(line, newline=True) for line in shown.split(b"\r\n"))
-        escaped = text.encode()
-        if escaped != shown:
+        exact = shown
+        binary = looks_binary(content)
+        shown = _escaped(raw[:RAW_LIMIT]) + (_hexadecimal(content) if binary else _escaped(content))
+        if shown != exact:
             notes.append(
-                "Some bytes are shown as escapes, to be safe in a terminal. Exact with: Accept: application/json"
+                "Not all bytes are fit for a terminal: these are escapes"
+                + (" and hexadecimal digits" if binary else "")
+                + ". Exact bytes with: Accept: application/json"
             )
-        shown = escaped
+        if binary and len(content) > BINARY_LIMIT:
+            notes.append(
+                f"{len(content) - BINARY_LIMIT:,} more bytes of content are not shown as hexadecimal."
+            )
     if len(raw) > RAW_LIMIT:
         notes.append(f"{len(raw) - RAW_LIMIT:,} more bytes of the head are not shown.")
     if request.content_length > len(request.content):
@@ -225,6 +237,14 @@ def as_text(request: Request) -> bytes:
     return shown
 
 
+def _escaped(data: bytes) -> bytes:
+    return "\r\n".join(safe(line, newline=True) for line in data.split(b"\r\n")).encode()
+
+
+def _hexadecimal(data: bytes) -> bytes:
+    return "".join(f"{row.line()}\r\n" for row in rows(data[:BINARY_LIMIT])).encode("ascii")
+
+
 def as_json(request: Request) -> bytes:
     """The request as JSON in ASCII. Texts are UTF-8 with other bytes as `\\xHH`; `raw` and `content` are
     exact.
@@ -237,7 +257,7 @@ def as_json(request: Request) -> bytes:
         "method": _text(head.method),
         "target": _text(head.target),
         "version": _text(head.version),
-        "fields": [[_text(field.name_bytes), _text(field.value_bytes)] for field in head.head.fields],
+        "fields": None,  # laid out below, a pair a line
         "head_bytes": len(head.raw),
         "raw": base64.b64encode(raw).decode("ascii"),
         "raw_complete": len(raw) == len(head.raw),
@@ -250,7 +270,12 @@ def as_json(request: Request) -> bytes:
         "peer": request.peer,
         "local": request.local,
     }
-    return json.dumps(document, indent=2).replace("\x7f", "\\u007f").encode("ascii") + b"\n"
+    pairs = (json.dumps([_text(field.name_bytes), _text(field.value_bytes)]) for field in head.head.fields)
+    fields = ",\n    ".join(pairs)
+    listed = f"[\n    {fields}\n  ]" if fields else "[]"
+    # The first `"fields": null` is ours: a quote inside a text would be escaped.
+    laid = json.dumps(document, indent=2).replace('"fields": null', f'"fields": {listed}', 1)
+    return laid.replace("\x7f", "\\u007f").encode("ascii") + b"\n"
 
 
 def _text(data: bytes) -> str:

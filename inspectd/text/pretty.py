@@ -17,7 +17,7 @@ from inspectd.text.hexdump import rows
 from inspectd.text.json_lines import NotJsonError, json_lines
 from inspectd.text.safe import safe
 
-__all__ = ["Decoded", "Pretty", "decode_content", "pretty"]
+__all__ = ["Decoded", "Pretty", "decode_content", "looks_binary", "pretty"]
 
 INPUT_LIMIT: Final = 1 << 20
 """Octets of content that are laid out."""
@@ -98,7 +98,7 @@ def pretty(data: bytes, content_type: str | bytes = "") -> Pretty:
 
     if media_type == "application/x-www-form-urlencoded":
         return Pretty("form", _form(data, notes), tuple(notes))
-    if _BINARY_TYPE.match(media_type) or (not _declares_text(content_type) and _looks_binary(data)):
+    if _BINARY_TYPE.match(media_type) or (not _declares_text(content_type) and looks_binary(data)):
         shown = rows(data[: _HEX_ROWS * 16])
         if len(data) > _HEX_ROWS * 16:
             notes.append(f"The first {_HEX_ROWS * 16:,} bytes as hexadecimal.")
@@ -124,8 +124,8 @@ def _declares_text(content_type: str) -> bool:
     return content_type.startswith("text/") or "charset=" in content_type
 
 
-def _looks_binary(data: bytes) -> bool:
-    """Controls that no text has: a NUL, or more than one in twenty of the first bytes."""
+def looks_binary(data: bytes) -> bool:
+    """Whether the first bytes hold controls that no text has: a NUL, or one in twenty of other controls."""
     head = data[:4096]
     if head.startswith(tuple(bom for bom, _ in _BOMS)):
         return False

@@ -135,7 +135,18 @@ def test_lone_line_feeds_and_letters_beyond_ascii_stay_as_they_are() -> None:
 def test_bytes_that_could_act_on_a_terminal_are_escaped_and_a_note_says_so() -> None:
     body = answer(request(b"GET /\x1b[31m HTTP/1.1\r\nHost: a\r\nX: \xff\ta\r\n\r\n"))[2].decode()
     assert body.startswith("GET /\\x1b[31m HTTP/1.1\r\nHost: a\r\nX: \\xff\\x09a\r\n\r\n")
-    assert "-- inspectd: Some bytes are shown as escapes" in body
+    assert "-- inspectd: Not all bytes are fit for a terminal: these are escapes." in body
+
+
+def test_content_that_is_no_text_is_shown_as_hexadecimal() -> None:
+    raw = b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"
+    body = answer(request(raw, b"\x00\xffab" * 1000))[2]
+    assert body.startswith(
+        raw + b"00000000  00 ff 61 62 00 ff 61 62  00 ff 61 62 00 ff 61 62  |..ab..ab..ab..ab|\r\n"
+    )
+    assert b"escapes and hexadecimal digits" in body
+    assert b"3,488 more bytes of content" in body
+    assert len(body) < 4000
 
 
 def test_text_says_when_content_is_left_out_or_missing() -> None:
