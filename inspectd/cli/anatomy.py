@@ -1,0 +1,267 @@
+"""`inspectd anatomy`: the bytes of a stream from a file or a pipe, each with its role. Needs no server."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from inspectd.cli.group import SectionCommand
+from inspectd.errors import InspectdError
+from inspectd.text.safe import ASCII, UNICODE, cells, pad, safe, wire_text
+from inspectd.wire import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from inspectd.text.safe import Glyphs
+    from inspectd.wire import Alternative, Field, Kind, Message, Span, Stream
+
+SHOWN_BYTES: Final = 512
+"""Bytes of a span that are drawn unless --full asks for all of them."""
+NARROWEST: Final = 40
+FALLBACK_COLUMNS: Final = 100
+
+_ROLE_WIDTH: Final = 17
+_STATUS_LINE: Final = b"HTTP/"
+
+_COLOURS: Final = {
+    "method": "green", "scheme": "cyan", "authority": "cyan", "path": "cyan", "query": "cyan", "fragment": "cyan",
+    "request-target": "cyan", "version": "blue", "status-code": "green", "reason-phrase": "green",
+    "field-name": "yellow", "trailer-name": "yellow", "chunk-size": "magenta", "last-chunk": "magenta",
+    "chunk-ext-name": "magenta", "chunk-ext-value": "magenta", "garbage": "red", "unframed": "red", "obs-fold": "red",
+    "other-protocol": "red", "tls": "red", "http2": "red",
+}  # fmt: skip
+
+
+@click.command("anatomy", cls=SectionCommand)
+@click.argument("source", metavar="[FILE|-]", default="-")
+@click.option(
+    "--kind",
+    type=click.Choice(["request", "response"]),
+    help="What the bytes are. Without it: responses when they begin with HTTP/, else requests.",
+)
+@click.option(
+    "--method",
+    "methods",
+    metavar="METHOD",
+    multiple=True,
+    help="Method of the request that a response answers (HEAD and CONNECT matter); once for each, in order.",
+)
+@click.option(
+    "--open",
+    "still_open",
+    is_flag=True,
+    help="The bytes end here but the connection doesn't: more may follow.",
+)
+@click.option("--full", is_flag=True, help=f"Draw all bytes, not the first {SHOWN_BYTES} of a long part.")
+@click.option("--json", "as_json", is_flag=True, help="The spans and messages as one JSON object.")
+def anatomy(
+    source: str,
+    *,
+    kind: Kind | None,
+    methods: tuple[str, ...],
+    still_open: bool,
+    full: bool,
+    as_json: bool,
+) -> None:
+    """Explain HTTP/1 bytes from FILE, or from standard input: where each part starts, its role, its bytes.
+
+    Nothing is refused: what fits no grammar is shown as garbage, and where readers would differ about the end of
+    a message it says so.
+    """
+    data = _load(source)
+    if kind is None:
+        kind = "response" if data.lstrip(b"\r\n")[:5].upper() == _STATUS_LINE else "request"
+    if sys.stdout is None:
+        raise InspectdError(
+            "standard output is closed, and it is where this goes", "Try: inspectd anatomy FILE >anatomy.txt"
+        )
+    names = [name.encode("utf-8", "surrogateescape") for name in methods]
+    stream = read(data, kind, eof=not still_open, methods=names)
+    lines = json_text(stream) if as_json else Drawing(stream, full=full).lines()
+    for line in lines:
+        sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+command = anatomy
+
+
+def _load(source: str) -> bytes:
+    """All bytes of the file, or of standard input for `-`."""
+    if source != "-":
+        try:
+            return Path(source).read_bytes()
+        except (OSError, ValueError) as problem:
+            reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+            raise InspectdError(
+                f"{source}: {reason}", "Give a file of HTTP bytes, or - for standard input."
+            ) from None
+    if sys.stdin is None:
+        raise InspectdError("standard input is closed", "Try: inspectd anatomy FILE")
+    if sys.stdin.isatty():
+        raise InspectdError(
+            "there is nothing to read: standard input is the terminal",
+            r"Try: inspectd anatomy FILE, or: printf 'GET / HTTP/1.1\r\n\r\n' | inspectd anatomy",
+            exit_code=2,
+        )
+    return sys.stdin.buffer.read()
+
+
+class Drawing:
+    """A stream as lines of text: offset, role, bytes, and what is to say about each message."""
+
+    def __init__(self, stream: Stream, *, full: bool) -> None:
+        self._stream = stream
+        self._full = full
+        self._digits = max(4, len(f"{len(stream.data):x}"))
+        encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+        self._glyphs: Glyphs = UNICODE if encoding == "utf8" else ASCII
+        self._dash = "·" if encoding == "utf8" else "-"
+        if encoding != "utf8" and hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        tty = sys.stdout.isatty()
+        self._colour = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        columns = _columns() if tty else FALLBACK_COLUMNS
+        self._width = max(NARROWEST, columns - self._digits - _ROLE_WIDTH - 2)
+
+    def lines(self) -> Iterator[str]:
+        """The whole drawing, with line ends."""
+        starts = {message.start: number for number, message in enumerate(self._stream.messages, 1)}
+        ends = {message.end: message for message in self._stream.messages}
+        for span in self._stream.spans:
+            if span.start in starts:
+                yield self._title(starts[span.start])
+            yield from self._rows(span)
+            if span.end in ends:
+                yield from self._verdict(ends[span.end])
+        if not self._stream.spans:
+            yield "no bytes\n"
+
+    def _title(self, number: int) -> str:
+        message = self._stream.messages[number - 1]
+        kind = f"{message.kind} {number}" + (" (interim)" if message.interim else "")
+        state = "complete" if message.complete else "not complete"
+        size = message.end - message.start
+        words = f"{kind} {self._dash} {size:,} byte{'' if size == 1 else 's'} {self._dash} {state}"
+        return self._paint(words, bold=True) + "\n"
+
+    def _rows(self, span: Span) -> Iterator[str]:
+        """A row for each part of a span that fits the width."""
+        data = self._stream.data
+        stop = span.end if self._full else min(span.end, span.start + SHOWN_BYTES)
+        role = self._paint(pad(span.role.value, _ROLE_WIDTH), fg=_COLOURS.get(span.role.value))
+        for start, text in self._wrapped(data[span.start : stop], span.start):
+            yield f"{start:0{self._digits}x} {role}{text}\n"
+            role = " " * _ROLE_WIDTH
+        if stop < span.end:
+            left = span.end - stop
+            note = f"({left:,} more byte{'' if left == 1 else 's'})"
+            yield f"{stop:0{self._digits}x} {role}{self._paint(note, dim=True)}\n"
+
+    def _wrapped(self, data: bytes, base: int) -> Iterator[tuple[int, str]]:
+        """The drawing of some bytes in rows: a row ends after a line end or where it is full."""
+        row: list[str] = []
+        used = 0
+        row_start = base
+        for piece in wire_text(data, self._glyphs):
+            # Only a piece of one character a byte can be divided between rows.
+            divisible = piece.end - piece.start == len(piece.text) > self._width - used
+            parts = list(piece.text) if divisible else [piece.text]
+            for index, part in enumerate(parts):
+                if used and used + cells(part) > self._width:
+                    yield row_start, "".join(row)
+                    row, used, row_start = [], 0, base + piece.start + (index if len(parts) > 1 else 0)
+                row.append(self._paint(part, dim=True) if piece.special else part)
+                used += cells(part)
+            if data[piece.end - 1] == _LF:
+                yield row_start, "".join(row)
+                row, used, row_start = [], 0, base + piece.end
+        if row:
+            yield row_start, "".join(row)
+
+    def _verdict(self, message: Message) -> Iterator[str]:
+        framing = message.framing
+        section = f" (RFC 9112 §6.3 rule {framing.step.number})" if framing.step.number else ""
+        yield self._note("framing", f"{framing.step.label}{section}. {framing.sentence}")
+        for each in framing.alternatives:
+            length = "" if each.length is None else f" [{each.length:,} bytes]"
+            yield self._note("but", f"{each.reader}{length}: {each.sentence}")
+        yield "\n"
+
+    def _note(self, label: str, words: str) -> str:
+        words = words if self._glyphs is UNICODE else words.replace("§", "section ")
+        return f"{' ' * self._digits} {self._paint(pad(label, _ROLE_WIDTH) + safe(words), dim=label == 'framing')}\n"
+
+    def _paint(self, text: str, **style: Any) -> str:
+        return click.style(text, **style) if self._colour and any(style.values()) else text
+
+
+_LF: Final = 10
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size((FALLBACK_COLUMNS, 24)).columns
+
+
+def json_text(stream: Stream) -> Iterator[str]:
+    """One JSON object, in pieces: spans, then messages. Bytes are text of one character a byte (ISO-8859-1)."""
+    yield '{"spans":['
+    separator = ""
+    for start, end, role in stream.spans:
+        yield f'{separator}{{"start":{start},"end":{end},"role":"{role.value}"}}'
+        separator = ","
+    yield '],"messages":['
+    separator = ""
+    for message in stream.messages:
+        yield separator + json.dumps(_message_facts(message), ensure_ascii=True, separators=(",", ":"))
+        separator = ","
+    yield "]}\n"
+
+
+def _message_facts(message: Message) -> dict[str, Any]:
+    head, framing = message.head, message.framing
+    names = ("method", "target", "version") if message.kind == "request" else ("version", "status", "reason")
+    parts = {
+        name: None if getattr(head, name) is None else _latin(head.text(getattr(head, name)))
+        for name in names
+    }
+    return {
+        "kind": message.kind,
+        "start": message.start,
+        "head_end": message.head_end,
+        "end": message.end,
+        "complete": message.complete,
+        "interim": message.interim,
+        **parts,
+        "fields": _pairs(message.head.fields),
+        "trailers": _pairs(message.trailers),
+        "content": message.content,
+        "framing": {
+            "step": framing.step.label,
+            "rule": framing.step.number or None,
+            "length": framing.length,
+            "sentence": framing.sentence,
+            "ambiguous": framing.ambiguous,
+            "alternatives": [_alternative_facts(each) for each in framing.alternatives],
+        },
+    }
+
+
+def _alternative_facts(each: Alternative) -> dict[str, Any]:
+    return {"reader": each.reader, "length": each.length, "sentence": each.sentence}
+
+
+def _pairs(fields: list[Field]) -> list[tuple[str, str]]:
+    return [(_latin(field.name_bytes), _latin(field.value_bytes)) for field in fields]
+
+
+def _latin(data: bytes) -> str:
+    return data.decode("latin-1")
