@@ -63,6 +63,8 @@ class Sections:
         command = cast("click.Command", self)
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in command.get_params(ctx):
+            if isinstance(parameter, click.Argument):
+                continue  # the usage line names it and the text explains it
             if (record := parameter.get_help_record(ctx)) is not None:
                 section = parameter.section if isinstance(parameter, SectionOption) else "Options"
                 sections.setdefault(section, []).append(record)

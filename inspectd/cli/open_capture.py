@@ -10,7 +10,7 @@ from inspectd.cli.group import SectionCommand
 
 
 @click.command("open", cls=SectionCommand)
-@click.argument("capture", type=click.Path(path_type=Path))
+@click.argument("capture", metavar="FILE", type=click.Path(path_type=Path))
 def open_capture(capture: Path) -> int:
     """Open the screen on a capture file. The file is only read, and may still be growing."""
     from inspectd.capture import store

@@ -8,7 +8,7 @@ from inspectd.rules.answer import AnswerError, compile_answer, problem_answer
 
 if TYPE_CHECKING:
     from inspectd.rules.answer import Answer
-    from inspectd.rules.program import Program
+    from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.request import Request
 
 
@@ -23,7 +23,7 @@ class Responder(Protocol):
     def status_line(self) -> str:
         """The status line of every answer, or an empty string when it depends on the request."""
 
-    def respond(self, request: Request, *, now: float, persist: bool) -> Program:
+    def respond(self, request: Request, *, now: float, persist: bool) -> Program | LiveProgram:
         """The answer to `request`. `now` is in seconds since the epoch.
 
         `persist` says whether the connection may serve another request afterwards: False when the client

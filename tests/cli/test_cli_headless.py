@@ -43,10 +43,6 @@ class Process:
         assert found, self.popen.stderr.read() if self.popen.stderr else self.first_line
         self.address = ("127.0.0.1", int(found[1]))
 
-    def line(self) -> str:
-        assert self.popen.stdout is not None
-        return self.popen.stdout.readline().decode()
-
     def end(self, how: int = signal.SIGINT) -> tuple[int, str, str]:
         """Exit code and the rest of both outputs."""
         self.popen.send_signal(how)
