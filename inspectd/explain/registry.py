@@ -19,7 +19,12 @@ DATA = Path(__file__).with_name("data")
 
 @dataclass(frozen=True, slots=True)
 class FieldEntry:
-    """A field's own text, and how its value is read: `shape` splits it, the vocabularies explain the pieces."""
+    """A field's own text, and how its value is read.
+
+    `shape` splits the value, `values` and `parameters` name the vocabularies that explain the pieces, `whole` the one
+    of whole values. `summary` is the sentence about a value of several pieces, its blanks filled in from the pieces
+    labelled `main`.
+    """
 
     explanation: Explanation
     shape: str
@@ -27,6 +32,8 @@ class FieldEntry:
     values: str
     parameters: str
     whole: str
+    summary: str
+    main: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,8 @@ def fields() -> dict[str, FieldEntry]:
             entry.get("values", ""),
             entry.get("parameters", ""),
             entry.get("whole", ""),
+            entry.get("summary", ""),
+            entry.get("main", ""),
         )
     return known
 

@@ -41,18 +41,23 @@ def looked_up(name: str, key: str, title: str = "") -> Explanation | None:
     return None if known is None else replace(known, title=names.clip(title or key))
 
 
+def counted(number: int, unit: str) -> str:
+    """Return a number with its unit in the right form."""
+    return f"{number} {unit}{'s' * (number != 1)}"
+
+
 def span_of_time(seconds: str) -> str:
     """Return a number of seconds in the largest units that fit, or an empty text when it is no number."""
     if not (seconds.isascii() and seconds.isdigit()) or len(seconds) > 12:
         return ""
     left = int(seconds)
     if left < 60:
-        return f"{left} second{'s' * (left != 1)}"
+        return counted(left, "second")
     found = []
     for unit, size in (("year", 31_536_000), ("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         count, left = divmod(left, size)
         if count:
-            found.append(f"{count} {unit}{'s' * (count != 1)}")
+            found.append(counted(count, unit))
     return " ".join(found[:2])
 
 
@@ -162,7 +167,7 @@ def cookie(entry: FieldEntry, value: str) -> list[Part]:
     return [part(piece, entry.label, cookie_pair(piece)) for piece in elements(value, ";")]
 
 
-def cookie_pair(piece: Slice) -> Explanation:
+def cookie_pair(piece: Slice, otherwise: str = "cookie-pair") -> Explanation:
     """Explain a cookie by its name: a prefix that promises something, a well-known name, or neither."""
     name, content = pair(piece)
     title = names.clip(name.text) if content is not None else "(cookie without a name)"
@@ -174,13 +179,13 @@ def cookie_pair(piece: Slice) -> Explanation:
     if content is None:
         return said("cookie-nameless", title)
     known = looked_up("cookie-names", name.text, title)
-    return known or said("cookie-pair", title, name=title, length=str(len(content.text)))
+    return known or said(otherwise, title, name=title, length=counted(len(content.text), "character"))
 
 
 def set_cookie(entry: FieldEntry, value: str) -> list[Part]:
     """A cookie and its attributes: Set-Cookie."""
     pieces = elements(value, ";")
-    found = [part(piece, "cookie", cookie_pair(piece)) for piece in pieces[:1]]
+    found = [part(piece, "cookie", cookie_pair(piece, "cookie-set")) for piece in pieces[:1]]
     return found + [_directive(entry, piece) for piece in pieces[1:]]
 
 
@@ -194,11 +199,16 @@ def brands(entry: FieldEntry, value: str) -> list[Part]:
         name = unquoted(pieces[0].text)
         known = looked_up(entry.values, name)
         if known is None:
-            letters = "".join(character for character in name.lower() if character.isalpha())
-            made_up = "not" in letters and "brand" in letters
-            known = said("brand-grease" if made_up else "brand-unknown", name)
-        found += [part(pieces[0], entry.label, known), *parameters(entry, pieces[1:])]
+            known = said("brand-grease" if is_grease(name) else "brand-unknown", name)
+        versions = (replace(version, label="version") for version in parameters(entry, pieces[1:]))
+        found += [part(pieces[0], entry.label, known), *versions]
     return found[:MOST_PARTS]
+
+
+def is_grease(brand: str) -> bool:
+    """Return whether a brand is made up: Chromium writes "Not A Brand" with ever changing punctuation."""
+    letters = "".join(character for character in brand[:100].lower() if character.isalpha())
+    return "not" in letters and "brand" in letters
 
 
 def method_list(entry: FieldEntry, value: str) -> list[Part]:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from inspectd.explain.names import clip
-from inspectd.explain.shapes import looked_up, parameters, part, said, span_of_time
+from inspectd.explain.shapes import counted, looked_up, parameters, part, said, span_of_time
 from inspectd.explain.splitting import (
     MOST_PARTS,
     Slice,
@@ -241,7 +241,9 @@ def number(entry: FieldEntry, value: str) -> list[Part]:
             known = said("seconds", piece.text, time=span_of_time(piece.text) or piece.text)
         elif known is None and re.fullmatch(r"\d{1,19}", piece.text) and entry.label == "bytes":
             known = said("bytes", piece.text, size=_size(int(piece.text)))
-        elif known is None and re.fullmatch(r"-?\d{1,15}(?:\.\d{1,6})?", piece.text):
+        elif (
+            known is None and entry.label != "bytes" and re.fullmatch(r"-?\d{1,15}(?:\.\d{1,6})?", piece.text)
+        ):
             known = said("number", piece.text, unit=entry.label, number=piece.text)
         elif known is None:
             known = said("number-malformed", piece.text)
@@ -251,7 +253,7 @@ def number(entry: FieldEntry, value: str) -> list[Part]:
 
 def _size(count: int) -> str:
     if count < 1024:
-        return f"{count} byte{'s' * (count != 1)}"
+        return counted(count, "byte")
     size = float(count)
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         size /= 1024
@@ -294,7 +296,9 @@ def _basic(text: str) -> Explanation:
     user, colon, password = plain.partition(":")
     if not colon:
         return said("credentials-basic-malformed", "credentials")
-    return said("credentials-basic", "credentials", user=clip(user), length=str(len(password)))
+    return said(
+        "credentials-basic", "credentials", user=clip(user), length=counted(len(password), "character")
+    )
 
 
 def trace_parent(_entry: FieldEntry, value: str) -> list[Part]:
@@ -371,7 +375,7 @@ def alternatives(entry: FieldEntry, value: str) -> list[Part]:
         if address is not None:
             place = unquoted(address.text)
             key = "alternative-port" if place.startswith(":") else "alternative"
-            found.append(part(address, "alternative", said(key, address.text, place=clip(place))))
+            found.append(part(address, "alternative", said(key, address.text, place=clip(place.lstrip(":")))))
         found += parameters(entry, pieces[1:])
     return found[:MOST_PARTS]
 

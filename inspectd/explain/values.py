@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 
 from inspectd.explain.model import Explanation, Part
 from inspectd.explain.names import LONGEST_NAME, clip
 from inspectd.explain.registry import FieldEntry, fields, vocabulary
+from inspectd.explain.shapes import SHAPES, is_grease
+from inspectd.explain.special import SPECIAL
 from inspectd.explain.splitting import LONGEST_VALUE
+from inspectd.text.client import client_name
 
 _KEPT = 1024
 """Characters up to which a value's explanation is kept for the next time."""
+
+_MOST_NOTES = 7
+"""Pieces a value's paragraph speaks of; every piece has its own explanation in `value_parts`."""
+
+_UNNOTED = frozenset({"weight", "version"})
+"""Labels of pieces that say too little for the paragraph about the whole value."""
 
 
 def value_parts(name: str, value: bytes | str) -> list[Part]:
@@ -41,9 +51,6 @@ def _text(value: bytes | str) -> str:
 
 
 def _parts(entry: FieldEntry, text: str) -> list[Part]:
-    from inspectd.explain.shapes import SHAPES
-    from inspectd.explain.special import SPECIAL
-
     shape = SHAPES.get(entry.shape) or SPECIAL[entry.shape]
     return shape(entry, text)
 
@@ -64,28 +71,87 @@ def _value(name: str, text: str) -> Explanation | None:
     if len(parts) == 1:
         (only,) = explained
         return replace(only[1], title=title, grammar=entry.explanation.grammar)
-    first, meaning = explained[0]
-    others = [part for part in parts if part.label == first.label]
-    listed = ", ".join(clip(text[part.start : part.end], 24) for part in others[:4])
-    more = f" and {len(others) - 4} more" if len(others) > 4 else ""
-    if len(others) == 1:
-        sentence = meaning.sentence
-        rest = explained[1:5]
-    else:
-        sentence = f"{len(others)} {_plural(first.label)}: {listed}{more}."
-        rest = explained[:5]
-    notes = (f"{clip(text[part.start : part.end], 40)}: {known.sentence}" for part, known in rest)
+    sentence = _summary(entry, text, parts, explained)
+    first = explained[0][1]
+    notes = [first.paragraph] if sentence == first.sentence and first.paragraph else []
+    notes += [
+        f"{_note_name(entry, text, part)}: {meaning.sentence}"
+        for part, meaning in explained
+        if meaning.sentence != sentence and part.label not in _UNNOTED
+    ]
     return Explanation(
         title,
         sentence,
-        " ".join(dict.fromkeys(notes)),
-        meaning.source or entry.explanation.source,
+        " ".join(list(dict.fromkeys(notes))[:_MOST_NOTES]),
+        first.source or entry.explanation.source,
         entry.explanation.grammar,
     )
+
+
+def _note_name(entry: FieldEntry, text: str, part: Part) -> str:
+    """Return what a part is called in a note about it; of a cookie that is its name, of credentials nothing."""
+    if part.label == "credentials":
+        return part.label
+    return _name(entry, text, part) if part.label == "cookie" else clip(text[part.start : part.end], 40)
+
+
+def _summary(
+    entry: FieldEntry, text: str, parts: list[Part], explained: list[tuple[Part, Explanation]]
+) -> str:
+    """Return one sentence about a value of several parts."""
+    label = entry.main or explained[0][0].label
+    main = [part for part in parts if part.label == label]
+    if entry.summary and main:
+        meanings = [meaning.sentence.rstrip(".") for part, meaning in explained if part.label == label]
+        if label == "range":
+            meanings[1:] = [meaning[:1].lower() + meaning[1:] for meaning in meanings[1:]]
+        blanks = {
+            "value": lambda: clip(text.strip(" \t"), 80),
+            "first": lambda: _name(entry, text, main[0]),
+            "count": lambda: str(len(main)),
+            "list": lambda: _joined([_name(entry, text, part) for part in main]),
+            "meanings": lambda: "; ".join(meanings[:4]),
+            "brands": lambda: _brands(text, parts),
+            "client": lambda: client_name(text.encode("latin-1", "replace")),
+        }
+        return re.sub(r"\{(\w+)\}", lambda blank: blanks[blank[1]](), entry.summary)
+    if len(main) <= 1:
+        return explained[0][1].sentence
+    listed = _joined([clip(text[part.start : part.end], 24) for part in main])
+    return f"{len(main)} {_plural(label)}: {listed}."
+
+
+def _name(entry: FieldEntry, text: str, part: Part) -> str:
+    """Return what a part is called in a list: what stands before the equals sign, where values are secret or long."""
+    shown = text[part.start : part.end]
+    if entry.shape in {"cookie", "set-cookie", "directives"}:
+        shown = shown.partition("=")[0]
+    return clip(shown, 40)
+
+
+def _joined(names: list[str]) -> str:
+    """Return names as one would say them: a, b and c."""
+    if len(names) > 6:
+        return f"{', '.join(names[:5])} and {len(names) - 5} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _brands(text: str, parts: list[Part]) -> str:
+    """Return the brands of a list with their versions, without the made-up ones."""
+    found: list[str] = []
+    for part in parts:
+        shown = text[part.start : part.end]
+        if part.label == "brand":
+            found.append("" if is_grease(shown) else shown.strip('"'))
+        elif part.label == "version" and found and found[-1]:
+            found[-1] += " " + shown.partition("=")[2].strip('"')
+    return _joined([clip(brand, 40) for brand in found if brand] or ["not named"])
 
 
 _kept = lru_cache(maxsize=2048)(_value)
 
 
 def _plural(label: str) -> str:
-    return label[:-1] + "ies" if label.endswith("y") else label + "s"
+    if label.endswith("y"):
+        return label[:-1] + "ies"
+    return label + ("es" if label.endswith("s") else "s")
