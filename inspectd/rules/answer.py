@@ -9,6 +9,7 @@ odd about it. Framing follows RFC 9112 §6.3 and RFC 9110 §8.6, persistence RFC
 from __future__ import annotations
 
 import re
+import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -270,15 +271,20 @@ def _connection_options(fields: Iterable[bytes]) -> set[str]:
 
 
 def _file_state(path: Path) -> tuple[int, int, int]:
+    """What changes when the file does. Only an ordinary file will do: a pipe would block whoever opens it."""
     try:
         state = path.stat()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    if not stat.S_ISREG(state.st_mode):
+        what = "a directory" if stat.S_ISDIR(state.st_mode) else "not an ordinary file"
+        raise AnswerError(f"can't use the body file {str(path)!r}: it is {what}", "Name an ordinary file.")
     return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 def _file_size(path: Path) -> int:
-    """The size of a body file that can be opened and is an ordinary file."""
+    """The size in bytes of a body file that can be opened."""
+    _file_state(path)
     try:
         with path.open("rb") as file:
             return file.seek(0, 2)
@@ -297,8 +303,8 @@ def _read_file(path: Path, size: int) -> bytes:
     return data
 
 
-def _unreadable(path: Path, error: OSError) -> AnswerError:
-    why = (error.strerror or type(error).__name__).lower()
+def _unreadable(path: Path, error: OSError | ValueError) -> AnswerError:
+    why = str(getattr(error, "strerror", None) or error).lower()
     return AnswerError(
         f"can't read the body file {str(path)!r}: {why}", "Name a file that this user can read."
     )

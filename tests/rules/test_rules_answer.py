@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -306,7 +307,15 @@ def test_a_large_body_is_not_copied() -> None:
 
 
 def test_a_body_file_that_can_not_be_read_is_an_error_with_a_way_out(tmp_path: Path) -> None:
-    for path, why in ((tmp_path / "absent", "no such file"), (tmp_path, "is a directory")):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    refusals = {
+        tmp_path / "absent": "no such file",
+        tmp_path: "it is a directory",
+        pipe: "it is not an ordinary file",
+        tmp_path / "n\0l": "null",
+    }
+    for path, why in refusals.items():
         with pytest.raises(AnswerError, match=why) as refused:
             make_answer("200 OK", body=path)
         assert refused.value.mend
