@@ -39,7 +39,8 @@ CHUNK_BYTES: Final = 256 * 1024
 
 _KEYS_AT_ONCE: Final = 500
 _PIECES_AT_ONCE: Final = 256
-_SEARCH_AT_ONCE: Final = 16_384
+SEARCH_STRETCH: Final = 8192
+"""Ids that a chunk of a search stands for."""
 _STRETCH: Final = 4096
 _RECENT_IDS: Final = 16_384
 _LATELY: Final = 16
@@ -182,7 +183,7 @@ class Capture:
         """The ids of all exchanges with a larger id than `after`, ascending; 8 bytes each."""
         ids = array("q")
         while chunk := self._all(
-            "SELECT id FROM exchange WHERE id > ? ORDER BY id LIMIT ?", (after, _SEARCH_AT_ONCE)
+            "SELECT id FROM exchange WHERE id > ? ORDER BY id LIMIT ?", (after, SEARCH_STRETCH)
         ):
             ids.extend([number for (number,) in chunk])
             after = ids[-1]
@@ -486,12 +487,12 @@ class Capture:
         things between two of them.
         """
         patterns = [_like(word) for word in words.split()]
-        condition = "".join(f" AND {_HAYSTACK} LIKE ? ESCAPE '\\'" for _ in patterns)
+        condition = "".join(f" AND {_any_of(_SEARCHED, place)}" for place in range(3, len(patterns) + 3))
         upper = self.newest_exchange() if before is None else before - 1
         while upper > after:
-            lower = max(after, upper - _SEARCH_AT_ONCE)
+            lower = max(after, upper - SEARCH_STRETCH)
             rows = self._all(
-                f"SELECT id FROM exchange WHERE id > ? AND id <= ?{condition} ORDER BY id DESC",  # noqa: S608
+                f"SELECT id FROM exchange WHERE id > ?1 AND id <= ?2{condition} ORDER BY id DESC",  # noqa: S608
                 (lower, upper, *patterns),
             )
             yield array("q", [number for (number,) in rows])
@@ -500,10 +501,8 @@ class Capture:
     def search_connections(self, words: str) -> array[int]:
         """Ids of the connections that are rows of the list and in which every word is found, ascending."""
         patterns = [_like(word) for word in words.split()]
-        condition = "".join(
-            " AND (kind || char(10) || coalesce(sentence, '') || char(10) || peer) LIKE ? ESCAPE '\\'"
-            for _ in patterns
-        )
+        columns = ("kind", "sentence", "peer")
+        condition = "".join(f" AND {_any_of(columns, place)}" for place in range(1, len(patterns) + 1))
         rows = self._all(
             f"SELECT id FROM connection WHERE kind IS NOT NULL{condition} ORDER BY after, id",  # noqa: S608
             patterns,
@@ -511,15 +510,12 @@ class Capture:
         return array("q", [number for (number,) in rows])
 
 
-_HAYSTACK: Final = (
-    "("
-    + " || char(10) || ".join(
-        f"coalesce({column}, '')"
-        for column in ("method", "target", "status", "reason", "client", "host", "dest", "mode")
-    )
-    + ")"
-)
-"""Everything that is searched, with a separator that no word contains."""
+_SEARCHED: Final = ("target", "method", "status", "reason", "client", "host", "dest", "mode")
+
+
+def _any_of(columns: Sequence[str], place: int) -> str:
+    """SQL that is true when the parameter of this place is LIKE one of the columns; NULL is like nothing."""
+    return "(" + " OR ".join(f"{column} LIKE ?{place} ESCAPE '\\'" for column in columns) + ")"
 
 
 def _like(word: str) -> str:

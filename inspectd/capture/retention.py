@@ -61,6 +61,9 @@ class Retention:
         self._clear_upto = 0
         self._clear_connections_upto = 0
         self._until = 0.0
+        self._open: set[int] = set()
+        self._segmented: dict[int, bool] = {}
+        """What was found out about connections in this slice; nobody else writes meanwhile."""
         (newest,) = db.execute("SELECT coalesce(max(id), 0) FROM exchange").fetchone()
         taken = db.execute("SELECT value FROM meta WHERE key = 'taken_upto'").fetchone()
         self._noted = min(int(taken[0]), newest) if taken else 0
@@ -101,6 +104,8 @@ class Retention:
     def _slice(self, seconds: float) -> bool:
         """Work for about this long in one transaction; whether there is more to do."""
         self._until = time.perf_counter() + seconds
+        self._open.clear()
+        self._segmented.clear()
         places = (self._upto, self._connections_upto, self._pages_upto, self._noted)
         own = not self._db.in_transaction
         try:
@@ -180,7 +185,8 @@ class Retention:
         request, response = places[:4], places[4:]
         # What lies before a message on its connection and belongs to none goes with it, unless the message
         # before it stays: then a segment could hold the end of that one as well.
-        alone = (
+        segments = self._has_segments(connection)
+        alone = segments and (
             previous is None
             or self._db.execute("SELECT 1 FROM exchange WHERE id = ?", (previous,)).fetchone() is None
         )
@@ -188,7 +194,7 @@ class Retention:
         for direction, (start, length, run, page) in ((INCOMING, request), (OUTGOING, response)):
             if run:
                 pages.add(page)
-            if alone or length > run:
+            if segments and (alone or length > run):
                 done, found = self._take_segments(connection, direction, start, start + length, alone=alone)
                 pages |= found
                 if not done:
@@ -196,9 +202,19 @@ class Retention:
                     return False
         self._db.execute("DELETE FROM exchange WHERE id = ?", (number,))
         self._free(pages)
-        if connection <= self._connections_upto:
+        if connection <= self._connections_upto and connection not in self._open:
             self._take_connection(connection)
         return True
+
+    def _has_segments(self, connection: int) -> bool:
+        """Whether a connection has bytes that no run covers. Ordinary traffic has none, and is removed faster."""
+        found = self._segmented.get(connection)
+        if found is None:
+            (found,) = self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM segment WHERE connection = ?)", (connection,)
+            ).fetchone()
+            self._segmented[connection] = found
+        return bool(found)
 
     def _take_segments(
         self, connection: int, direction: int, start: int, end: int, *, alone: bool
@@ -252,7 +268,10 @@ class Retention:
     def _take_connection(self, number: int) -> bool:
         """Remove a connection if it may go; false when some of its bytes are left for another time."""
         row = self._db.execute("SELECT closed_ns, newest FROM connection WHERE id = ?", (number,)).fetchone()
-        if row is None or row[0] is None or (row[1] is not None and self._has_exchange(number, row[1])):
+        if row is not None and row[0] is None:
+            self._open.add(number)
+            return True
+        if row is None or (row[1] is not None and self._has_exchange(number, row[1])):
             return True
         rows = self._db.execute(
             "SELECT direction, offset, page FROM segment WHERE connection = ? LIMIT ?",

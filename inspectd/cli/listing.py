@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from inspectd.capture.model import ConnectionRow
-from inspectd.capture.reader import Capture
+from inspectd.capture.reader import SEARCH_STRETCH, Capture
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.headless import painter, wants_colour
 from inspectd.cli.lines import JsonLines, PlainLines
@@ -132,7 +132,7 @@ def with_progress(capture: Capture, words: str) -> Iterator[array[int]]:
     with click.progressbar(length=newest, label="searching", file=sys.stderr) as bar:
         for chunk in chunks:
             yield chunk
-            bar.update(16_384)
+            bar.update(SEARCH_STRETCH)
 
 
 def in_order(
