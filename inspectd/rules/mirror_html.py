@@ -38,7 +38,6 @@ MAX_CONTENT_COLUMNS: Final = 400
 _SP: Final = 0x20
 # A comma or semicolon of a value; not the semicolon that ends a character reference.
 _BREAKS: Final = re.compile(r",|(?<!&amp)(?<!&lt)(?<!&gt)(?<!&quot)(?<!&#x27);")
-_SENTENCE_FOR_NO_FIELDS: Final = "This request has no fields at all."
 
 
 @lru_cache(maxsize=1)
@@ -80,7 +79,7 @@ def page(request: Request, now: float) -> bytes:
         f"<style>{style}</style>\n</head>\n<body>\n",
         (
             '<header class="bar"><span class="brand">inspectd</span><span class="said">mirror</span>'
-            f'<span class="facts"><span>{html(_agent(fields))}</span><span>{html(request.peer)}</span>'
+            f'<span class="facts">{_agent(fields)}<span>{html(request.peer)}</span>'
             f"<span>connection&nbsp;{request.connection}, request&nbsp;{request.number}</span>"
             f"<span>{arrived}</span></span></header>\n<main>\n"
         ),
@@ -114,7 +113,8 @@ def frame(request: Request) -> bytes:
 
 
 def _agent(fields: list[tuple[bytes, bytes]]) -> str:
-    return next((client_name(value) for name, value in fields if name.lower() == b"user-agent"), "")
+    name = next((client_name(value) for name, value in fields if name.lower() == b"user-agent"), "")
+    return f"<span>{html(name)}</span>" if name else ""
 
 
 def _wire_line(request: Request) -> str:
@@ -172,7 +172,7 @@ def _fields(fields: list[tuple[bytes, bytes]], head_bytes: int) -> str:
             if more > 0
             else ""
         )
-        + (f'<p class="note">{_SENTENCE_FOR_NO_FIELDS}</p>' if not fields else "")
+        + ('<p class="note">This request has no fields at all.</p>' if not fields else "")
         + "</section>\n"
     )
 
