@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OK_STATUS = Requirement("", "a status from 200 to 299", "A preflight answered with any other status fails.")
+SWITCH_STATUS = Requirement(
+    "", "status 101", "Any other status is an ordinary answer, and the WebSocket fails."
+)
+
+_SINGLE = frozenset(
+    {"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Sec-WebSocket-Accept"}
+)
+_WITH_WILDCARD = frozenset({"Access-Control-Allow-Methods", "Access-Control-Allow-Headers"})
 
 # CORS-safelisted methods need no permission, WHATWG Fetch §2.2.1.
 _SAFE_METHODS = frozenset({"GET", "HEAD", "POST"})
@@ -51,7 +59,7 @@ def websocket_requirements(fields: Mapping[str, str]) -> tuple[Requirement, ...]
     key = fields.get("sec-websocket-key", "").encode("latin-1", "replace")
     accept = b64encode(hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest()).decode("ascii")
     return (
-        Requirement("", "status 101", "Any other status is an ordinary answer, and the WebSocket fails."),
+        SWITCH_STATUS,
         _require("Upgrade", "websocket"),
         _require("Connection", "Upgrade"),
         _require("Sec-WebSocket-Accept", accept),
@@ -61,8 +69,12 @@ def websocket_requirements(fields: Mapping[str, str]) -> tuple[Requirement, ...]
 def check_answer(
     requirements: Sequence[Requirement], status: int, fields: Sequence[tuple[bytes, bytes]]
 ) -> tuple[Check, ...]:
-    """Return for each requirement whether an answer with this status and these fields meets it."""
-    return tuple(_check(requirement, status, fields) for requirement in requirements)
+    """Return for each requirement whether an answer with this status and these fields meets it.
+
+    Whether the wildcard will do as origin depends on the other requirements: with credentials it does not.
+    """
+    wildcard = all(required.name != "Access-Control-Allow-Credentials" for required in requirements)
+    return tuple(_check(required, status, fields, wildcard=wildcard) for required in requirements)
 
 
 def _require(name: str, value: str) -> Requirement:
@@ -73,34 +85,40 @@ def _allow_origin(origin: str) -> Requirement:
     return _require("Access-Control-Allow-Origin", origin)
 
 
-def _check(requirement: Requirement, status: int, fields: Sequence[tuple[bytes, bytes]]) -> Check:
-    if not requirement.name:
-        met = status == 101 if "101" in requirement.value else 200 <= status <= 299
-        return Check(requirement, met, "" if met else f"the status is {status}")
-    name = requirement.name.lower().encode("ascii")
+def _check(
+    required: Requirement, status: int, fields: Sequence[tuple[bytes, bytes]], *, wildcard: bool
+) -> Check:
+    if not required.name:
+        met = status == 101 if required == SWITCH_STATUS else 200 <= status <= 299
+        return Check(required, met, "" if met else f"the status is {status}")
+    name = required.name.lower().encode("ascii")
     values = [value.decode("latin-1").strip(" \t") for found, value in fields if found.lower() == name]
     if not values:
-        return Check(requirement, met=False, note="not sent")
-    problem = _problem(requirement, values)
-    return Check(requirement, not problem, problem)
+        problem = "not sent"
+    elif required.name in _SINGLE:
+        problem = _single_problem(required, values, wildcard=wildcard)
+    else:
+        problem = _list_problem(required, values)
+    return Check(required, not problem, problem)
 
 
-def _problem(requirement: Requirement, values: list[str]) -> str:
-    """Return what is wrong with the values sent for a requirement, or an empty text."""
-    if requirement.name in {"Access-Control-Allow-Origin", "Sec-WebSocket-Accept"}:
-        if len(values) > 1:
-            return "sent more than once"
-        wildcard = requirement.name == "Access-Control-Allow-Origin" and values[0] == "*"
-        return "" if wildcard or values[0] == requirement.value else "another value was sent"
+def _single_problem(required: Requirement, values: list[str], *, wildcard: bool) -> str:
+    """Return what is wrong with a field that holds one value and is compared as it stands, or an empty text."""
+    if len(values) > 1:
+        return "sent more than once"
+    if values[0] == "*" and required.name == "Access-Control-Allow-Origin":
+        return "" if wildcard else "* is not enough with cookies"
+    return "" if values[0] == required.value else "another value was sent"
+
+
+def _list_problem(required: Requirement, values: list[str]) -> str:
+    """Return which names a list lacks, or an empty text."""
     # Methods compare with regard to case, everything else without.
-    exact = requirement.name == "Access-Control-Allow-Methods"
+    exact = required.name == "Access-Control-Allow-Methods"
     sent = {piece.text if exact else piece.text.lower() for value in values for piece in elements(value)}
-    wanted = [piece.text if exact else piece.text.lower() for piece in elements(requirement.value)]
-    # The wildcard of Access-Control-Allow-Headers does not cover Authorization, WHATWG Fetch §3.3.4.
-    listing = requirement.name in {"Access-Control-Allow-Methods", "Access-Control-Allow-Headers"}
-    missing = [
-        name
-        for name in wanted
-        if name not in sent and not (listing and "*" in sent and name != "authorization")
-    ]
+    wanted = [piece.text if exact else piece.text.lower() for piece in elements(required.value)]
+    if "*" in sent and required.name in _WITH_WILDCARD:
+        # The wildcard does not cover Authorization, WHATWG Fetch, CORS protocol and credentials.
+        wanted = [name for name in wanted if name == "authorization"]
+    missing = [name for name in wanted if name not in sent]
     return f"{', '.join(missing)} missing" if missing else ""

@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A field the answer has to carry before the client goes on, and why."""
+    """A field the answer has to carry before the client goes on, and why; without a name, a status."""
 
     name: str
     value: str
@@ -45,8 +45,8 @@ class Requirement:
 
     @property
     def line(self) -> str:
-        """The field line as it would stand in the answer, without its line end."""
-        return f"{self.name}: {self.value}"
+        """The field line as it would stand in the answer, without its line end, or what the status has to be."""
+        return f"{self.name}: {self.value}" if self.name else self.value
 
 
 @dataclass(frozen=True, slots=True)

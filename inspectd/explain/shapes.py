@@ -15,7 +15,7 @@ from inspectd.explain.registry import FieldEntry, entries, vocabulary
 from inspectd.explain.splitting import MOST_PARTS, Slice, elements, inner, pair, unquoted, whole, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 Shape: TypeAlias = "Callable[[FieldEntry, str], list[Part]]"
 
@@ -33,6 +33,16 @@ def said(key: str, title: str, **fill: str) -> Explanation:
         sentence = sentence.replace(f"{{{blank}}}", content)
         paragraph = paragraph.replace(f"{{{blank}}}", content)
     return replace(text, title=names.clip(title), sentence=sentence, paragraph=paragraph)
+
+
+def each(pieces: Iterable[Slice], read: Callable[[Slice], list[Part]]) -> list[Part]:
+    """Return the parts of all pieces, `MOST_PARTS` at most."""
+    found: list[Part] = []
+    for piece in pieces:
+        found += read(piece)
+        if len(found) >= MOST_PARTS:
+            break
+    return found[:MOST_PARTS]
 
 
 def looked_up(name: str, key: str, title: str = "") -> Explanation | None:
@@ -114,12 +124,7 @@ def single(entry: FieldEntry, value: str) -> list[Part]:
 
 def comma_list(entry: FieldEntry, value: str) -> list[Part]:
     """A list of items with parameters: Accept, Accept-Encoding, Connection."""
-    found: list[Part] = []
-    for piece in elements(value):
-        found += item(entry, piece)
-        if len(found) >= MOST_PARTS:
-            break
-    return found[:MOST_PARTS]
+    return each(elements(value), lambda piece: item(entry, piece))
 
 
 def _directive(entry: FieldEntry, piece: Slice) -> Part:
@@ -148,18 +153,20 @@ def semicolons(entry: FieldEntry, value: str) -> list[Part]:
 
 def policy(entry: FieldEntry, value: str) -> list[Part]:
     """Directives separated by semicolons, each a name and its sources: Content-Security-Policy."""
-    found: list[Part] = []
-    for piece in elements(value, ";"):
-        for number, word in enumerate(words(piece)):
-            if number == 0:
-                found.append(part(word, entry.label, looked_up(entry.values, word.text)))
-            else:
-                key = "nonce" if word.text.startswith("'nonce-") else word.text.strip("'")
-                key = "hash" if key.startswith(("sha256-", "sha384-", "sha512-")) else key
-                found.append(part(word, "source", looked_up(entry.parameters, key, word.text)))
-        if len(found) >= MOST_PARTS:
-            break
-    return found[:MOST_PARTS]
+
+    def directive(piece: Slice) -> list[Part]:
+        name, *sources = words(piece)
+        return [part(name, entry.label, looked_up(entry.values, name.text)), *map(source, sources)]
+
+    def source(word: Slice) -> Part:
+        key = word.text.strip("'")
+        if key.startswith("nonce-"):
+            key = "nonce"
+        elif key.startswith(("sha256-", "sha384-", "sha512-")):
+            key = "hash"
+        return part(word, "source", looked_up(entry.parameters, key, word.text))
+
+    return each(elements(value, ";"), directive)
 
 
 def cookie(entry: FieldEntry, value: str) -> list[Part]:
@@ -191,18 +198,17 @@ def set_cookie(entry: FieldEntry, value: str) -> list[Part]:
 
 def brands(entry: FieldEntry, value: str) -> list[Part]:
     """Brands with versions: Sec-CH-UA, Sec-CH-UA-Full-Version-List."""
-    found: list[Part] = []
-    for piece in elements(value):
-        pieces = inner(piece, ";")
-        if not pieces:
-            continue
-        name = unquoted(pieces[0].text)
+
+    def brand(piece: Slice) -> list[Part]:
+        first, *rest = inner(piece, ";") or [piece]
+        name = unquoted(first.text)
         known = looked_up(entry.values, name)
         if known is None:
             known = said("brand-grease" if is_grease(name) else "brand-unknown", name)
-        versions = (replace(version, label="version") for version in parameters(entry, pieces[1:]))
-        found += [part(pieces[0], entry.label, known), *versions]
-    return found[:MOST_PARTS]
+        versions = (replace(version, label="version") for version in parameters(entry, rest))
+        return [part(first, entry.label, known), *versions]
+
+    return each(elements(value), brand)
 
 
 def is_grease(brand: str) -> bool:
@@ -237,15 +243,12 @@ def field_list(entry: FieldEntry, value: str) -> list[Part]:
 
 def languages(entry: FieldEntry, value: str) -> list[Part]:
     """Language ranges with weights: Accept-Language, Content-Language."""
-    found: list[Part] = []
-    for piece in elements(value):
-        pieces = inner(piece, ";")
-        if pieces:
-            found += [
-                part(pieces[0], entry.label, language(pieces[0].text)),
-                *parameters(entry, pieces[1:]),
-            ]
-    return found[:MOST_PARTS]
+
+    def ranged(piece: Slice) -> list[Part]:
+        first, *rest = inner(piece, ";") or [piece]
+        return [part(first, entry.label, language(first.text)), *parameters(entry, rest)]
+
+    return each(elements(value), ranged)
 
 
 def language(tag: str) -> Explanation:

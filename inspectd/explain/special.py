@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from inspectd.explain.names import clip
-from inspectd.explain.shapes import counted, looked_up, parameters, part, said, span_of_time
+from inspectd.explain.shapes import counted, each, looked_up, parameters, part, said, span_of_time
 from inspectd.explain.splitting import (
     MOST_PARTS,
     Slice,
@@ -124,22 +124,18 @@ def url(entry: FieldEntry, value: str) -> list[Part]:
 
 def product_list(entry: FieldEntry, value: str) -> list[Part]:
     """Products and comments: User-Agent, Server."""
-    found = []
-    for piece in products(value):
+
+    def product(piece: Slice) -> list[Part]:
         if piece.text.startswith("("):
-            found += _comment(entry, piece)
-            continue
+            return _comment(entry, piece)
         name, slash, version = piece.text.partition("/")
         known = looked_up(entry.values, piece.text) or looked_up(entry.values, name, piece.text)
         if known is None:
-            known = said(
-                "product-version" if slash else "product",
-                piece.text,
-                name=clip(name),
-                version=clip(version, 24),
-            )
-        found.append(part(piece, entry.label, known))
-    return found[:MOST_PARTS]
+            key = "product-version" if slash else "product"
+            known = said(key, piece.text, name=clip(name), version=clip(version, 24))
+        return [part(piece, entry.label, known)]
+
+    return each(products(value), product)
 
 
 def _comment(entry: FieldEntry, piece: Slice) -> list[Part]:
@@ -321,25 +317,17 @@ def trace_parent(_entry: FieldEntry, value: str) -> list[Part]:
 
 def links(entry: FieldEntry, value: str) -> list[Part]:
     """Targets in angle brackets and what they are to this resource: Link."""
-    found: list[Part] = []
-    for piece in elements(value, angles=True):
-        pieces = inner(piece, ";", angles=True)
-        if pieces:
-            found += [
-                part(pieces[0], "target", said("link-target", pieces[0].text)),
-                *parameters(entry, pieces[1:]),
-            ]
-    return found[:MOST_PARTS]
+
+    def link(piece: Slice) -> list[Part]:
+        first, *rest = inner(piece, ";", angles=True) or [piece]
+        return [part(first, "target", said("link-target", first.text)), *parameters(entry, rest)]
+
+    return each(elements(value, angles=True), link)
 
 
 def hops(entry: FieldEntry, value: str) -> list[Part]:
     """Comma list of semicolon lists, an element a proxy: Forwarded."""
-    found: list[Part] = []
-    for piece in elements(value):
-        found += parameters(entry, inner(piece, ";"))
-        if len(found) >= MOST_PARTS:
-            break
-    return found[:MOST_PARTS]
+    return each(elements(value), lambda piece: parameters(entry, inner(piece, ";")))
 
 
 def addresses(entry: FieldEntry, value: str) -> list[Part]:
@@ -353,31 +341,28 @@ def addresses(entry: FieldEntry, value: str) -> list[Part]:
 
 def via(_entry: FieldEntry, value: str) -> list[Part]:
     """Via: the protocol each intermediary received, and its name."""
-    found: list[Part] = []
-    for piece in elements(value):
-        pieces = words(piece)
-        for place, label in zip(pieces, ("protocol", "intermediary"), strict=False):
-            found.append(part(place, label, said(f"via-{label}", place.text)))
-        if len(found) >= MOST_PARTS:
-            break
-    return found[:MOST_PARTS]
+
+    def hop(piece: Slice) -> list[Part]:
+        named = zip(words(piece), ("protocol", "intermediary"), strict=False)
+        return [part(word, label, said(f"via-{label}", word.text)) for word, label in named]
+
+    return each(elements(value), hop)
 
 
 def alternatives(entry: FieldEntry, value: str) -> list[Part]:
     """Protocol and authority pairs with parameters: Alt-Svc."""
-    found: list[Part] = []
-    for piece in elements(value):
-        pieces = inner(piece, ";")
-        if not pieces:
-            continue
-        protocol, address = pair(pieces[0])
-        found.append(part(protocol, "protocol", looked_up("protocols", protocol.text)))
+
+    def alternative(piece: Slice) -> list[Part]:
+        first, *rest = inner(piece, ";") or [piece]
+        protocol, address = pair(first)
+        found = [part(protocol, "protocol", looked_up("protocols", protocol.text))]
         if address is not None:
             place = unquoted(address.text)
             key = "alternative-port" if place.startswith(":") else "alternative"
             found.append(part(address, "alternative", said(key, address.text, place=clip(place.lstrip(":")))))
-        found += parameters(entry, pieces[1:])
-    return found[:MOST_PARTS]
+        return [*found, *parameters(entry, rest)]
+
+    return each(elements(value), alternative)
 
 
 def origins(entry: FieldEntry, value: str) -> list[Part]:
