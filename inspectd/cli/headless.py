@@ -6,6 +6,7 @@ lines and nothing else, and no line is ever dropped.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -71,6 +72,11 @@ class Headless:
             sys.setswitchinterval(SWITCH_SECONDS)
             self._printer = Printer(started, self._lines(), self._after, stop)
             self._printer.start()
+
+    def trouble(self, sentence: str) -> None:
+        """Say so where it doesn't get between the lines."""
+        with contextlib.suppress(OSError):
+            print(f"inspectd: {safe(sentence)}", file=sys.stderr, flush=True)
 
     def stopping(self) -> None:
         """Nothing to say: the lines go on until everything has finished."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from inspectd.capture import store
 from inspectd.control import places
 from inspectd.control.api import Api, Door
+from inspectd.engine.listener import ListenError
 from inspectd.engine.server import Engine
 from inspectd.errors import InspectdError
 
@@ -51,6 +54,9 @@ class Front(Protocol):
     def started(self, started: Started, stop: Callable[[], None]) -> None:
         """The engine listens. `stop` ends it and may be called from any thread."""
 
+    def trouble(self, sentence: str) -> None:
+        """Something is wrong with the engine's capture, or is right again."""
+
     def stopping(self) -> None:
         """A signal or the control API asked for the end; what is in flight is being finished."""
 
@@ -81,7 +87,10 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
     control_tcp = None if control is None else _open_control_port(control)
     engine = Engine(config, responder)
     with _left_behind(control_socket, places.token_path()):
-        addresses = await engine.start()
+        try:
+            addresses = await engine.start()
+        except ListenError as problem:
+            raise _with_our_own_engine(problem) from problem
         try:
             api = Api(engine, over.set)
             await engine.listen_private(_open_control_socket(control_socket), Door(api))
@@ -103,13 +112,24 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
                 ),
                 lambda: _from_any_thread(loop, over.set),
             )
-            watching = asyncio.create_task(api.watch_capture())
+            watching = asyncio.create_task(api.watch_capture(front.trouble))
+            if config.capture.parent == store.captures_directory():
+                await asyncio.to_thread(store.prune_old)
             await over.wait()
             watching.cancel()
             front.stopping()
             await api.close()
         finally:
             await engine.stop()
+
+
+def _with_our_own_engine(problem: ListenError) -> ListenError:
+    """The same problem; when the port is taken and an engine of this person runs, with the way to it."""
+    taken = isinstance(problem.__cause__, OSError) and problem.__cause__.errno == errno.EADDRINUSE
+    if not taken or not (running := places.running_engines()):
+        return problem
+    way = f"an inspectd engine is running (process {running[0].pid}): inspectd attach"
+    return ListenError(problem.what, f"{problem.mend}; {way}", exit_code=problem.exit_code)
 
 
 def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

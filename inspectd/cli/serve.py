@@ -29,6 +29,9 @@ class Announcement:
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
 
+    def trouble(self, sentence: str) -> None:
+        """The screen learns of it from the status."""
+
     def stopping(self) -> None:
         """Nothing to say."""
 

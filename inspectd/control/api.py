@@ -95,13 +95,17 @@ class Api:
                     self._left.clear()
                     await self._left.wait()
 
-    async def watch_capture(self) -> None:
-        """Publish a `capture` event whenever the capture begins or ceases to fail. Runs until it is cancelled."""
+    async def watch_capture(self, tell: Callable[[str], None]) -> None:
+        """Publish a `capture` event, and `tell` what is wrong, whenever the capture begins or ceases to fail.
+
+        Runs until it is cancelled.
+        """
         known = None
         while True:
             error = self._engine.problem
             if error != known:
                 known = error
+                tell(error or "the capture can be written again")
                 self._publish("capture", {"error": error})
             await asyncio.sleep(_CAPTURE_CHECK_SECONDS)
 

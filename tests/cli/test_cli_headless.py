@@ -280,6 +280,16 @@ def test_a_capture_is_continued_and_only_what_is_new_is_printed(live_engine: Sta
         assert engine.stop() == 0
 
 
+def test_the_captures_of_the_last_runs_are_kept_and_older_ones_go(headless: Callable[..., Process]) -> None:
+    captures = []
+    for _ in range(12):
+        process = headless()
+        line = process.end()[1]
+        captures.append(re.findall(r"capture: (\S+)", line)[0])
+
+    assert [os.path.exists(path) for path in captures] == [False] * 2 + [True] * 10  # noqa: PTH110
+
+
 def test_the_answer_is_sent_as_it_was_written(headless: Callable[..., Process]) -> None:
     process = headless(
         "-a", "HTTP/1.1 299 Odd  one", "-H", "x-A:1", "-H", "X-a: 2", "--body", "hé", "--no-auto", "all"

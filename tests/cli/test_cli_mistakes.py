@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.live_engine import ROOT, environment
+from tests.live_engine import ROOT, LiveEngine, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +87,16 @@ def test_a_taken_port_leaves_no_capture_behind(tmp_path: Path) -> None:
     )
     assert "--listen 127.0.0.1:0" in said.splitlines()[1]
     assert not list(tmp_path.rglob("*.inspectd*"))
+
+
+def test_a_port_that_an_engine_of_ours_holds_names_the_way_to_it(tmp_path: Path) -> None:
+    state = {"XDG_RUNTIME_DIR": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    (tmp_path / "engine").mkdir()
+    with LiveEngine(tmp_path / "engine", env=state) as engine:
+        code, said = run(tmp_path, "--headless", "--listen", engine.addresses[0])
+
+    assert code == 1
+    assert said.rstrip().endswith(f"an inspectd engine is running (process {engine.pid}): inspectd attach")
 
 
 def test_a_file_that_is_no_capture_is_left_as_it_was(tmp_path: Path) -> None:
