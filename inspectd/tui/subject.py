@@ -20,7 +20,7 @@ Side: TypeAlias = Literal["request", "response"]
 
 PREFIX: Final = 64 * 1024
 """Bytes of a message that are read and parsed at first."""
-LONGEST_PARSED: Final = 4 * 1024 * 1024
+LONGEST_PARSED: Final = 2 * 1024 * 1024
 """Bytes of a message that are parsed at most, however often a person asks for more."""
 
 
@@ -34,9 +34,7 @@ class CaptureReader(Protocol):
     def exchange(self, number: int, /) -> ExchangeRow | None: ...
     def connection(self, number: int, /) -> ConnectionRow | None: ...
     def listeners(self) -> Sequence[ListenerRow]: ...
-    def exchanges_of(
-        self, connection: int, /, *, after: int = 0, limit: int = -1
-    ) -> Sequence[ExchangeRow]: ...
+    def exchanges_of(self, connection: int, /, *, limit: int = ...) -> Sequence[ExchangeRow]: ...
     def request_bytes(
         self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
     ) -> bytes: ...
@@ -137,6 +135,16 @@ class Subject:
             return self.side(side).reads_before(end)
         return self._capture.reads(self.connection.id, INCOMING if side == "request" else OUTGOING, 0, end)
 
+    def connection_bytes(self, side: Side, offset: int, limit: int) -> bytes:
+        """At most `limit` bytes of this direction of the connection; none when the capture hasn't them."""
+        if self._capture is None or self.connection is None:
+            return b""
+        direction = INCOMING if side == "request" else OUTGOING
+        try:
+            return self._capture.stream_bytes(self.connection.id, direction, offset, limit)
+        except InspectdError:
+            return b""
+
     @property
     def request(self) -> bytes:
         """The first bytes of the request, at most `PREFIX` of them unless more were asked for."""
@@ -169,7 +177,7 @@ class Subject:
 
     @property
     def siblings(self) -> Sequence[ExchangeRow]:
-        """The first exchanges of this connection, `SIBLINGS_MOST` at most."""
+        """The newest exchanges of this connection in their order, `SIBLINGS_MOST` at most."""
         if self._siblings is None:
             self._siblings = ()
             if self._capture is not None and self.connection is not None:

@@ -29,6 +29,8 @@ _FIRST: Final = 1024 * 1024
 """Bytes of a message that are read for its content without asking."""
 _FIRST_CHUNKED: Final = 256 * 1024
 """The same for chunked content, which takes longer to read."""
+_NOTE_WIDTH: Final = 70
+"""Cells the remarks above a hexdump are wrapped to."""
 _DECODED_MOST: Final = 1024 * 1024
 
 
@@ -60,7 +62,8 @@ class Body(TextPane):
         if message is None:
             return _sentence("These bytes are no HTTP message: 1 Anatomy and 4 Hex show them.")
         chunked = _field(message, b"transfer-encoding")
-        if bytes_.load(message.head_end + (_FIRST_CHUNKED if chunked else _FIRST)):
+        most = _FIRST_CHUNKED if chunked else _FIRST
+        if message.head.complete and len(bytes_.prefix) < most and bytes_.load(message.head_end + most):
             message = bytes_.message or message
         octets = content_of(bytes_, message)
         if not octets:
@@ -112,11 +115,11 @@ class Body(TextPane):
         header: list[Block] = [Paragraph(*facts, hang=2), *notes]
         if self._raw:
             header.append(Paragraph(Run("raw octets · b shows them decoded", "dim")))
-            rows = [row for block in header for row in block.rows(70)]
-            return HexRows(
-                lambda offset, limit: octets[offset : offset + limit], len(octets), notes=[*rows, []]
-            )
+            return _dump(header, octets)
         laid_out = pretty(decoded.data, content_type)
+        if laid_out.kind == "binary":
+            header.append(Paragraph(Run("shown in hexadecimal", "dim")))
+            return _dump(header, decoded.data)
         header += [Paragraph(Run(safe(note), "dim")) for note in laid_out.notes]
         header.append(Paragraph(Run(f"shown as {laid_out.kind} · b shows the raw octets", "dim")))
         return Page([*header, GAP, *(Folded(line) for line in laid_out.lines)])
@@ -149,6 +152,12 @@ def content_of(bytes_: SideBytes, message: Message) -> bytes:
     """The content octets of a message, without chunk framing, as far as they were read."""
     data = bytes_.prefix
     return b"".join(data[start:end] for start, end in message.content)
+
+
+def _dump(header: list[Block], octets: bytes) -> HexRows:
+    """The octets in hexadecimal under the header's rows."""
+    notes = [row for block in header for row in block.rows(_NOTE_WIDTH)]
+    return HexRows(lambda offset, limit: octets[offset : offset + limit], len(octets), notes=[*notes, []])
 
 
 def _field(message: Message, name: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd import explain
 from inspectd.capture.model import State
-from inspectd.text.safe import safe
+from inspectd.text.safe import clip, safe
 from inspectd.tui.widgets.panes.pane import TextPane
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph
 from inspectd.tui.widgets.panes.times import clock, count, duration, since
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _READS_LISTED: Final = 60
 _READS_BYTES: Final = 4 * 1024 * 1024
 _OPTION: Final = re.compile(r"[A-Z0-9]+_[A-Z0-9_]+")
+_LOOSE_SHOWN: Final = 120
+_END: Final = (1 << 62, 1 << 62)
 _TIME: Final = 13
 _CALL: Final = 13
 
@@ -74,6 +76,7 @@ class Connection(TextPane):
             blocks += _step_blocks(step, when, told)
         if connection.closed_ns is None:
             blocks.append(Line(Run(f"{'now':>{_TIME}}  ", "dim"), Run("open", "good")))
+        blocks += _loose_blocks(subject, connection)
         blocks += _exchange_blocks(subject)
         return Page(blocks)
 
@@ -206,7 +209,7 @@ def _step_blocks(step: Step, when: str, told: set[str]) -> list[Block]:
     if step.explained and step.explained not in told:
         told.add(step.explained)
         meaning = explain.step(step.explained)
-        blocks.append(Paragraph(Run(safe(meaning.sentence), "dim"), indent=_TIME + _CALL + 3))
+        blocks.append(Paragraph(Run(safe(meaning.sentence), "dim"), indent=_TIME + 2))
     return blocks
 
 
@@ -217,11 +220,31 @@ def _exchange_blocks(subject: Subject) -> list[Block]:
         return []
     blocks: list[Block] = [GAP, Line(Run("Exchanges on this connection", "heading"))]
     here = subject.row.id if subject.row is not None else -1
-    blocks += [_exchange_line(row, here=row.id == here) for row in rows]
     connection = subject.connection
     if connection is not None and connection.exchanges > len(rows):
-        blocks.append(Line(Run(f"    … {connection.exchanges - len(rows):,} more", "dim")))
-    return blocks
+        blocks.append(Line(Run(f"  … {connection.exchanges - len(rows):,} before these", "dim")))
+    return [*blocks, *(_exchange_line(row, here=row.id == here) for row in rows)]
+
+
+def _loose_blocks(subject: Subject, connection: ConnectionRow) -> list[Block]:
+    """Bytes of the client that belong to no request: blank lines, garbage, half a head, a tunnel."""
+    rows = subject.siblings
+    if len(rows) != connection.exchanges or not rows:
+        return []
+    blocks: list[Block] = []
+    at = 0
+    for start, end in [
+        *sorted((row.req_offset, row.req_offset + (row.req_len or row.req_run)) for row in rows),
+        _END,
+    ]:
+        start = min(start, connection.bytes_in)
+        if start > at:
+            shown = clip(
+                safe(subject.connection_bytes("request", at, _LOOSE_SHOWN)[: start - at]), _LOOSE_SHOWN
+            )
+            blocks.append(Line(Run(f"  {_range(at, start - at)}  ", "dim"), Run(shown, "warning")))
+        at = max(at, end)
+    return [GAP, Line(Run("Bytes that belong to no request", "heading")), *blocks] if blocks else []
 
 
 def _exchange_line(row: ExchangeRow, *, here: bool) -> Line:

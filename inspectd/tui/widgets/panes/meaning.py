@@ -139,9 +139,11 @@ class Meaning:
     def page(self, stop: Stop) -> list[Block]:
         """Everything about the token at the cursor."""
         role = self.spans[stop.span].role
-        start, end = stop.start, stop.end
+        start, end = (stop.start, stop.end) if stop.part >= 0 else self.spans[stop.span][:2]
         subject, blocks, meaning = self._subject_of(stop, role)
         where = f"{end - start:,} {'byte' if end - start == 1 else 'bytes'} · {start:04x}–{end:04x}"
+        if (start, end) != (stop.start, stop.end):
+            where += f" · here {stop.start:04x}–{stop.end:04x}"
         kind = role.value if stop.part < 0 else f"part of {role.value}"
         title = Title(*subject, remark=Run(f"{kind} · {where}", "dim"))
         about_role = explain.role(role)
@@ -206,30 +208,28 @@ class Meaning:
         return title, blocks, meaning
 
     def _value(self, stop: Stop, shown: str) -> tuple[list[Run], list[Block], Explanation | None]:
-        name = (self.name_of(stop.span) or b"").decode("latin-1")
+        wire_name = self.name_of(stop.span) or b""
+        name, spelled = wire_name.decode("latin-1"), safe(wire_name)
         field = explain.field(name)
-        spelled = safe(self.name_of(stop.span) or b"")
-        title = [Run(f"{spelled}: ", "name-title"), Run(shown, "value-title")]
+        about_field = Paragraph(Run(f"{spelled}  ", "name-title"), say(field.sentence, "dim"))
         parts = self._parts_of(stop.span)
+        blocks: list[Block] = []
         if 0 <= stop.part < len(parts):
             part = parts[stop.part]
-            title = [Run(shown, "value-title"), Run(f"  {part.label} in {spelled}", "name")]
-            blocks = (
-                explanation_blocks(part.explanation)
-                if part.explanation
-                else [Paragraph(say(_unknown_part(part.label)))]
-            )
-            blocks += [GAP, Paragraph(Run(f"{spelled}  ", "name-title"), say(field.sentence, "dim"))]
-            return title, blocks, part.explanation or field
+            title = [Run(shown, "value-title"), say(f"  {part.label} in ", "dim"), Run(spelled, "name")]
+            if part.explanation is not None:
+                blocks = explanation_blocks(part.explanation)
+            else:
+                blocks = [Paragraph(say(f"A part of the value: {part.label}."))]
+            return title, [*blocks, GAP, about_field], part.explanation or field
+        title = [Run(f"{spelled}: ", "name-title"), Run(shown, "value-title")]
         meaning = explain.value(name, self._whole(stop))
-        blocks = explanation_blocks(meaning) if meaning else []
+        if meaning is not None:
+            blocks = explanation_blocks(meaning)
         if parts:
             blocks += [GAP] if blocks else []
             blocks += self._part_lines(stop, parts)
-        if blocks:
-            blocks += [GAP, Paragraph(Run(f"{spelled}  ", "name-title"), say(field.sentence, "dim"))]
-        else:
-            blocks = explanation_blocks(field)
+        blocks = [*blocks, GAP, about_field] if blocks else explanation_blocks(field)
         return title, blocks, meaning or field
 
     def _part_lines(self, stop: Stop, parts: Sequence[Part]) -> list[Block]:
@@ -258,10 +258,6 @@ class Meaning:
     def _framing_blocks(self, offset: int) -> list[Block]:
         message = self.message_at(offset)
         return framing_blocks(message) if message is not None else []
-
-
-def _unknown_part(label: str) -> str:
-    return f"A part of the value: {label}."
 
 
 def reading_blocks(reading: Reading, subject: Subject, *, first: bool) -> list[Block]:
