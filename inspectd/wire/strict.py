@@ -15,6 +15,7 @@ _TOKEN = re.compile(TOKEN + rb"\Z")
 # field-value without its surroundings: HTAB / SP / VCHAR / obs-text      ; RFC 9110 §5.5
 _VALUE = re.compile(rb"[\t -~\x80-\xff]*+\Z")
 _TARGET = re.compile(rb"[!-~]++\Z")
+_SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+\-.]*+:")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]\Z")
 _LINE = re.compile(rb"[^ ]++ [^ ]++ [^ ]++\Z")
 # Host = uri-host [ ":" port ]                                           ; RFC 9110 §7.2
@@ -36,7 +37,7 @@ def refusal(head: ArrivedHead) -> str | None:
         why = _syntax(head)
         if why is not None:
             return why
-    return _host(head)
+    return _target_form(head) or _host(head)
 
 
 def _ambiguous(head: ArrivedHead) -> str:
@@ -83,6 +84,16 @@ def _syntax(head: ArrivedHead) -> str | None:
     if head.raw[at:] not in {b"\r\n", b"\n"}:
         return "A line of the head is no field line (RFC 9112 §5)."
     return None
+
+
+def _target_form(head: ArrivedHead) -> str | None:
+    """RFC 9112 §3.2: `*` is for OPTIONS, host and port are for CONNECT, all others name a path or a whole URI."""
+    target = head.target
+    if target.startswith(b"/") or head.method == b"CONNECT" or _SCHEME.match(target):
+        return None
+    if target == b"*" and head.method == b"OPTIONS":
+        return None
+    return "The request target has a form that this method can't have (RFC 9112 §3.2)."
 
 
 def _host(head: ArrivedHead) -> str | None:

@@ -27,7 +27,7 @@ from tests.wire.tiling import check_tiling
 REAL = (
     b"GET / HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",
     b"POST /a?b#c HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
-    b'PUT http://a:1/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a="b;c";d\r\nhello\r\n0;x=y\r\nT: v\r\n w\r\n\r\n',
+    b'PUT http://a:1/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;a="b;c";d\r\nhello\r\n0;x=y\r\nT:v\r\n w\r\n\r\n',
     b"GET  /lf  HTTP/1.0 \nX-A:  v \t\n fold\nConnection: keep-alive\n\n",
     b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n\x16\x03\x01",
     b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00",

@@ -24,6 +24,8 @@ def verdict(data: bytes) -> str | None:
         b"GET / HTTP/1.0\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
 )
 def test_passes(data: bytes) -> None:
@@ -50,6 +52,8 @@ def test_passes(data: bytes) -> None:
         (b" GET / HTTP/1.1\r\nHost: a\r\n\r\n", "9112 §3"),
         (b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", "9110 §9.1"),
         (b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", "9112 §3.2"),
+        (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", "9112 §3.2"),
+        (b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", "9112 §3.2"),
         (b"GET / http/1.1\r\nHost: a\r\n\r\n", "9112 §2.3"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", "9112 §6.3"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "9112 §6.3"),
