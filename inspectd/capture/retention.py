@@ -26,7 +26,8 @@ SLICE_SECONDS: Final = 0.002
 LONGEST_SLICE_SECONDS: Final = 0.1
 """How long it takes when more arrives than such slices can remove: rather late answers than a full disk."""
 CLEAR_SECONDS: Final = 0.25
-"""How long `clear` works at once; later slices do the rest."""
+"""How long `clear` works at once; slices of `CLEAR_SLICE_SECONDS` do the rest."""
+CLEAR_SLICE_SECONDS: Final = 0.05
 
 _EXCHANGES_AT_ONCE: Final = 64
 _CONNECTIONS_AT_ONCE: Final = 64
@@ -85,7 +86,9 @@ class Retention:
         over = self.used() - self.keep_bytes
         if over <= 0 and not self._clearing():
             return False
-        share = max(over, 0) / max(self.keep_bytes, 1)
+        if self._clearing():
+            return self._slice(CLEAR_SLICE_SECONDS)
+        share = over / max(self.keep_bytes, 1)
         return self._slice(min(LONGEST_SLICE_SECONDS, SLICE_SECONDS * (1 + 100 * share)))
 
     def clear(self) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
-from inspectd.capture.model import INCOMING, OUTGOING, Read
-from inspectd.capture.reader import Capture
-from tests.capture.traffic import OK, get, new_writer, open_connection
+import pytest
+
+from inspectd.capture import reader
+from inspectd.capture.model import INCOMING, OUTGOING, Read, State
+from inspectd.capture.reader import BytesGone, Capture
+from inspectd.capture.retention import Retention
+from inspectd.capture.store import PAGE_SIZE, CaptureError
+from tests.capture.traffic import ANSWERED, OK, get, new_writer, open_connection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -70,3 +77,133 @@ def test_a_viewer_sees_what_is_written_after_it_opened(tmp_path: Path) -> None:
         assert capture.request_bytes(1) == data
         assert capture.counts() == (1, 1, 0)
     writer.close(2000)
+
+
+def test_a_damaged_page_anywhere_is_an_error_in_words_or_harmless(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.inspectd"
+    writer = new_writer(whole)
+    connection = open_connection(writer)
+    for n in range(300):
+        get(writer, connection, f"/{n}", now=1000 + n, body=bytes(300))
+        if n % 10 == 9:
+            writer.flush(1000 + n)
+    hello = open_connection(writer)
+    hello.describe("tls", "A TLS hello.")
+    writer.close(3000)
+    data = whole.read_bytes()
+    damaged = tmp_path / "damaged.inspectd"
+    chance = random.Random(3)
+    outcomes = set()
+    for page in range(0, len(data), PAGE_SIZE):
+        for length in (64, PAGE_SIZE - 128):
+            scribbled = bytearray(data)
+            scribbled[page + 100 : page + 100 + length] = chance.randbytes(length)
+            damaged.write_bytes(scribbled)
+            try:
+                with Capture.open(damaged) as capture:
+                    read_everything(capture)
+                outcomes.add("read")
+            except CaptureError as error:
+                outcomes.add(error.what.partition(": ")[2])
+    assert "is damaged or cut short" in outcomes
+
+
+def read_everything(capture: Capture) -> None:
+    """Ask every question a front end asks."""
+    capture.counts()
+    capture.meta()
+    capture.listeners()
+    capture.exchange_ids()
+    list(capture.search("get"))
+    list(capture.iter_connections())
+    for row in capture.exchanges_after(0, 1000):
+        capture.request_bytes(row)
+        capture.response_bytes(row)
+    capture.exchanges_of(1)
+    capture.reads(1, INCOMING)
+    capture.stream_bytes(1, OUTGOING)
+
+
+def test_bytes_that_are_not_there_are_missed_aloud(tmp_path: Path) -> None:
+    writer = new_writer(tmp_path / "x")
+    connection = open_connection(writer)
+    for n in range(3):
+        get(writer, connection, f"/{n}", now=1000 + n)
+        writer.flush(1000 + n)
+    writer.db.execute("DELETE FROM page WHERE id = 2")
+    with Capture.open(tmp_path / "x") as capture:
+        assert capture.request_bytes(1).startswith(b"GET /0 ")
+        looks: list[Callable[[], object]] = [
+            lambda: capture.request_bytes(2),
+            lambda: capture.response_bytes(2),
+            lambda: capture.stream_bytes(1, INCOMING),
+            lambda: capture.request_bytes(99),
+        ]
+        for look in looks:
+            with pytest.raises(BytesGone):
+                look()
+    writer.close(2000)
+
+
+def test_rows_are_found_by_key_in_the_order_asked_for(tmp_path: Path) -> None:
+    writer = new_writer(tmp_path / "x")
+    connections = [open_connection(writer, now=n) for n in range(3)]
+    for n in range(30):
+        get(writer, connections[n % 3], f"/{n}", now=1000 + n)
+    for after, connection in ((5, connections[1]), (2, connections[0])):
+        connection.describe("other", "Something else.")
+        connection.after = after
+    writer.flush(2000)
+    with Capture.open(tmp_path / "x") as capture:
+        assert [row.id for row in capture.exchanges([7, 99, 3, 0])] == [7, 3]
+        assert [row.id for row in capture.exchanges_after(27, 10)] == [28, 29, 30]
+        assert list(capture.exchange_ids(27)) == [28, 29, 30]
+        assert capture.exchange(31) is None
+        assert capture.connection(4) is None
+        assert [row.id for row in capture.connections([3, 1])] == [3, 1]
+        assert [row.id for row in capture.list_connections_after()] == [1, 2]
+        assert [row.id for row in capture.list_connections_after(5)] == [2]
+        assert [row.id for row in capture.iter_connections()] == [1, 2]
+        assert [row.id for row in capture.exchanges_of(2)] == list(range(2, 31, 3))
+        assert [row.id for row in capture.exchanges_of(2, limit=2)] == [26, 29]
+        assert [row.address for row in capture.listeners()] == ["127.0.0.1:8080"]
+        assert "created" in capture.meta()
+        found = capture.exchange(7)
+        assert found is not None
+        assert (found.target, found.status, found.state) == ("/6", "200", State(ANSWERED))
+    writer.close(3000)
+
+
+def test_counts_follow_what_is_added_and_what_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_STRETCH", 16)
+    writer = new_writer(tmp_path / "x")
+    connection = open_connection(writer)
+    with Capture.open(tmp_path / "x") as capture:
+        for n in range(200):
+            _, exchange = get(writer, connection, now=1000 + n)
+            if n % 5 == 0:
+                exchange.state &= ~State.PLAIN.value
+            if n % 7 == 6:
+                writer.flush(1000 + n)
+                assert capture.counts() == (n + 1, 1, n // 5 + 1)
+        writer.flush(2000)
+        kept = Retention(writer.db, 1)
+        while kept.step():
+            counted = writer.db.execute(
+                "SELECT count(*), coalesce(sum(state & 32 = 0), 0) FROM exchange"
+            ).fetchone()
+            assert capture.counts() == (counted[0], 1, counted[1])
+        assert capture.counts().exchanges == 1
+    writer.close(3000)
+
+
+def test_text_that_is_not_utf_8_in_a_file_from_elsewhere_is_still_read(tmp_path: Path) -> None:
+    writer = new_writer(tmp_path / "x")
+    get(writer, open_connection(writer))
+    writer.flush(2000)
+    writer.db.execute("UPDATE exchange SET target = CAST(x'2fff' AS TEXT)")
+    writer.close(3000)
+    with Capture.open(tmp_path / "x") as capture:
+        row = capture.exchange(1)
+        assert row is not None
+        assert row.target == "/\\xff"
