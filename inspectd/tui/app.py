@@ -6,6 +6,7 @@ path. Slow things (searching, asking the engine) happen in worker threads.
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -41,6 +42,7 @@ from inspectd.tui.widgets.traffic import TrafficTable
 
 if TYPE_CHECKING:
     import subprocess
+    from array import array
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 1 / 25
 ENGINE_SECONDS: Final = 1.0
 """How often the engine is asked how it is."""
+COUNT_SECONDS: Final = 0.1
+"""How often the counts are drawn while rows arrive."""
 SETTLE_SECONDS: Final = 0.04
 """How long the cursor rests on a row before the panes show it: a held arrow key must not load every row."""
 FOLLOW_SECONDS: Final = 0.25
@@ -108,6 +112,8 @@ class InspectdApp(App[int]):
         self._subject_key: int | None = None
         self._filter_timer: Timer | None = None
         self._told_gone = False
+        self._counted = 0.0
+        self._count_timer: Timer | None = None
         self._meta = capture.meta()
         self._listening: tuple[str, ...] = tuple(
             row.address for row in capture.listeners() if row.closed_ns is None
@@ -144,11 +150,29 @@ class InspectdApp(App[int]):
         self.call_after_refresh(self._after_first_paint)
 
     def _after_first_paint(self) -> None:
+        # What lives as long as the app need not be looked through again for garbage: a full collection costs 30 ms.
+        gc.freeze()
+        if self.feed.assumed_upto:
+            self._read_ids()
         if self.link.socket is not None:
             self._watch_engine()
         else:
             self._octets = _file_size(self.capture.path)
             self._show_situation()
+
+    @work(thread=True, exclusive=True, group="ids")
+    def _read_ids(self) -> None:
+        try:
+            with Capture.open(self.capture.path) as capture:
+                ids = capture.exchange_ids(0)
+        except InspectdError as problem:
+            self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
+        else:
+            self.call_from_thread(self._settle, ids)
+
+    def _settle(self, ids: array[int]) -> None:
+        if self.feed.settle(ids):
+            self.table.rebase()
 
     def on_unmount(self) -> None:
         """Let the watching thread end."""
@@ -181,13 +205,22 @@ class InspectdApp(App[int]):
         if change is None:
             return
         self.table.take_in(change)
+        now = time.monotonic()
+        if now - self._counted > COUNT_SECONDS or change.reordered:
+            self._counted = now
+            self._show_counts()
+        elif self._count_timer is None:
+            self._count_timer = self.set_timer(COUNT_SECONDS, self._show_counts)
+        row = self.table.selected_row
+        if row is not None and not is_finished(row):
+            self._show_subject_soon(FOLLOW_SECONDS)
+
+    def _show_counts(self) -> None:
+        self._count_timer = None
         self._show_emptiness()
         self._show_situation()
         if self.feed.filtered:
             self._say_filtered()
-        row = self.table.selected_row
-        if row is not None and not is_finished(row):
-            self._show_subject_soon(FOLLOW_SECONDS)
 
     def _show_emptiness(self) -> None:
         empty = not self.feed.all

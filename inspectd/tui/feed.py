@@ -26,6 +26,8 @@ ROWS_KEPT: Final = 4096
 UNDECIDED_KEPT: Final = 2048
 """Unfinished rows that a filter looks at again."""
 TRIED_AT_ONCE: Final = 2048
+DENSE_FROM: Final = 32_768
+"""Rows from which on ids are taken to be dense at first, so that a large capture is shown at once."""
 _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 """Case as SQLite's LIKE sees it: ASCII only."""
 
@@ -76,6 +78,8 @@ class Feed:
         self._connections_upto = 0
         self._words: tuple[str, ...] = ()
         self._undecided: set[int] = set()
+        self.assumed_upto = 0
+        """Ids up to this one are taken to be dense and wait for `settle`; 0 when they are known."""
         self.searching = False
         """Whether older rows are still being searched for the filter's words."""
         self.reload()
@@ -244,7 +248,7 @@ class Feed:
         self.capture.changed()
         self._generation += 1
         self._rows.clear()
-        ids = self.capture.exchange_ids(0)
+        ids = self._first_ids()
         self._newest = self._connections_upto = ids[-1] if ids else 0
         connections = self.capture.list_connections_after(0)
         self._after = {row.id: row.after for row in connections}
@@ -254,6 +258,31 @@ class Feed:
         else:
             self.shown = self.all
         self._remember_first()
+
+    def _first_ids(self) -> array[int]:
+        """The ids there are. In a large capture they are taken to be dense, which they are unless marked rows
+        outlived their neighbours; `settle` puts that right when somebody has read them one by one.
+        """
+        newest = self.capture.newest_exchange()
+        first = self.capture.exchanges_after(0, 1)
+        self.assumed_upto = 0
+        if not first or newest - first[0].id < DENSE_FROM:
+            return self.capture.exchange_ids(0)
+        self.assumed_upto = newest
+        return array("q", range(first[0].id, newest + 1))
+
+    def settle(self, ids: array[int]) -> bool:
+        """Take in all ids up to `assumed_upto` as they were read one by one; whether that changed anything."""
+        upto, self.assumed_upto = self.assumed_upto, 0
+        ids = ids[: bisect_right(ids, upto)]
+        known = array("q", (key for key in self.all if 0 < key <= upto))
+        if not upto or known == ids[bisect_left(ids, known[0] if known else 0) :]:
+            return False
+        ids.extend(key for key in self.all if key > upto)
+        self.all = self._in_list_order(ids, list(self._after))
+        if not self._words:
+            self.shown = self.all
+        return True
 
     def _in_list_order(self, ids: array[int], connections: Iterable[int]) -> array[int]:
         """Ascending exchange ids with connections put in behind the exchange they came after."""

@@ -26,7 +26,7 @@ WORDS = [
     b"\x1b[201~\xff\xfe\x80",
     b"\\",
     b"'\\''",
-    "ü‮語".encode(),
+    "ü\u202e語".encode(),
     b"\x011",
     b"!\x1b!",
     bytes(range(1, 256)),

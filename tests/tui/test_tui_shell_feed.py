@@ -201,3 +201,26 @@ def test_the_row_cache_is_bounded(scribe: Scribe, feed: Feed, monkeypatch: pytes
     for index in range(50):
         assert feed.get(index) is not None
     assert len(feed._rows) <= 8
+
+
+def test_a_large_capture_is_taken_to_be_dense_until_its_ids_are_read(
+    scribe: Scribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inspectd.tui.feed.DENSE_FROM", 10)
+    for number in range(30):
+        scribe.exchange(get(f"/{number}"))
+    scribe.lonely("garbage", "noise")
+    scribe.flush()
+    scribe.writer.db.execute("DELETE FROM exchange WHERE id BETWEEN 5 AND 8")
+    with Capture.open(scribe.path) as capture:
+        feed = Feed(capture)
+        assert (feed.assumed_upto, len(feed.all)) == (30, 31)
+        assert feed.get(5) is None
+        scribe.exchange(get("/later"))
+        scribe.flush()
+        assert feed.poll() == Change(appended=1)
+        assert feed.settle(capture.exchange_ids(0))
+        assert list(feed.all) == [*range(1, 5), *range(9, 31), -31, 31]
+        assert not feed.settle(capture.exchange_ids(0))
+        feed.reload()
+        assert feed.poll() is None

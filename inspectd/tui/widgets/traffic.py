@@ -1,7 +1,7 @@
 """The traffic table: a line-API widget over a `Feed`, so that a million rows cost what a screenful costs.
 
-Only visible rows are read and drawn. The virtual height grows at most ten times a second, since it makes Textual
-lay the whole screen out again; between two growths new rows wait below the edge.
+Only visible rows are read and drawn. The virtual height grows at most ten times a second; between two growths new
+rows wait below the edge.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ class TrafficTable(ScrollView, can_focus=True):
         self._grown = time.monotonic()
         size = Size(0, len(self.feed) + 1)
         if size != self.virtual_size:
-            self.virtual_size = size
+            # Assigning it would lay the whole screen out again, for a scrollbar that is always there.
+            self.set_reactive(TrafficTable.virtual_size, size)
+            self._scroll_update(size)
         if self.follow:
             self._scroll_to_end()
             self.refresh()
