@@ -182,12 +182,27 @@ class Capture:
     def exchange_ids(self, after: int = 0) -> array[int]:
         """The ids of all exchanges with a larger id than `after`, ascending; 8 bytes each."""
         ids = array("q")
-        while chunk := self._all(
-            "SELECT id FROM exchange WHERE id > ? ORDER BY id LIMIT ?", (after, SEARCH_STRETCH)
-        ):
-            ids.extend([number for (number,) in chunk])
-            after = ids[-1]
+        newest = self.newest_exchange()
+        if newest - after > 2 * SEARCH_STRETCH:
+            # Ids have no holes behind what retention left: counting rows is much faster than fetching ids.
+            first = max(after, self._taken_upto())
+            ids.extend(self._ids_between(after, first))
+            after = ids[-1] if ids else after
+            (lowest,) = self._one("SELECT min(id) FROM exchange WHERE id > ?", (first,))
+            (count,) = self._one("SELECT count(*) FROM exchange WHERE id > ? AND id <= ?", (first, newest))
+            if lowest is not None and newest - lowest + 1 == count:
+                ids.extend(range(lowest, newest + 1))
+                return ids
+        ids.extend(self._ids_between(after, newest))
         return ids
+
+    def _ids_between(self, after: int, upto: int) -> Iterator[int]:
+        while chunk := self._all(
+            "SELECT id FROM exchange WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+            (after, upto, SEARCH_STRETCH),
+        ):
+            for (after,) in chunk:
+                yield after
 
     def exchange(self, number: int, /) -> ExchangeRow | None:
         """The exchange with this id."""

@@ -174,6 +174,30 @@ def test_rows_are_found_by_key_in_the_order_asked_for(tmp_path: Path) -> None:
     writer.close(3000)
 
 
+@pytest.mark.parametrize("hole", [False, True])
+@pytest.mark.parametrize("keep", [1, 60_000, 10_000_000])
+def test_all_ids_are_the_ids_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int, hole: bool
+) -> None:
+    monkeypatch.setattr(reader, "SEARCH_STRETCH", 8)
+    writer = new_writer(tmp_path / "x")
+    connection = open_connection(writer)
+    for n in range(200):
+        get(writer, connection, now=1000 + n, body=bytes(500))
+        writer.flush(1000 + n)
+    writer.db.execute("UPDATE exchange SET marked = 1 WHERE id IN (3, 4, 50)")
+    if hole:
+        writer.db.execute("DELETE FROM exchange WHERE id = 180")
+    kept = Retention(writer.db, keep)
+    while kept.step():
+        pass
+    there = [number for (number,) in writer.db.execute("SELECT id FROM exchange ORDER BY id")]
+    with Capture.open(tmp_path / "x") as capture:
+        for after in (0, 3, 40, 55, 150, 179, 190, 200, 300):
+            assert list(capture.exchange_ids(after)) == [number for number in there if number > after]
+    writer.close(3000)
+
+
 def test_counts_follow_what_is_added_and_what_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_STRETCH", 16)
     writer = new_writer(tmp_path / "x")
