@@ -33,6 +33,9 @@ _REQUIREMENTS: dict[str, Callable[[Mapping[str, str]], tuple[Requirement, ...]]]
     "cors": cors_requirements,
     "websocket": websocket_requirements,
 }
+_NOT_FIELDS = frozenset({"method", "target", "absent", "unlike"})
+_ASKER = ":asker"
+"""A fact in place of a field, whose name no field can have: whether Origin names this host or a foreign one."""
 _RELATIONS = {
     "same-origin": "the same origin",
     "same-site": "another origin of the same site",
@@ -68,6 +71,7 @@ class Rule:
     target: re.Pattern[str] | None
     conditions: tuple[Condition, ...]
     absent: tuple[str, ...]
+    unlike: tuple[Condition, ...]
     must: str
 
 
@@ -117,6 +121,9 @@ def _facts(method: bytes | str, target: bytes | str, fields: Iterable[tuple[byte
         if key not in values:
             values[key] = value[:LONGEST].decode("latin-1").strip(" \t")
             spelled[key] = shown
+    if "origin" in values:
+        origin, host = values["origin"].lower(), values.get("host", "").lower()
+        values[_ASKER] = "same" if origin in {f"http://{host}", f"https://{host}"} else "foreign"
     return Facts(_text(method), _text(target), values, spelled)
 
 
@@ -131,18 +138,6 @@ def _rules(section: str) -> tuple[Rule, ...]:
 
 def _rule(entry: dict[str, Any]) -> Rule:
     when: dict[str, Any] = entry.get("when", {})
-    conditions = []
-    for name, wanted in when.items():
-        if name in {"method", "target", "absent"}:
-            continue
-        texts = [wanted] if isinstance(wanted, str) else wanted
-        conditions.append(
-            Condition(
-                name,
-                frozenset(text for text in texts if text[:1] not in {"~", "*"}),
-                tuple(text[1:] for text in texts if text.startswith("~")),
-            )
-        )
     methods = when.get("method", [])
     return Rule(
         Reading(
@@ -150,9 +145,19 @@ def _rule(entry: dict[str, Any]) -> Rule:
         ),
         frozenset([methods] if isinstance(methods, str) else methods),
         re.compile(when["target"], re.DOTALL) if "target" in when else None,
-        tuple(conditions),
+        tuple(_condition(name, wanted) for name, wanted in when.items() if name not in _NOT_FIELDS),
         tuple(when.get("absent", ())),
+        tuple(_condition(name, wanted) for name, wanted in when.get("unlike", {}).items()),
         entry.get("must", ""),
+    )
+
+
+def _condition(name: str, wanted: str | list[str]) -> Condition:
+    texts = [wanted] if isinstance(wanted, str) else wanted
+    return Condition(
+        name,
+        frozenset(text for text in texts if text[:1] not in {"~", "*"}),
+        tuple(text[1:] for text in texts if text.startswith("~")),
     )
 
 
@@ -161,6 +166,7 @@ def _holds(rule: Rule, facts: Facts) -> bool:
         (not rule.methods or facts.method in rule.methods)
         and all(condition.holds(facts.values.get(condition.name)) for condition in rule.conditions)
         and not any(name in facts.values for name in rule.absent)
+        and not any(condition.holds(facts.values.get(condition.name)) for condition in rule.unlike)
         and (rule.target is None or rule.target.match(facts.target) is not None)
     )
 
@@ -170,8 +176,8 @@ def _read(rule: Rule, facts: Facts) -> Reading:
     because = [f"method {clip(facts.method, 24)}"] if rule.methods else []
     if rule.target is not None:
         because.append(f"target {clip(facts.target, 48)}")
-    because += [_quoted(facts, condition.name) for condition in rule.conditions]
-    because += [f"no {_canonical(name)}" for name in rule.absent]
+    because += [_quoted(facts, condition.name) for condition in rule.conditions if condition.name != _ASKER]
+    because += [f"no {_canonical(name)}" for name in rule.absent if not because or name == "origin"]
     must = _REQUIREMENTS[rule.must](facts.values) if rule.must else ()
     return replace(
         rule.reading,

@@ -365,6 +365,21 @@ def alternatives(entry: FieldEntry, value: str) -> list[Part]:
     return each(elements(value), alternative)
 
 
+def websocket_key(entry: FieldEntry, value: str) -> list[Part]:
+    """Sec-WebSocket-Key: 16 bytes in base64."""
+    piece = whole(value)
+    if not piece.text:
+        return []
+    well_formed = re.fullmatch(r"[A-Za-z0-9+/]{21}[AQgw]==", piece.text) is not None
+    return [
+        part(
+            piece,
+            entry.label,
+            said("websocket-key" if well_formed else "websocket-key-malformed", piece.text),
+        )
+    ]
+
+
 def origins(entry: FieldEntry, value: str) -> list[Part]:
     """One origin, `null` or `*`: Origin, Access-Control-Allow-Origin."""
     piece = whole(value)
@@ -389,4 +404,5 @@ SPECIAL: dict[str, Shape] = {
     "addresses": addresses,
     "via": via,
     "alternatives": alternatives,
+    "websocket-key": websocket_key,
 }

@@ -12,7 +12,6 @@ from inspectd.explain.registry import FieldEntry, fields, vocabulary
 from inspectd.explain.shapes import SHAPES, is_grease
 from inspectd.explain.special import SPECIAL
 from inspectd.explain.splitting import LONGEST_VALUE
-from inspectd.text.client import client_name
 
 _KEPT = 1024
 """Characters up to which a value's explanation is kept for the next time."""
@@ -112,13 +111,19 @@ def _summary(
             "list": lambda: _joined([_name(entry, text, part) for part in main]),
             "meanings": lambda: "; ".join(meanings[:4]),
             "brands": lambda: _brands(text, parts),
-            "client": lambda: client_name(text.encode("latin-1", "replace")),
+            "client": lambda: _client(text),
         }
         return re.sub(r"\{(\w+)\}", lambda blank: blanks[blank[1]](), entry.summary)
     if len(main) <= 1:
         return explained[0][1].sentence
     listed = _joined([clip(text[part.start : part.end], 24) for part in main])
     return f"{len(main)} {_plural(label)}: {listed}."
+
+
+def _client(user_agent: str) -> str:
+    from inspectd.text.client import client_name
+
+    return client_name(user_agent.encode("latin-1", "replace"))
 
 
 def _name(entry: FieldEntry, text: str, part: Part) -> str:

@@ -142,6 +142,20 @@ def test_a_cross_origin_get_over_plain_http_needs_an_agreement_too() -> None:
     ]
 
 
+def test_a_module_script_over_plain_http_names_its_own_origin_and_needs_no_agreement() -> None:
+    readings = read(
+        "GET /m.js", "Host: app.test:8080", f"User-Agent: {FIREFOX}", "Origin: http://app.test:8080"
+    )
+    assert not [required for reading in readings for required in reading.must]
+
+
+@pytest.mark.parametrize(
+    "line", ["Accept: text/event-stream", "Upgrade: websocket", "Service-Worker: script"], ids=str.lower
+)
+def test_requests_that_never_use_a_cache_are_not_taken_for_a_hard_reload(line: str) -> None:
+    assert "hard-reload" not in kinds(read("GET /", line, "Cache-Control: no-cache", "Pragma: no-cache"))
+
+
 def test_a_websocket_handshake_says_which_accept_it_needs() -> None:
     # the example of RFC 6455 §1.3
     key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
@@ -207,6 +221,11 @@ def test_nothing_is_missing_when_fetch_metadata_came() -> None:
             "form-post-plain",
         ),
         ("POST /", (f"User-Agent: {FIREFOX}", "Origin: http://a.test"), "script-request-plain"),
+        ("GET /", (f"User-Agent: {FIREFOX}", "Origin: http://a.test"), "cors-request-plain"),
+        ("GET /", (f"User-Agent: {FIREFOX}", "Accept: text/event-stream"), "eventsource-plain"),
+        ("GET /", (f"User-Agent: {FIREFOX}", "Accept: video/webm,*/*"), "media-plain"),
+        ("GET /", (f"User-Agent: {FIREFOX}", "Range: bytes=0-", "Accept-Encoding: identity"), "media-plain"),
+        ("GET /", (f"User-Agent: {FIREFOX}", "Accept: application/font-woff2;q=1.0,*/*"), "font-plain"),
     ],
 )
 def test_what_made_a_request_is_read_without_fetch_metadata_too(
