@@ -50,6 +50,7 @@ _SHARED_FIRST: Final = 0x40000002
 _SHARED_SIZE: Final = 510
 """The bytes of the main file that carry SQLite's SHARED and EXCLUSIVE locks (its os.h)."""
 
+_ELSEWHERE: Final = "choose another name with --capture"
 _TABLES: Final = frozenset({"meta", "listener", "connection", "exchange", "page", "segment"})
 _CAPTURE_NAME: Final = re.compile(r"\d{8}-\d{6}-\d+\.inspectd")
 
@@ -153,8 +154,14 @@ def create_or_continue(path: os.PathLike[str] | str) -> CaptureConnection:
             "close that one, look at it with `inspectd attach`, or choose another name",
         )
     if not os.access(path, os.W_OK):
-        raise CaptureError(path, "you may not write to it", "choose another name with --capture")
-    _open_as_it_is(path)[0].close()
+        raise CaptureError(path, "you may not write to it", _ELSEWHERE)
+    try:
+        _open_as_it_is(path)[0].close()
+    except _Unusable:
+        raise CaptureError(path, "can't be continued: you may not write beside it", _ELSEWHERE) from None
+    except CaptureError as error:
+        error.mend = error.mend or f"it is left as it is; {_ELSEWHERE}"
+        raise
     db = _connect_writer(path)
     try:
         migrate(db)

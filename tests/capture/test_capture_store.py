@@ -536,6 +536,34 @@ def test_what_a_killed_engine_left_open_is_closed_when_its_capture_is_continued(
         assert capture.counts().open == 0
 
 
+@pytest.mark.parametrize("what", ["text", "other database", "newer", "scribbled", "no tables"])
+def test_what_is_no_capture_is_not_continued(tmp_path: Path, what: str) -> None:
+    not_a_capture(tmp_path / "x", what)
+    before = contents(tmp_path)
+    with pytest.raises(CaptureError) as caught:
+        store.create_or_continue(tmp_path / "x")
+    assert caught.value.mend
+    assert contents(tmp_path) == before
+
+
+def test_a_killed_engines_capture_is_not_continued_where_one_may_not_write(open_directory: Path) -> None:
+    path = open_directory / "x.inspectd"
+    with other_process(WRITE_AND_WAIT, path) as process:
+        process.kill()
+        process.wait()
+    (open_directory / "x.inspectd-shm").unlink()
+    path.chmod(0o666)
+    (open_directory / "x.inspectd-wal").chmod(0o444)
+    open_directory.chmod(0o555)
+    before = contents(open_directory)
+    answer = run_unprivileged("store.create_or_continue(sys.argv[1])", path)
+    assert (answer.stdout, answer.stderr) == (
+        f"{path}: can't be continued: you may not write beside it\n",
+        "",
+    )
+    assert contents(open_directory) == before
+
+
 def test_two_engines_cannot_write_one_capture(tmp_path: Path) -> None:
     path = tmp_path / "x.inspectd"
     with other_process(WRITE_AND_WAIT, path):
