@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from inspectd.wire.sniff import Sniff
 
 # The fields that a list of requests shows, found in one more pass when one of them is asked for.
-_SHOWN_NAMES: Final = (
-    b"host", b"user-agent", b"accept", b"content-type", b"content-encoding", b"origin", b"referer", b"cookie",
-    b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site", b"sec-fetch-user", b"sec-purpose",
-    b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade",
-)  # fmt: skip
-_SHOWN = re.compile(rb"(?i:\n(" + rb"|".join(_SHOWN_NAMES) + rb")):[\t ]*+([\t -~]*+)")
+_SHOWN_NAMES: Final = frozenset(
+    {b"host", b"user-agent", b"accept", b"sec-fetch-dest", b"sec-fetch-mode", b"sec-fetch-site"}
+)
+_SHOWN = re.compile(rb"\n((?i:host|user-agent|accept|sec-fetch-(?:dest|mode|site))):[\t ]*+([\t -~]*+)")
 _ALL_FIELDS = re.compile(rb"\n(" + TOKEN + rb"):[\t ]*+([\t -~]*+)")
 
 

@@ -49,6 +49,7 @@ _STATUS_CODE = re.compile(rb"([0-9]*+)([ \t]?+)")
 # field-line = field-name ":" OWS field-value OWS                         ; RFC 9112 §5
 _FIELD_LINE = re.compile(rb"([^:\n]*+):([ \t]*+)([^\n]*+)")
 _FOLD = re.compile(rb"[ \t]++")
+_BEFORE_FOLD: Final = (Role.CRLF, Role.LF, Role.OWS)  # a tuple: it compares by identity, a set hashes by name
 
 # absolute-form = absolute-URI; scheme = ALPHA *( ALPHA / DIGIT / "+" / "-" / "." )   ; RFC 3986 §3.1
 _SCHEME = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*+)(://|:(?![0-9]++\Z))")
@@ -368,7 +369,7 @@ def _continue_field(
     at, stop, after = line
     fold_start = base + at
     # obs-fold = OWS CRLF RWS: it takes the white space and the line end that close the line before.
-    while out and out[-1].role in {Role.CRLF, Role.LF, Role.OWS}:
+    while out and out[-1].role in _BEFORE_FOLD:
         fold_start = out.pop().start
     found = _FOLD.match(data, at, stop)
     text = found.end() if found else at

@@ -101,17 +101,15 @@ class Stream:
 
 
 # Neighbours of these roles are one span however the bytes were split.
-_MERGED: Final = frozenset(
-    {
-        Role.CONTENT,
-        Role.CHUNK_DATA,
-        Role.TUNNEL,
-        Role.UNFRAMED,
-        Role.GARBAGE,
-        Role.TLS,
-        Role.HTTP2,
-        Role.OTHER_PROTOCOL,
-    }
+_MERGED: Final = (
+    Role.CONTENT,
+    Role.CHUNK_DATA,
+    Role.TUNNEL,
+    Role.UNFRAMED,
+    Role.GARBAGE,
+    Role.TLS,
+    Role.HTTP2,
+    Role.OTHER_PROTOCOL,
 )
 
 
