@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SUBJECTS = ("methods", "status", "roles", "steps", "texts")
 MARKUP = re.compile(r"[<>]|\[/?[a-z]|`|\*\*|\]\(|[\x00-\x1f\x7f]")
 SOURCE = re.compile(
-    r"RFC \d+(bis)?( §[\w.]+(, §[\w.]+)*)?"
-    r"|(W3C|WICG|WHATWG|IANA|IETF|POSIX|ECMA-426|not registered: ).*"
+    r"RFC \d+( §[\w.]+(, §[\w.]+)*)?"
+    r"|(W3C|WICG|WHATWG|IANA|IETF|POSIX|OASIS|ECMA-426|not registered: ).*"
     r"|[a-z0-9]+\([237]\)"
     r"|[a-z]+'s manual.*"
     r"|inspectd"
