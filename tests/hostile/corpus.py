@@ -108,7 +108,7 @@ def in_line(payload: bytes) -> bytes:
     """The payload as method, request target and version, and as chunk extension and trailer field."""
     word = payload.replace(b" ", b"").replace(b"\n", b"").replace(b"\r", b"")
     return (
-        b"%s /in-line/%s %s\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        b"M%s /in-line/%s %s\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         b"%x;%s=%s\r\n%s\r\n0\r\nX-Trailer: %s\r\n%s: 7331\r\n\r\n"
     ) % (word, word, word, len(payload), word, word, payload, word, word.replace(b":", b""))
 
@@ -145,7 +145,7 @@ def crowded() -> list[bytes]:
         with_content(4, b"application/x-www-form-urlencoded", pairs),
         with_content(5, b"application/json", nested),
         with_content(6, b"text/html; charset=7331\x1b[31m", content),
-        b"\x1b[7331m%s /crowded/7/%s \x1b]0;7331\x07\r\nConnection: close\r\n\r\n" % (b"G", target),
+        b"G\x1b[7331m /crowded/7/%s \x1b]0;7331\x07\r\nConnection: close\r\n\r\n" % target,
         in_line(PAYLOADS["clipboard"]),
         b"\x1b]52;c;7331\x07" + content,
         tls_hello(b"\x1b]0;7331\x07.test"),

@@ -81,18 +81,23 @@ class Terminal:
                 )
             self._read(min(0.2, deadline - time.monotonic()))
 
-    def settle(self, *, quiet: float = 0.15, seconds: float = 10.0) -> None:
-        """Read until nothing came for `quiet` seconds."""
+    def settle(self, *, begin: float = 0.3, quiet: float = 0.05, seconds: float = 10.0) -> None:
+        """Read what comes, if anything comes within `begin` seconds, until nothing came for `quiet` seconds."""
         deadline = time.monotonic() + seconds
-        while self._read(quiet) and time.monotonic() < deadline:
-            pass
+        piece = self._read(begin)
+        while piece and time.monotonic() < deadline:
+            piece = self._read(quiet)
 
-    def press(self, *keys: str | bytes) -> bytes:
-        """Send keys, one after the other, and return what the program wrote until it was quiet again."""
+    def press(self, *keys: str | bytes, begin: float = 0.3) -> bytes:
+        """Send keys, one after the other, and return what the program wrote until it was quiet again.
+
+        Each key has `begin` seconds to show its first effect.
+        """
         start = len(self.output)
         for key in keys:
             os.write(self._controller, key.encode() if isinstance(key, str) else key)
-            self.settle()
+            # A key that follows ESC at once would be read as one key with alt.
+            self.settle(begin=begin, quiet=0.3 if key == "\x1b" else 0.05)
         return bytes(self.output[start:])
 
     def finish(self, *, seconds: float = 20.0) -> int:

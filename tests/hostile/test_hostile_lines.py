@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from inspectd.capture.reader import Capture
 from tests.hostile import corpus
 from tests.hostile.corpus import MARKER
 from tests.hostile.escapes import assert_clean, live_characters
@@ -21,6 +22,8 @@ from tests.live_engine import ROOT, LiveEngine, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from inspectd.capture.model import ExchangeRow
 
 PIPE = frozenset({"\\n"})
 TERMINAL = frozenset({"\\r", "\\n", "CSI m"})
@@ -125,23 +128,33 @@ def test_list_on_a_terminal(hostile_capture: Path, tmp_path: Path) -> None:
     assert_clean(bytes(terminal.output), marker=MARKER, allowed=TERMINAL)
 
 
+def _exchanges(path: Path) -> list[ExchangeRow]:
+    """The exchanges of the crowded capture; what is no request at all has none."""
+    with Capture.open(path) as capture:
+        rows = capture.exchanges(capture.exchange_ids())
+    assert len(rows) == 8
+    return rows
+
+
 @pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
 def test_show_in_a_pipe(crowded_capture: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
-    for number in range(1, 9):
-        output = _pipe("show", str(crowded_capture), str(number), *options, state=tmp_path)
+    for row in _exchanges(crowded_capture):
+        output = _pipe("show", str(crowded_capture), str(row.id), *options, state=tmp_path)
         assert_clean(output, marker=MARKER, allowed=PIPE)
 
 
 def test_show_on_a_terminal(crowded_capture: Path, tmp_path: Path) -> None:
-    for number in range(1, 9):
-        with Terminal("show", str(crowded_capture), str(number), state=tmp_path) as terminal:
+    for row in _exchanges(crowded_capture):
+        with Terminal("show", str(crowded_capture), str(row.id), state=tmp_path) as terminal:
             assert terminal.finish() == 0
         assert_clean(bytes(terminal.output), marker=MARKER, allowed=TERMINAL)
 
 
 def test_show_bytes_gives_exactly_what_was_sent(crowded_capture: Path, tmp_path: Path) -> None:
-    for number, sent in enumerate(corpus.crowded()[:8], 1):
-        assert _pipe("show", str(crowded_capture), str(number), "--bytes", "request", state=tmp_path) == sent
+    connections = corpus.crowded()
+    for row in _exchanges(crowded_capture):
+        shown = _pipe("show", str(crowded_capture), str(row.id), "--bytes", "request", state=tmp_path)
+        assert shown == connections[row.connection - 1]
 
 
 def test_anatomy_of_hostile_bytes(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hostile.corpus import MARKER
+from tests.hostile.corpus import MARKER, send
 from tests.hostile.escapes import assert_clean
 from tests.hostile.terminal import Terminal
+from tests.live_engine import LiveEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,34 +29,68 @@ TEXTUAL = frozenset(
     }
 )  # fmt: skip
 
-PANES = "12345678"
+PANES = {
+    "1": "Anatomy", "2": "Headers", "3": "Body", "4": "Hex", "5": "Response", "6": "Timing", "7": "Connection",
+}  # fmt: skip
 
 
-def _walk(terminal: Terminal, rows: int) -> None:
-    """From the newest row to the oldest one; on each every pane, for the request and for the response."""
-    terminal.wait_for(lambda output: b"7331" in output)
-    terminal.settle()
+def _walk(terminal: Terminal, rows: int) -> list[bytes]:
+    """From the newest row to older ones, on each every pane, for the request and for the response.
+
+    What was written while each row was looked at.
+    """
+    written = []
     for _ in range(rows):
-        for pane in PANES:
-            terminal.press(pane)
-        terminal.press("\t", *PANES)
-        terminal.press("\t", "\x1b[A")
+        seen = terminal.press(*PANES, "1")
+        seen += terminal.press("\t", "2", "3", "4", "1", "\t")
+        written.append(seen)
+        terminal.press("\x1b[A")
+    return written
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (220, 120)])
+def _opened(terminal: Terminal) -> None:
+    terminal.wait_for(lambda output: MARKER in output)
+    terminal.settle(quiet=0.3)
+
+
+@pytest.mark.parametrize(("columns", "lines", "rows"), [(80, 24, 3), (220, 120, 10)])
 def test_every_pane_under_a_real_terminal(
-    crowded_capture: Path, tmp_path: Path, columns: int, lines: int
+    crowded_capture: Path, tmp_path: Path, columns: int, lines: int, rows: int
 ) -> None:
     with Terminal("open", str(crowded_capture), state=tmp_path, columns=columns, lines=lines) as terminal:
-        _walk(terminal, rows=10)
+        _opened(terminal)
+        written = _walk(terminal, rows)
         terminal.press("q")
         assert terminal.finish() == 0
-    assert_clean(bytes(terminal.output), marker=MARKER, allowed=TEXTUAL)
+    for seen in written:
+        assert_clean(seen, marker=MARKER, allowed=TEXTUAL)
+    text = assert_clean(bytes(terminal.output), marker=MARKER, allowed=TEXTUAL)
+    assert all(title in text for title in PANES.values())
 
 
 def test_filter_copy_help_and_palette_over_hostile_rows(crowded_capture: Path, tmp_path: Path) -> None:
     with Terminal("open", str(crowded_capture), state=tmp_path) as terminal:
-        terminal.wait_for(lambda output: b"7331" in output)
+        _opened(terminal)
         terminal.press("/", *"7331", "\r", "y", "\x1b", "?", "\x1b", "\x10", *"7331", "\x1b", "\x1b", "q")
+        assert terminal.finish() == 0
+    assert_clean(bytes(terminal.output), marker=MARKER, allowed=TEXTUAL)
+
+
+def test_a_field_of_10_mb_and_100_000_fields_do_not_stop_the_screen(tmp_path: Path) -> None:
+    long_field = (
+        b"GET /long HTTP/1.1\r\nX-Big: \x1b[7331m" + b"7331" * 2_500_000 + b"\r\nConnection: close\r\n\r\n"
+    )
+    many_fields = b"".join(b"X-%d: \x1b]0;7331\x07\r\n" % number for number in range(100_000))
+    with LiveEngine(tmp_path, "--max-head", "16MiB", quiet=True) as engine:
+        send(engine.address, long_field)
+        send(engine.address, b"GET /many HTTP/1.1\r\n" + many_fields + b"Connection: close\r\n\r\n")
+        assert engine.stop() == 0
+    with Terminal("open", str(engine.capture), state=tmp_path) as terminal:
+        terminal.wait_for(lambda output: b"/many" in output)
+        for _ in range(2):
+            for pane in (*"234567", "1"):
+                assert terminal.press(pane, begin=2.0), f"pane {pane} shows nothing within 2 s"
+            assert terminal.press("\x1b[A", begin=2.0)
+        terminal.press("q")
         assert terminal.finish() == 0
     assert_clean(bytes(terminal.output), marker=MARKER, allowed=TEXTUAL)
