@@ -124,7 +124,7 @@ async def test_a_huge_message_stays_usable_and_says_how_much_is_shown(request_by
     app = Bench(None)
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.pause()
-        for number in "1234567":
+        for number in "1234":
             started = time.perf_counter()
             await pilot.press(number)
             app.detail.show(shown)

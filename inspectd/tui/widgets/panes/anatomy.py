@@ -13,7 +13,7 @@ from inspectd.tui.widgets.panes.document import ROLE_STYLES, Document, Stop
 from inspectd.tui.widgets.panes.hexrows import HexRows
 from inspectd.tui.widgets.panes.meaning import Meaning
 from inspectd.tui.widgets.panes.pane import WIDE, Pane
-from inspectd.tui.widgets.panes.prose import Line, Page, Paragraph
+from inspectd.tui.widgets.panes.prose import GAP, Line, Page, Paragraph
 from inspectd.tui.widgets.wireview import LineView, Run
 from inspectd.wire.span import Role
 
@@ -60,7 +60,8 @@ class TokenView(LineView):
         self.document = document
         self._draw_document(keep_scroll=offset is None)
         at = offset if offset is not None else before.start if before is not None else 0
-        self._place(document.stop_at(at, part=before is not None and before.part >= 0 and offset is None))
+        part = offset is None and before is not None and before.part >= 0
+        self._place(document.stop_at(at, part=part), scroll=offset is not None)
 
     def _draw_document(self, *, keep_scroll: bool) -> None:
         document = self.document
@@ -80,12 +81,12 @@ class TokenView(LineView):
             keep_scroll=keep_scroll,
         )
 
-    def _place(self, stop: Stop | None) -> None:
+    def _place(self, stop: Stop | None, *, scroll: bool = True) -> None:
         self.stop = stop
         if stop is None:
             self.unselect()
             return
-        self.select(stop.start, stop.end)
+        self.select(stop.start, stop.end, scroll=scroll)
         self.post_message(self.Moved(stop))
 
     def place_at(self, offset: int, *, part: bool = False) -> None:
@@ -211,7 +212,7 @@ class Anatomy(Pane):
         if subject is None:
             return
         bytes_ = subject.side(self._side)
-        if not bytes_.total:
+        if not bytes_.prefix:
             self._empty(nothing_yet(subject, self._side))
             return
         meaning = self._meaning = Meaning(subject, self._side)
@@ -267,7 +268,10 @@ class Anatomy(Pane):
         meaning, document = self._meaning, self.tokens.document
         if meaning is None or document is None or event.stop_at != self.tokens.stop:
             return
-        self.meaning_view.show(Page(meaning.page(event.stop_at)))
+        blocks = meaning.page(event.stop_at)
+        if not self.has_class("-wide"):
+            blocks = [block for block in blocks if block is not GAP]
+        self.meaning_view.show(Page(blocks))
 
     def selected_value(self) -> tuple[str, bytes] | None:
         """The token under the cursor."""
@@ -283,7 +287,9 @@ class Anatomy(Pane):
 
 
 def nothing_yet(subject: Subject, side: Side) -> str:
-    """Why there are no bytes on this side."""
+    """Why there are no bytes to show on this side."""
+    if subject.side(side).lost:
+        return safe(subject.side(side).lost)
     if side == "response":
         if subject.row is None:
             return "Nothing was sent on this connection."

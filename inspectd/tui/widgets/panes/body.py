@@ -56,7 +56,7 @@ class Body(TextPane):
         if subject is None:
             return _sentence("Nothing is selected.")
         bytes_ = subject.side(side)
-        if not bytes_.total:
+        if not bytes_.prefix:
             return _sentence(nothing_yet(subject, side))
         message = bytes_.message
         if message is None:

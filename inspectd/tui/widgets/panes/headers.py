@@ -141,11 +141,11 @@ class FieldView(LineView):
         self.fields: list[FieldRow] = []
         self.current = 0
 
-    def put(self, number: int) -> None:
+    def put(self, number: int, *, scroll: bool = True) -> None:
         """Put the cursor on a field, counted from 0."""
         if self.fields:
             self.current = min(max(number, 0), len(self.fields) - 1)
-            self.select(*self.fields[self.current].value_range)
+            self.select(*self.fields[self.current].value_range, scroll=scroll)
 
     def action_field(self, step: int) -> None:
         """To the next field or the one before; past the last one the page goes on scrolling."""
@@ -188,18 +188,18 @@ class Headers(TextPane):
             if isinstance(source, Page)
             else []
         )
-        view.put(view.current if same else 0)
+        view.put(view.current if same else 0, scroll=not same)
 
     def page(self, subject: Subject | None, side: Side) -> LineSource:
         """The table, and what the fields say together."""
         if subject is None:
             return Page([GAP, Paragraph(Run("Nothing is selected.", "dim"), indent=1)])
         bytes_ = subject.side(side)
-        messages = bytes_.stream.messages if bytes_.total else []
+        messages = bytes_.stream.messages if bytes_.prefix else []
         if not messages:
             text = (
                 "These bytes are no HTTP message: 1 Anatomy shows them."
-                if bytes_.total
+                if bytes_.prefix
                 else nothing_yet(subject, side)
             )
             return Page([GAP, Paragraph(Run(text, "dim"), indent=1)])

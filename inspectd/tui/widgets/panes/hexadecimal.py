@@ -48,12 +48,12 @@ class HexView(LineView):
         self.total = 0
         self.spans: Sequence[Span] = ()
 
-    def put(self, offset: int) -> None:
+    def put(self, offset: int, *, scroll: bool = True) -> None:
         """Put the cursor on a byte."""
         if not self.total:
             return
         self.offset_shown = min(max(offset, 0), self.total - 1)
-        self.select(self.offset_shown, self.offset_shown + 1)
+        self.select(self.offset_shown, self.offset_shown + 1, scroll=scroll)
         self.post_message(self.Picked(self, self.offset_shown, -1))
 
     def span_at(self, offset: int) -> int:
@@ -119,7 +119,7 @@ class Hex(Pane):
         same = subject is not None and self._shown == (subject.key, side)
         self._shown = (subject.key, side) if subject is not None else None
         bytes_ = self._bytes = subject.side(side) if subject is not None else None
-        if subject is None or bytes_ is None or not bytes_.total:
+        if subject is None or bytes_ is None or not bytes_.prefix:
             text = nothing_yet(subject, side) if subject is not None else "Nothing is selected."
             view.total, view.spans, self._bytes = 0, (), None
             view.show(Page([GAP, Paragraph(Run(text, "dim"), indent=1)]))
@@ -134,7 +134,7 @@ class Hex(Pane):
             return styles[at] if at >= 0 else "plain"
 
         view.show(HexRows(bytes_.read, bytes_.total, style_of=style_of), keep_scroll=same)
-        view.put(view.offset_shown if same else 0)
+        view.put(view.offset_shown if same else 0, scroll=not same)
 
     def on_line_view_picked(self, event: LineView.Picked) -> None:
         """Name the byte under the cursor; a click moves the cursor first."""

@@ -30,18 +30,23 @@ class Response(TextPane):
 
     title = "Response"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes: SideBytes | None = None
+
     def page(self, subject: Subject | None, side: Side) -> LineSource:  # noqa: ARG002
         """Status line, fields, what was added, framing."""
+        self._bytes = None
         if subject is None:
             return Page([GAP, Paragraph(Run("Nothing is selected.", "dim"), indent=1)])
-        bytes_ = subject.side("response")
+        bytes_ = self._bytes = subject.side("response")
         row = subject.row
         blocks: list[Block] = []
         if row is not None and row.label:
             blocks.append(Paragraph(Run("answered by  ", "heading"), Run(safe(row.label), "strong")))
-        if not bytes_.total or not bytes_.stream.messages:
+        if not bytes_.prefix or not bytes_.stream.messages:
             blocks += [GAP, Paragraph(Run(nothing_yet(subject, "response"), "dim"), indent=1)]
-            if bytes_.total:
+            if bytes_.prefix:
                 blocks = [
                     Paragraph(
                         Run(f"{count(bytes_.total, 'byte')} were sent that are no HTTP response", "warning")
@@ -66,8 +71,11 @@ class Response(TextPane):
         return Page(blocks)
 
     def selected_value(self) -> tuple[str, bytes] | None:
-        """The page has no cursor."""
-        return None
+        """The page has no cursor: the status line."""
+        if self._bytes is None or self._bytes.message is None:
+            return None
+        start, end = self._bytes.message.head.start_line
+        return "status line", self._bytes.prefix[start:end]
 
 
 def added_lines(row: ExchangeRow | None) -> tuple[str, ...]:

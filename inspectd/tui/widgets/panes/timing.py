@@ -51,7 +51,8 @@ class Bar:
     def rows(self, width: int) -> Sequence[Sequence[Run]]:
         """The row."""
         phase = self.phase
-        length = duration(phase.end - phase.start) + ("…" if phase.open else "")
+        length = duration(phase.end - phase.start) if phase.end > phase.start else "at once"
+        length += "…" if phase.open else ""
         runs = [
             Run(f"{phase.label:<{_LABEL}}", "plain"),
             Run(f"{since(phase.start, self._first):>{_NUMBERS}} ", "dim"),
