@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TICK: Final = 0.25
 """Seconds between two looks at connections on which nothing happens."""
+TRIM_AGAIN: Final = 0.02
+"""Seconds between two slices while the capture is over its bound."""
 _PRIVATE_LIMITS: Final = Limits(idle_timeout=3600.0, connections=64)
 
 
@@ -40,7 +42,8 @@ class Engine:
         self._servers: list[asyncio.Server] = []
         self._private: list[tuple[Site, asyncio.Server]] = []
         self._listener_ids: list[int] = []
-        self._ticker: asyncio.TimerHandle | None = None
+        self._ticker: asyncio.TimerHandle
+        self._trimmer: asyncio.TimerHandle
         self._site: Site
         self._writer: CaptureWriter
         self._retention: Retention
@@ -80,7 +83,8 @@ class Engine:
             self._listener_ids.append(number)
             self._site.add_listener(number, opened.sock)
             self._servers.append(await _serve(self._site, number, opened.sock, config.backlog))
-        self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
+        self._tick()
+        self._trim()
         return self.addresses
 
     async def listen_private(self, sock: socket.socket, responder: Responder) -> None:
@@ -105,8 +109,8 @@ class Engine:
             for connection in list(site.connections):
                 connection.abort()
             await _emptied(site)
-        if self._ticker is not None:
-            self._ticker.cancel()
+        self._ticker.cancel()
+        self._trimmer.cancel()
         now = time.time_ns()
         for number in self._listener_ids:
             self._writer.close_listener(number, now)
@@ -124,8 +128,12 @@ class Engine:
         for site in sites:
             for connection in list(site.connections):
                 connection.tick(now)
-        self._retention.step()
         self._ticker = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def _trim(self) -> None:
+        """Take a short slice of what the capture must let go; soon again while there is more."""
+        more = self._retention.step()
+        self._trimmer = asyncio.get_running_loop().call_later(TRIM_AGAIN if more else TICK, self._trim)
 
     # -- what front ends ask for
 
@@ -172,6 +180,8 @@ class Engine:
         """Forget everything that has ended. Ids go on counting."""
         self._writer.flush(time.time_ns())
         self._retention.clear()
+        self._trimmer.cancel()
+        self._trim()
 
 
 async def _serve(site: Site, number: int, sock: socket.socket, backlog: int) -> asyncio.Server:
