@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 1 / 25
 ENGINE_SECONDS: Final = 1.0
 """How often the engine is asked how it is."""
+TROUBLE_SECONDS: Final = 2.0
+"""How long the capture is left alone when it could not be read."""
 COUNT_SECONDS: Final = 0.1
 """How often the counts are drawn while rows arrive."""
 SETTLE_SECONDS: Final = 0.04
@@ -112,6 +114,8 @@ class InspectdApp(App[int]):
         self._subject_key: int | None = None
         self._filter_timer: Timer | None = None
         self._told_gone = False
+        self._told_problem = ""
+        self._poll_from = 0.0
         self._counted = 0.0
         self._count_timer: Timer | None = None
         self._meta = capture.meta()
@@ -197,11 +201,16 @@ class InspectdApp(App[int]):
     # following the capture
 
     def _poll(self) -> None:
+        if time.monotonic() < self._poll_from:
+            return
         try:
             change = self.feed.poll()
         except InspectdError as problem:
-            self.say(problem.what, problem.mend, severity="error")
-            return
+            self.feed.problem = problem
+            change = None
+        if self.feed.problem is not None:
+            self._say_problem(self.feed.problem)
+            self.feed.problem = None
         if change is None:
             return
         self.table.take_in(change)
@@ -214,6 +223,13 @@ class InspectdApp(App[int]):
         row = self.table.selected_row
         if row is not None and not is_finished(row):
             self._show_subject_soon(FOLLOW_SECONDS)
+
+    def _say_problem(self, problem: InspectdError) -> None:
+        """The capture can't be read: say it once, and try again more slowly."""
+        self._poll_from = time.monotonic() + TROUBLE_SECONDS
+        if problem.what != self._told_problem:
+            self._told_problem = problem.what
+            self.say(problem.what, problem.mend, severity="error")
 
     def _show_counts(self) -> None:
         self._count_timer = None
@@ -253,7 +269,7 @@ class InspectdApp(App[int]):
         try:
             subject = None if key is None else Subject.load(self.capture, key)
         except InspectdError as problem:
-            self.say(problem.what, problem.mend, severity="error")
+            self._say_problem(problem)
             return
         self._subject_key = key
         self.detail.show(subject)
@@ -278,6 +294,8 @@ class InspectdApp(App[int]):
             hints = DETAIL_HINTS
         else:
             hints = TABLE_HINTS
+        if self.screen_stack[0].has_class("-filter"):
+            self._say_filtered()
         self.screen_stack[0].query_one(FooterHints).show(hints, following=self.table.follow)
 
     # the engine
@@ -426,8 +444,10 @@ class InspectdApp(App[int]):
         self._say_filtered()
 
     def _say_filtered(self) -> None:
+        typing = self.screen_stack[0].focused is self.filter_bar.input
+        keys = "enter keeps · esc clears" if typing else "/ edits · esc clears"
         if not self.feed.filtered:
-            self.filter_bar.say("enter keeps · esc clears")
+            self.filter_bar.say(keys)
             return
         more = " so far" if self.feed.searching else ""
         self.filter_bar.say(
@@ -509,7 +529,11 @@ class InspectdApp(App[int]):
         from inspectd.tui.screens.copy import CopyScreen
 
         key = self.table.selected
-        subject = None if key is None else Subject.load(self.capture, key)
+        try:
+            subject = None if key is None else Subject.load(self.capture, key)
+        except InspectdError as problem:
+            self.say(problem.what, problem.mend, severity="error")
+            return
         if subject is None:
             self.say("There is no row to copy from yet")
             return
@@ -575,8 +599,8 @@ class InspectdApp(App[int]):
             self.exit(0)
 
     def _going_on(self) -> int:
-        newest = [key for key in self.feed.all[-64:] if key > 0]
-        return sum(1 for row in self.capture.exchanges(newest) if not is_finished(row))
+        rows = (self.feed.row(key) for key in self.feed.all[-64:] if key > 0)
+        return sum(1 for row in rows if row is not None and not is_finished(row))
 
     @work(thread=True, exclusive=True, group="set")
     def set_answer_now(self, line: str) -> None:

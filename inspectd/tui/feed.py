@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,6 +79,8 @@ class Feed:
         self._connections_upto = 0
         self._words: tuple[str, ...] = ()
         self._undecided: set[int] = set()
+        self.problem: InspectdError | None = None
+        """Why rows could not be read, until somebody has said it."""
         self.assumed_upto = 0
         """Ids up to this one are taken to be dense and wait for `settle`; 0 when they are known."""
         self.searching = False
@@ -166,12 +169,16 @@ class Feed:
             (exchanges.append(key) if key > 0 else connections.append(-key))
             self._rows.pop(key, None)
         generation = self._generation
-        if exchanges:
-            for exchange in self.capture.exchanges(exchanges):
-                self._rows[exchange.id] = (generation, exchange)
-        if connections:
-            for connection in self.capture.connections(connections):
-                self._rows[-connection.id] = (generation, connection)
+        try:
+            if exchanges:
+                for exchange in self.capture.exchanges(exchanges):
+                    self._rows[exchange.id] = (generation, exchange)
+            if connections:
+                for connection in self.capture.connections(connections):
+                    self._rows[-connection.id] = (generation, connection)
+        except InspectdError as problem:
+            # Rows are read while the screen is drawn: what can't be read is drawn as missing, and said.
+            self.problem = problem
         while len(self._rows) > ROWS_KEPT:
             self._rows.popitem(last=False)
 

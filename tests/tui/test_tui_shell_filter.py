@@ -27,7 +27,7 @@ async def test_words_filter_while_they_are_typed(capture: Path) -> None:
         assert list(app.feed.shown) == [4]
         await pilot.press("enter")
         assert app.table.has_focus
-        assert "1 of 8 shown" in picture(app)
+        await until(pilot, lambda: "1 of 8 shown · / edits · esc clears" in picture(app))
         await pilot.press("escape")
         await until(pilot, lambda: len(app.feed) == 8)
         assert "shown" not in picture(app)

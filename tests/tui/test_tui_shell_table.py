@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inspectd.capture.model import ExchangeRow
+from inspectd.capture.reader import Capture
 from inspectd.text.safe import cells
 from inspectd.tui.widgets.bars import FooterHints
 from inspectd.tui.widgets.columns import amount, columns_for, milliseconds, row_cells
@@ -30,17 +31,14 @@ def capture(tmp_path: Path) -> Path:
     return tmp_path / "a.inspectd"
 
 
-@pytest.mark.parametrize("width", range(1, 260))
-def test_columns_fill_every_width_exactly(width: int, capture: Path) -> None:
-    from inspectd.capture.reader import Capture
-
-    columns = columns_for(width, 4)
+def test_columns_fill_every_width_exactly(capture: Path) -> None:
     with Capture.open(capture) as reader:
         rows: list[Row] = [*reader.exchanges_after(95, 20), *reader.list_connections_after(0)]
-    for row in rows:
-        for now in (None, row_time(row)):
-            used = [cells(cell.text) for cell in row_cells(row, columns, now)]
-            assert sum(used) == width
+    for width in range(1, 260):
+        columns = columns_for(width, 4)
+        for row in rows:
+            for now in (None, row_time(row)):
+                assert sum(cells(cell.text) for cell in row_cells(row, columns, now)) == width, (width, row)
 
 
 def row_time(row: Row) -> int:
@@ -247,3 +245,24 @@ async def test_zoom_goes_round(capture: Path) -> None:
         await pilot.press("z")
         await pilot.pause()
         assert (app.table.display, app.detail.display) == (True, True)
+
+
+async def test_a_capture_that_can_not_be_read_is_said_once_and_the_screen_stays(
+    capture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inspectd.errors import InspectdError
+
+    def refuse(*_: object) -> None:
+        raise InspectdError("the disk is gone", "Plug it in again.")
+
+    async with screen(capture) as (app, pilot):
+        said: list[str] = []
+        monkeypatch.setattr(app, "say", lambda what, *_, **__: said.append(what))
+        for name in ("exchanges", "connections", "changed"):
+            monkeypatch.setattr(app.capture, name, refuse)
+        monkeypatch.setattr("inspectd.tui.app.TROUBLE_SECONDS", 0.01)
+        await pilot.press("home", "pagedown")
+        await until(pilot, lambda: said)
+        await pilot.pause(0.2)
+        assert "no longer in the capture" in picture(app)
+        assert said == ["the disk is gone"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -105,7 +106,14 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Everything, until somebody types."""
         self.query_one(Input).focus()
-        self._show("")
+        self.call_after_refresh(self._show_again)
+
+    def on_resize(self) -> None:
+        """Other line breaks."""
+        self.call_after_refresh(self._show_again)
+
+    def _show_again(self) -> None:
+        self._show(self.query_one(Input).value)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Keep the entries in which every word occurs."""
@@ -142,13 +150,15 @@ class HelpScreen(ModalScreen[None]):
                 (self._about[1] + "\n\n", palette.text),
             ]
         width = max((cells(entry.keys) for entry in found), default=0) + 2
+        room = max(self.query_one("#help-scroll").content_region.width - width - 3, 16)
         section = ""
         for entry in found:
             if entry.section != section:
                 parts.append((("\n" if section else "") + entry.section + "\n", f"bold {palette.muted}"))
                 section = entry.section
             parts.append(("  " + pad(entry.keys, width), f"bold {palette.method}"))
-            parts.append((entry.text + "\n", palette.text))
+            lines = textwrap.wrap(entry.text, room) or [""]
+            parts.append((("\n" + " " * (width + 2)).join(lines) + "\n", palette.text))
         if not found:
             parts.append(("Nothing here says that.", palette.muted))
         self.query_one("#help-text", Static).update(Content.assemble(*parts))

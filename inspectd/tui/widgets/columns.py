@@ -128,6 +128,14 @@ def span_of_time(ns: int) -> str:
     return f"{seconds / 3600:.0f} h"
 
 
+def whole_seconds(ns: int) -> str:
+    """A duration that counts up on screen: 7 s, 12 min, 3 h."""
+    seconds = ns // SECOND
+    if seconds < 600:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 36_000 else f"{seconds // 3600} h"
+
+
 def milliseconds(ns: int) -> str:
     """A duration for the ms column: 0.42, 1.9, 23, 1234, 95.0s."""
     value = ns / MILLISECOND
@@ -192,7 +200,7 @@ def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None) -> l
         tone,
         bold=row.status is not None,
     )
-    add(_dest(row), columns.dest, "dest" if row.dest else "faint")
+    add(_dest(row, columns.dest), columns.dest, "dest" if row.dest else "faint")
     add(_size(row), columns.size, "text", right=True)
     took, live = _took(row, now_ns)
     add(took, columns.ms, "odd" if live else "muted", right=True)
@@ -225,12 +233,13 @@ def _size(row: ExchangeRow) -> str:
     return "" if row.res_len is None else amount(max(0, row.res_len - (row.res_head or 0)))
 
 
-def _dest(row: ExchangeRow) -> str:
+def _dest(row: ExchangeRow, width: int) -> str:
     if row.dest is None and row.mode is None:
         return "—"
     parts = [part for part in (row.dest, row.mode) if part]
     if row.method == "OPTIONS" and row.mode == "cors":
-        parts.append("preflight")
+        # Where there is no room for all three, what it is counts for more than the empty destination.
+        parts = [*parts, "preflight"] if width >= 24 else ["cors", "preflight"]
     return safe(" · ".join(parts))
 
 
@@ -241,7 +250,7 @@ def _took(row: ExchangeRow, now_ns: int | None) -> tuple[str, bool]:
     if is_finished(row) or now_ns is None:
         return "—", False
     waited = max(0, now_ns - row.started_ns)
-    return (f"{waited / SECOND:.0f} s" if waited >= SECOND else "…"), True
+    return (whole_seconds(waited) if waited >= SECOND else "…"), True
 
 
 def _marks(row: ExchangeRow) -> tuple[str, str]:
