@@ -450,9 +450,7 @@ class InspectdApp(App[int]):
             self.filter_bar.say(keys)
             return
         more = " so far" if self.feed.searching else ""
-        self.filter_bar.say(
-            f"{len(self.feed):,} of {len(self.feed.all):,} shown{more} · enter keeps · esc clears"
-        )
+        self.filter_bar.say(f"{len(self.feed):,} of {len(self.feed.all):,} shown{more} · {keys}")
 
     # actions
 
