@@ -185,7 +185,7 @@ def role(role: Role) -> Explanation:
 
 def step(name: str) -> Explanation:
     """Explain a step in the life of a socket or a connection: `listen`, `handshake`, `fin` (see `step_names`)."""
-    known = entries("steps").get(name[:LONGEST_NAME].lower())
+    known = entries("steps").get(name[:LONGEST_NAME].lower().removesuffix("()").replace(" ", "-"))
     if known is not None:
         return known
     return Explanation(

@@ -36,11 +36,11 @@ _REQUIREMENTS: dict[str, Callable[[Mapping[str, str]], tuple[Requirement, ...]]]
 _NOT_FIELDS = frozenset({"method", "target", "absent", "unlike"})
 _ASKER = ":asker"
 """A fact in place of a field, whose name no field can have: whether Origin names this host or a foreign one."""
-_RELATIONS = {
-    "same-origin": "the same origin",
-    "same-site": "another origin of the same site",
-    "cross-site": "another site",
-    "none": "no page at all",
+_WHERE = {
+    "same-origin": "on a page of the same origin",
+    "same-site": "on a page of another origin of the same site",
+    "cross-site": "on a page of another site",
+    "none": "asked for by no page",
 }
 
 
@@ -177,13 +177,15 @@ def _read(rule: Rule, facts: Facts) -> Reading:
     if rule.target is not None:
         because.append(f"target {clip(facts.target, 48)}")
     because += [_quoted(facts, condition.name) for condition in rule.conditions if condition.name != _ASKER]
+    if "{where}" in rule.reading.title and "sec-fetch-site" in facts.values:
+        because.append(_quoted(facts, "sec-fetch-site"))
     because += [f"no {_canonical(name)}" for name in rule.absent if not because or name == "origin"]
     must = _REQUIREMENTS[rule.must](facts.values) if rule.must else ()
     return replace(
         rule.reading,
         title=_filled(rule.reading.title, facts),
         paragraph=_filled(rule.reading.paragraph, facts),
-        because=tuple(because),
+        because=tuple(dict.fromkeys(because)),
         must=must,
     )
 
@@ -197,21 +199,22 @@ def _canonical(name: str) -> str:
     return title if title.lower() == name else name
 
 
+def _page(facts: Facts) -> str:
+    return clip(facts.values.get("origin") or facts.values.get("referer") or "a page it does not name", 64)
+
+
+BLANKS: dict[str, Callable[[Facts], str]] = {
+    "method": lambda facts: clip(facts.method, 24),
+    "page": _page,
+    "where": lambda facts: _WHERE.get(facts.values.get("sec-fetch-site", "").lower(), "on a page"),
+    "wanted": lambda facts: clip(facts.values.get("access-control-request-method", "?"), 24),
+    "product": lambda facts: clip(facts.values.get("user-agent", "?").partition(" ")[0], 40),
+}
+"""What the blanks of titles and paragraphs are filled with; what the head lacks is worded as such."""
+
+
 def _filled(text: str, facts: Facts) -> str:
-    """Return a text with its blanks filled in from the head; what the head lacks is worded as such."""
-    if "{" not in text:
-        return text
-    values = facts.values
-    blanks = {
-        "method": clip(facts.method, 24),
-        "target": clip(facts.target, 48),
-        "page": clip(values.get("origin", "") or values.get("referer", "") or "a page it does not name", 64),
-        "relation": _RELATIONS.get(values.get("sec-fetch-site", "").lower(), "an unknown place"),
-        "wanted": clip(values.get("access-control-request-method", "?"), 24),
-        "protocol": clip(values.get("upgrade", "?"), 24),
-        "product": clip(values.get("user-agent", "?").partition(" ")[0], 40),
-    }
-    return re.sub(r"\{(\w+)\}", lambda blank: blanks[blank[1]], text)
+    return re.sub(r"\{(\w+)\}", lambda blank: BLANKS[blank[1]](facts), text) if "{" in text else text
 
 
 def _missing_metadata(facts: Facts, host: str, *, secure: bool) -> Reading | None:

@@ -127,4 +127,5 @@ def preload() -> None:
     fields()
     for name in table("values"):
         vocabulary(name)
-    table("readings")
+    for subject in ("readings", "requirements", "field_prefixes"):
+        table(subject)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inspectd.explain import registry
+from inspectd.explain.readings import BLANKS
 from inspectd.explain.shapes import SHAPES
 from inspectd.explain.special import SPECIAL
 
@@ -73,6 +74,9 @@ def test_a_field_names_a_shape_and_vocabularies_that_exist(name: str) -> None:
     for vocabulary in (entry.values, entry.parameters, entry.whole):
         assert not vocabulary or vocabulary in known
     assert re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", entry.explanation.title)
+    blanks = set(re.findall(r"\{(\w*)\}", entry.summary))
+    assert blanks <= {"value", "first", "count", "list", "meanings", "brands", "client"}
+    assert not entry.summary or entry.summary.endswith(".")
 
 
 def test_related_names_are_explained_too() -> None:
@@ -115,6 +119,8 @@ def test_every_reading_is_complete() -> None:
         assert not entry.get("paragraph") or entry["paragraph"].strip().endswith(".")
         assert entry["source"]
         assert entry["when"]
-        assert not MARKUP.search(entry["title"] + " ".join(entry.get("paragraph", "").split()))
+        text = entry["title"] + " ".join(entry.get("paragraph", "").split())
+        assert not MARKUP.search(text)
+        assert set(re.findall(r"\{(\w*)\}", text)) <= set(BLANKS)
     for entry in readings["missing"].values():
         assert {"title", "paragraph", "source"} <= set(entry)

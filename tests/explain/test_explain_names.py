@@ -91,4 +91,7 @@ def test_the_steps_of_a_connection_stand_in_the_order_they_happen() -> None:
     ]
     assert [name for name in names if name in order] == order
     assert explain.step("listen").title == "listen()"
+    assert explain.step("LISTEN()") == explain.step("listen")
+    assert explain.step("accept queue") == explain.step("accept-queue")
+    assert explain.step("SO_REUSEADDR").title == "SO_REUSEADDR"
     assert "does not know" in explain.step("teleport").sentence
