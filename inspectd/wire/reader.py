@@ -71,6 +71,12 @@ _GLIMPSE: Final = 4096
 _IN_CONTENT: Final = frozenset({_LENGTH, _CHUNK_LINE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_CLOSE})
 
 
+_Blank: TypeAlias = Literal["word", "wait", "endless"]
+_WORD: Final = "word"
+_WAIT: Final = "wait"
+_ENDLESS: Final = "endless"
+
+
 class Trace(Protocol):
     """Who wants to know each part of a stream as it is settled (see `inspectd.wire.stream`)."""
 
@@ -226,14 +232,14 @@ class MessageReader:
             self._scan = max(size - 2, 0)
             return False
         if state == _TRAILERS:
-            if HEAD_END.search(pending, self._scan):
+            if size > self.max_head or HEAD_END.search(pending, self._scan):
                 return True
             self._scan = max(size - 2, 0)
             return self._scan < 2  # the section may be nothing but its empty line
         if state == _CHUNK_LINE:
             found = pending.find(b"\n", self._scan)
             self._scan = size
-            return found >= 0
+            return found >= 0 or size > self.max_head
         if state == SWITCHED:
             found = pending.find(b"\n", self._scan)
             self._scan = size
@@ -242,7 +248,7 @@ class MessageReader:
             # White space waits for its line end or for the first word.
             found_at = _NOT_SPACE.search(pending, self._scan)
             self._scan = size
-            return found_at is not None
+            return found_at is not None or size > self.max_head
         return True
 
     def _settles_by_size(self) -> bool:
@@ -331,38 +337,48 @@ class MessageReader:
             self._line_seen = False
             self._scan = 0
             return self._read_head(data, at, base, events)
-        blank_end = self._blank_end(data, at)
-        if self._trace is not None and blank_end > at:
-            self._trace.blank(data[at:blank_end], base + at)
-        if blank_end == len(data):
-            return blank_end
-        if _NOT_BLANK.search(data, blank_end) is None:
-            self._scan = len(data) - blank_end
-            return -1 - blank_end
+        blank_end, found = self._skip_blank(data, at, base)
+        if found is _ENDLESS:
+            return self._too_large("head", data, blank_end, base, events)
+        if found is _WAIT:
+            return -1 - blank_end if blank_end < len(data) else blank_end
         self._state = _HEAD
         self._line_seen = False
         self._scan = 0
         return blank_end
 
-    @staticmethod
-    def _blank_end(data: bytes, at: int) -> int:
-        """Where the last line ends that holds nothing but white space, counted from the line at `at` on."""
-        found = _NOT_BLANK.search(data, at)
-        return max(at, data.rfind(b"\n", at, found.start() if found else len(data)) + 1)
-
     def _read_closed(self, data: bytes, at: int, base: int) -> int:
         """After the last message: blank lines are harmless, anything else should not be there."""
-        blank_end = self._blank_end(data, at)
-        if self._trace is not None and blank_end > at:
-            self._trace.blank(data[at:blank_end], base + at)
-        if blank_end == len(data):
-            return blank_end
-        if _NOT_BLANK.search(data, blank_end) is None:
-            self._scan = len(data) - blank_end
-            return -1 - blank_end
+        blank_end, found = self._skip_blank(data, at, base)
+        if found is _WAIT:
+            return -1 - blank_end if blank_end < len(data) else blank_end
         self._state = _REST
         self._rest_role = Role.UNFRAMED
         return blank_end
+
+    def _skip_blank(self, data: bytes, at: int, base: int) -> tuple[int, _Blank]:
+        """Pass lines of nothing but white space: where they end, and what stands there.
+
+        A line of white space is bounded like a head, because it is held back until its end is there.
+        """
+        size = len(data)
+        word = _NOT_BLANK.search(data, at)
+        stop = word.start() if word else size
+        blank_end = max(at, data.rfind(b"\n", at, stop) + 1)
+        found: _Blank = _WORD if word else _WAIT
+        if stop - at > self.max_head:
+            line = at
+            while line < stop:
+                line_feed = data.find(b"\n", line, stop)
+                line_end = stop if line_feed < 0 else line_feed
+                if line_end - line > self.max_head:
+                    blank_end, found = line, _ENDLESS
+                    break
+                line = line_end + 1
+        if self._trace is not None and blank_end > at:
+            self._trace.blank(data[at:blank_end], base + at)
+        self._scan = size - blank_end
+        return blank_end, found
 
     def _read_head(self, data: bytes, at: int, base: int, events: list[Event]) -> int:
         raise NotImplementedError
@@ -450,12 +466,12 @@ class MessageReader:
                     state = _CHUNK_END
             elif state == _CHUNK_LINE:
                 line_feed = data.find(b"\n", at)
-                if line_feed < 0:
+                if line_feed < 0 and size - at <= self.max_head:
                     self._scan = size - at
                     wait = True
                     break
                 line = data[at : line_feed + 1]
-                length = chunk_size(line)
+                length = chunk_size(line) if 0 < len(line) <= self.max_head else None
                 if length is None:
                     lost = True
                     break
@@ -481,9 +497,12 @@ class MessageReader:
             else:
                 # trailer-section CRLF: an empty line at once, or fields and then an empty line
                 found = _TRAILER_AT_ONCE.match(data, at) or HEAD_END.search(data, at)
-                if found is None:
+                if found is None and size - at <= self.max_head:
                     self._scan = max(size - at - 2, 0)
                     wait = True
+                    break
+                if found is None or found.end() - at > self.max_head:
+                    lost = True  # held back like a head, and so bounded like one
                     break
                 if trace is not None:
                     trace.trailers(data[at : found.end()], base + at)

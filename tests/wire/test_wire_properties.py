@@ -135,6 +135,29 @@ def test_arrival_finds_the_messages_that_reading_finds(data: bytes, kind: Kind, 
             refusal(head)
 
 
+def capped(pieces: list[bytes]) -> list[object]:
+    """What a reader with small caps reports, content joined."""
+    reader = RequestReader(max_head=60, max_request_line=30)
+    out: list[object] = []
+    content = b""
+    for event in [event for piece in pieces for event in reader.feed(piece)] + reader.eof():
+        if isinstance(event, ContentData):
+            content += event.data
+        elif isinstance(event, ArrivedHead):
+            out.append((event.start, event.raw, event.plain, event.framing, event.keep_alive))
+        else:
+            out.append(event)
+    return [*out, content, reader.head_start]
+
+
+@settings(max_examples=600, deadline=None)
+@given(BYTES, st.lists(st.integers(0, 1000), max_size=6))
+def test_caps_strike_at_the_same_place_for_every_split(data: bytes, cuts: list[int]) -> None:
+    whole = capped([data])
+    assert capped(pieces_of(data, cuts)) == whole
+    assert capped([data[i : i + 1] for i in range(len(data))]) == whole
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_sniffing_never_raises(data: bytes, eof: bool) -> None:

@@ -221,6 +221,43 @@ def test_caps_are_events_and_end_the_reading(data: bytes, expected: list[TooLarg
     assert reader.eof() == []
 
 
+@pytest.mark.parametrize("step", [1, 7, 1000])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"1;" + b"x" * 300 + b"\r\nx\r\n0\r\n\r\n",
+        b"1;" + b"x" * 500,
+        b"0\r\nA: " + b"x" * 300 + b"\r\n\r\n",
+        b"0\r\n" + b"A: b\r\n" * 100,
+    ],
+)
+def test_chunk_lines_and_trailers_are_bounded_like_heads(rest: bytes, step: int) -> None:
+    data = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + rest
+    reader = RequestReader(max_head=200)
+    events = [event for at in range(0, len(data), step) for event in reader.feed(data[at : at + step])]
+    lost_at = 47 + (3 if rest.startswith(b"0") else 0)
+    assert events[-1] == MessageEnd(lost_at, False)
+    assert reader.pending == 0
+    assert reader.feed(CHROME) == []
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_a_line_of_white_space_is_bounded_like_a_head(step: int) -> None:
+    for before, after in ((b"", b""), (b"", b"\r\nGET / HTTP/1.1\r\n\r\n"), (b"  \r\n" * 100, b"x")):
+        data = before + b" " * 300 + after
+        reader = RequestReader(max_head=200)
+        events = [event for at in range(0, len(data), step) for event in reader.feed(data[at : at + step])]
+        assert events == [TooLarge("head", len(before), len(before) + 200)]
+        assert reader.pending == 0
+
+
+def test_an_expectation_in_http_1_0_is_not_heeded() -> None:
+    head = only_head(
+        RequestReader().feed(b"POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n")
+    )
+    assert not head.expects_continue
+
+
 def test_heads_exactly_at_the_caps_pass() -> None:
     line = b"GET /" + b"a" * 86 + b" HTTP/1.1"
     assert len(line) == 100
