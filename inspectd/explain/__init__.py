@@ -5,7 +5,7 @@ Texts live in `data/*.toml` and are read when they are first asked for; importin
 
 from __future__ import annotations
 
-from inspectd.explain.cors import check_answer, preflight_requirements
+from inspectd.explain.answers import check_answer, preflight_requirements
 from inspectd.explain.model import Check, Explanation, Part, Reading, Requirement
 from inspectd.explain.names import field, method, role, status, step, step_names
 from inspectd.explain.readings import head

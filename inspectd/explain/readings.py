@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from inspectd.explain.cors import cors_requirements, preflight_requirements, websocket_requirements
+from inspectd.explain.answers import (
+    cors_requirements,
+    event_stream_requirements,
+    preflight_requirements,
+    script_requirements,
+    websocket_requirements,
+)
 from inspectd.explain.model import Reading, Requirement
 from inspectd.explain.names import clip, field
 from inspectd.explain.registry import table
@@ -32,6 +38,8 @@ _REQUIREMENTS: dict[str, Callable[[Mapping[str, str]], tuple[Requirement, ...]]]
     "preflight": preflight_requirements,
     "cors": cors_requirements,
     "websocket": websocket_requirements,
+    "script": script_requirements,
+    "event-stream": event_stream_requirements,
 }
 _NOT_FIELDS = frozenset({"method", "target", "absent", "unlike"})
 _ASKER = ":asker"

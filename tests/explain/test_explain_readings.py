@@ -142,6 +142,22 @@ def test_a_cross_origin_get_over_plain_http_needs_an_agreement_too() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("lines", "media_type", "notes"),
+    [
+        (("Service-Worker: script",), b"application/javascript; charset=utf-8", ["", ""]),
+        (("Service-Worker: script",), b"text/html", ["", "another type was sent"]),
+        (("Sec-Fetch-Dest: worker",), b"", ["", "another type was sent"]),
+        (("Accept: text/event-stream", f"User-Agent: {FIREFOX}"), b"Text/Event-Stream", [""]),
+    ],
+)
+def test_workers_and_event_streams_need_their_media_type(
+    lines: tuple[str, ...], media_type: bytes, notes: list[str]
+) -> None:
+    must = read("GET /", *lines)[0].must
+    assert [check.note for check in explain.check_answer(must, 200, [(b"content-type", media_type)])] == notes
+
+
 def test_a_module_script_over_plain_http_names_its_own_origin_and_needs_no_agreement() -> None:
     readings = read(
         "GET /m.js", "Host: app.test:8080", f"User-Agent: {FIREFOX}", "Origin: http://app.test:8080"

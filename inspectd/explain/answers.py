@@ -1,4 +1,4 @@
-"""What an answer has to say for the client to be content, and whether it does (WHATWG Fetch, RFC 6455)."""
+"""What an answer has to say for the client to be content, and whether it does (WHATWG Fetch and HTML, RFC 6455)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from inspectd.explain.splitting import elements
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-OK_STATUS = Requirement("", "a status from 200 to 299", "A preflight answered with any other status fails.")
+OK_STATUS = Requirement("", "a status from 200 to 299", "With any other status the browser gives up.")
 SWITCH_STATUS = Requirement(
     "", "status 101", "Any other status is an ordinary answer, and the WebSocket fails."
 )
 
+# JavaScript MIME types, WHATWG MIME Sniffing §4.6
+_JAVASCRIPT = frozenset(
+    {
+        *(f"text/javascript{version}" for version in ("", "1.0", "1.1", "1.2", "1.3", "1.4", "1.5")),
+        *(f"text/{name}" for name in ("ecmascript", "jscript", "livescript", "x-ecmascript", "x-javascript")),
+        *(f"application/{name}" for name in ("ecmascript", "javascript", "x-ecmascript", "x-javascript")),
+    }
+)
 _SINGLE = frozenset(
     {"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Sec-WebSocket-Accept"}
 )
@@ -66,6 +74,25 @@ def websocket_requirements(fields: Mapping[str, str]) -> tuple[Requirement, ...]
     )
 
 
+def script_requirements(fields: Mapping[str, str]) -> tuple[Requirement, ...]:
+    """Return what the answer to a worker's request has to say (WHATWG HTML, fetching worker scripts).
+
+    Nothing when the client has a copy: 304, which needs no type, is as good an answer then.
+    """
+    if "if-none-match" in fields or "if-modified-since" in fields:
+        return ()
+    why = "A worker's script is refused under any other type than JavaScript's."
+    return (OK_STATUS, Requirement("Content-Type", "text/javascript", why))
+
+
+def event_stream_requirements(_fields: Mapping[str, str]) -> tuple[Requirement, ...]:
+    """Return what the answer to an EventSource has to say (WHATWG HTML, server-sent events)."""
+    why = (
+        "Under any other type, or with another status than 200, the EventSource fails and does not come back."
+    )
+    return (Requirement("Content-Type", "text/event-stream", why),)
+
+
 def check_answer(
     requirements: Sequence[Requirement], status: int, fields: Sequence[tuple[bytes, bytes]]
 ) -> tuple[Check, ...]:
@@ -95,6 +122,8 @@ def _check(
     values = [value.decode("latin-1").strip(" \t") for found, value in fields if found.lower() == name]
     if not values:
         problem = "not sent"
+    elif required.name == "Content-Type":
+        problem = _type_problem(required, values)
     elif required.name in _SINGLE:
         problem = _single_problem(required, values, wildcard=wildcard)
     else:
@@ -109,6 +138,13 @@ def _single_problem(required: Requirement, values: list[str], *, wildcard: bool)
     if values[0] == "*" and required.name == "Access-Control-Allow-Origin":
         return "" if wildcard else "* is not enough with cookies"
     return "" if values[0] == required.value else "another value was sent"
+
+
+def _type_problem(required: Requirement, values: list[str]) -> str:
+    """Return what is wrong with a media type, or an empty text; JavaScript has several names."""
+    essence = values[-1].partition(";")[0].strip(" \t").lower()
+    accepted = _JAVASCRIPT if required.value in _JAVASCRIPT else {required.value}
+    return "" if essence in accepted else "another type was sent"
 
 
 def _list_problem(required: Requirement, values: list[str]) -> str:
