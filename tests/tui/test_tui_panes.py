@@ -157,6 +157,25 @@ async def test_at_80_columns_the_explanation_stands_below_and_nothing_is_cut() -
         )
 
 
+async def test_space_reads_on_in_a_long_explanation_and_begins_again_at_its_end() -> None:
+    app = Bench(subject())
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        meaning = app.view("#meaning")
+        pages = [screen_text(meaning)]
+        for _ in range(20):
+            await pilot.press("space")
+            await pilot.pause()
+            if screen_text(meaning) == pages[0]:
+                break
+            pages.append(screen_text(meaning))
+        assert len(pages) > 2
+        assert screen_text(meaning) == pages[0]
+        read = {line for page in pages for line in page.splitlines()}
+        assert read >= set(whole_text(meaning).splitlines())
+        assert app.detail.selected_value() == ("method", b"OPTIONS")
+
+
 async def test_the_framing_is_explained_at_the_end_of_the_head_with_other_readings() -> None:
     request = b"POST / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     app = Bench(subject(request))

@@ -145,6 +145,12 @@ class Anatomy(Pane):
     title = "Anatomy"
     sided = True
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "read_on", "read on in the explanation", show=False, id="meaning.page"),
+        Binding("shift+up", "scroll_meaning(-1)", "explanation ↑", show=False, id="meaning.up"),
+        Binding("shift+down", "scroll_meaning(1)", "explanation ↓", show=False, id="meaning.down"),
+    ]
+
     DEFAULT_CSS = """
     Anatomy { layout: vertical; }
     Anatomy #bytes { height: 3fr; padding: 0 1; }
@@ -272,6 +278,19 @@ class Anatomy(Pane):
         if not self.has_class("-wide"):
             blocks = [block for block in blocks if block is not GAP]
         self.meaning_view.show(Page(blocks))
+
+    def action_read_on(self) -> None:
+        """A screenful of the explanation on, and from its end back to its beginning."""
+        view = self.meaning_view
+        rest = view.source.height(view.row_width) - view.scroll_offset.y - view.size.height
+        if rest > 0:
+            view.scroll_relative(y=max(1, view.size.height - 1), animate=False)
+        else:
+            view.scroll_to(y=0, animate=False)
+
+    def action_scroll_meaning(self, step: int) -> None:
+        """A row of the explanation on or back."""
+        self.meaning_view.scroll_relative(y=step, animate=False)
 
     def selected_value(self) -> tuple[str, bytes] | None:
         """The token under the cursor."""

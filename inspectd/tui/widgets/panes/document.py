@@ -88,6 +88,8 @@ _LONGEST_LINE: Final = 1024
 _ONE_CELL_EACH: Final = re.compile(rb"[\t -\[\]-~]*+(?:\r?\n)?+")
 _LABEL_WIDTH: Final = 12
 _ROWS_KEPT: Final = 400
+_FOLDED_KEPT: Final = 128 * 1024
+"""Bytes of lines that aren't plain ASCII whose rows are kept from measuring for drawing."""
 
 
 class Line(NamedTuple):
@@ -138,6 +140,7 @@ class Document:
         self._width = -1
         self._tops: list[int] = [0]
         self._drawn: dict[int, list[list[Run]]] = {}
+        self._folded: dict[int, list[list[Run]]] = {}
         self._offset_digits = max(4, len(f"{len(data):x}"))
 
     # lines
@@ -266,17 +269,23 @@ class Document:
             return
         self._width = width
         self._drawn.clear()
+        self._folded.clear()
+        kept = 0
         room = self._room(width)
         fits = _ONE_CELL_EACH.fullmatch
         data = self.data
         heights = []
-        for line in self.lines:
+        for at, line in enumerate(self.lines):
             piece = data[line.start : line.end]
             if fits(piece):
                 size = len(piece) - (1 if piece.endswith(b"\r\n") else 0)
                 rows = -(-size // room) or 1
             else:
-                rows = len(fold(self._runs(line), room))
+                folded = fold(self._runs(line), room)
+                rows = len(folded)
+                if kept < _FOLDED_KEPT:
+                    self._folded[at] = folded
+                    kept += len(piece)
             heights.append(rows + (1 if line.hidden else 0))
         self._tops = [0, *accumulate(heights)]
 
@@ -315,8 +324,9 @@ class Document:
 
     def _draw(self, at: int, width: int) -> list[list[Run]]:
         line = self.lines[at]
+        folded = self._folded.get(at) or fold(self._runs(line), self._room(width))
         rows = []
-        for number, runs in enumerate(fold(self._runs(line), self._room(width))):
+        for number, runs in enumerate(folded):
             offset = next((run.start for run in runs if run.start >= 0), line.start)
             label = line.label if number == 0 else ""
             rows.append(

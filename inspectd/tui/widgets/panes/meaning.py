@@ -225,7 +225,8 @@ class Meaning:
         title = [Run(f"{spelled}: ", "name-title"), Run(shown, "value-title")]
         meaning = explain.value(name, self._whole(stop))
         if meaning is not None:
-            blocks = explanation_blocks(meaning)
+            told = any(part.explanation and part.explanation.sentence in meaning.paragraph for part in parts)
+            blocks = explanation_blocks(meaning, rest=not told)  # what the parts say stands with the parts
         if parts:
             blocks += [GAP] if blocks else []
             blocks += self._part_lines(stop, parts)
