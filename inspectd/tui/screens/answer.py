@@ -113,7 +113,11 @@ class AnswerScreen(ModalScreen[str | None]):
         """Say why nothing can be chosen when there is nobody to tell; else preview the line."""
         if self._link.why_not:
             self.query_one(AnswerInput).disabled = True
-            self.query_one(OptionList).disabled = True
+            self.query_one(OptionList).display = False
+            self.query_one("#answer-preview").display = False
+            self.query_one(".dialog-keys", Static).update(
+                Content.assemble(("esc", f"bold {tones(self.app).brand}"), " closes")
+            )
             self._complain(self._link.why_not, "")
             self.set_focus(None)
             return
@@ -128,7 +132,8 @@ class AnswerScreen(ModalScreen[str | None]):
 
     def _complain(self, what: str, mend: str) -> None:
         self._good_for = None
-        self._about(safe(f"✗ {what}" + (f" {mend}" if mend else "")), "bad")
+        end = "" if what.endswith((".", "!", "?")) else "."
+        self._about(safe(f"✗ {what}{end} {mend}".rstrip()), "bad")
         self.query_one("#answer-bytes", Static).update("")
 
     # choosing
