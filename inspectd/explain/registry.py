@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from inspectd.explain.model import Explanation
-
-DATA = Path(__file__).with_name("data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +49,11 @@ class Vocabulary:
 def table(subject: str) -> dict[str, Any]:
     """Return what `data/SUBJECT.toml`, or every file of the folder `data/SUBJECT/`, says, as plain values."""
     import tomllib
+    from pathlib import Path
 
-    folder = DATA / subject
-    paths = sorted(folder.glob("*.toml")) if folder.is_dir() else [DATA / f"{subject}.toml"]
+    data = Path(__file__).with_name("data")
+    folder = data / subject
+    paths = sorted(folder.glob("*.toml")) if folder.is_dir() else [data / f"{subject}.toml"]
     merged: dict[str, Any] = {}
     for path in paths:
         for name, entry in tomllib.loads(path.read_text(encoding="utf-8")).items():

@@ -27,32 +27,32 @@ if TYPE_CHECKING:
     from inspectd.explain.registry import FieldEntry
     from inspectd.explain.shapes import Shape
 
-_URL = re.compile(
-    r"([A-Za-z][A-Za-z0-9+.-]{0,30}):(?://([^/?#]*+))?([^?#]*+)(?:\?([^#]*+))?(?:#(.*+))?", re.DOTALL
-)
+# Patterns stay text until they are used: compiling them would cost every start of the program.
+# URI = scheme ":" [ "//" authority ] path [ "?" query ] [ "#" fragment ], RFC 3986 §3
+_URL = r"(?s)([A-Za-z][A-Za-z0-9+.-]{0,30}):(?://([^/?#]*+))?([^?#]*+)(?:\?([^#]*+))?(?:#(.*+))?"
 # authority = [ userinfo "@" ] host [ ":" port ], RFC 3986 §3.2
-_AUTHORITY = re.compile(r"(?:(.*)@)?(\[[^\]]*+\]|[^:]*+)(?::(\d*+))?", re.DOTALL)
-_LOOPBACK = re.compile(r"localhost|(?:.*\.)?localhost|127(?:\.\d{1,3}){3}|\[?::1\]?", re.IGNORECASE)
+_AUTHORITY = r"(?s)(?:(.*)@)?(\[[^\]]*+\]|[^:]*+)(?::(\d*+))?"
+_LOOPBACK = r"(?i)(?:.*\.)?localhost|127(?:\.\d{1,3}){3}|\[?::1\]?"
 # IMF-fixdate, RFC 9110 §5.6.7
-_DATE = re.compile(
+_DATE = (
     r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d{4}) "
     r"(\d\d):(\d\d):(\d\d) GMT"
 )
-_OLD_DATE = re.compile(
+_OLD_DATE = (
     r"[A-Z][a-z]{5,8}, \d\d-[A-Z][a-z]{2}-\d\d \d\d:\d\d:\d\d GMT|[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d "
 )
-_TRACE = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_TRACE = r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})"
 
 
 def loopback(host: str) -> bool:
     """Return whether a host name or address, without port, can only be this machine."""
-    return len(host) <= 255 and _LOOPBACK.fullmatch(host) is not None
+    return len(host) <= 255 and re.fullmatch(_LOOPBACK, host) is not None
 
 
 def authority(piece: Slice) -> list[Part]:
     """Return the host and port of an authority."""
     found: list[Part] = []
-    match = _AUTHORITY.fullmatch(piece.text[:2048])
+    match = re.fullmatch(_AUTHORITY, piece.text[:2048])
     if match is None:
         return [part(piece, "host", said("host-odd", piece.text))]
     at = piece.start
@@ -100,7 +100,7 @@ def url(entry: FieldEntry, value: str) -> list[Part]:
     known = looked_up(entry.values, piece.text)
     if known is not None:
         return [part(piece, entry.label, known)]
-    match = _URL.fullmatch(piece.text)
+    match = re.fullmatch(_URL, piece.text)
     found: list[Part] = []
     at = piece.start
     if match is None:
@@ -197,9 +197,9 @@ def date(entry: FieldEntry, value: str) -> list[Part]:
     piece = whole(value)
     if not piece.text:
         return []
-    if _DATE.fullmatch(piece.text):
+    if re.fullmatch(_DATE, piece.text):
         key = "date"
-    elif _OLD_DATE.match(piece.text):
+    elif re.match(_OLD_DATE, piece.text):
         key = "date-obsolete"
     elif span_of_time(piece.text) and entry.label == "delay":
         return [part(piece, "delay", said("delay", piece.text, time=span_of_time(piece.text)))]
@@ -212,7 +212,7 @@ def validators(_entry: FieldEntry, value: str) -> list[Part]:
     """Entity tags, or a date where If-Range allows one: ETag, If-Match, If-None-Match, If-Range."""
     # entity-tag = [ weak ] opaque-tag ; weak = %s"W/" ; opaque-tag = DQUOTE *etagc DQUOTE
     piece = whole(value)
-    if _DATE.fullmatch(piece.text):
+    if re.fullmatch(_DATE, piece.text):
         return [part(piece, "date", said("date", piece.text))]
     found = []
     for tag in elements(value):
@@ -300,7 +300,7 @@ def _basic(text: str) -> Explanation:
 def trace_parent(_entry: FieldEntry, value: str) -> list[Part]:
     """Traceparent: version, trace, parent and flags."""
     piece = whole(value)
-    match = _TRACE.fullmatch(piece.text)
+    match = re.fullmatch(_TRACE, piece.text)
     if match is None:
         return [part(piece, "traceparent", said("trace-malformed", piece.text))] if piece.text else []
     sampled = int(match.group(4), 16) & 1
