@@ -14,18 +14,22 @@ if TYPE_CHECKING:
 FACTS: Final = re.compile(
     rb"(?i:\n(content-length|transfer-encoding|connection|expect|upgrade)):[\t ]*+([\t -~]*+)"
 )
-_FACT_NAMES: Final = frozenset(
-    {b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"}
-)
+FACT_NAMES: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 
 
 def facts_of(head: Head) -> list[tuple[bytes, bytes]]:
     """The fields of a head that decide framing and persistence: lower-case name, value."""
     return [
-        (name, field.value_bytes)
-        for field in head.fields
-        if (name := field.name_bytes.lower()) in _FACT_NAMES
+        (name, field.value_bytes) for field in head.fields if (name := field.name_bytes.lower()) in FACT_NAMES
     ]
+
+
+def framing_values(facts: list[tuple[bytes, bytes]]) -> tuple[list[bytes], list[bytes]]:
+    """The values of Transfer-Encoding and those of Content-Length."""
+    return (
+        [value for name, value in facts if name == b"transfer-encoding"],
+        [value for name, value in facts if name == b"content-length"],
+    )
 
 
 def is_http_1_0(version: bytes) -> bool:

@@ -28,8 +28,8 @@ _NOT_BLANK = re.compile(rb"[^ \t\x0b\x0c\r\n]")
 # A request line after an ignored request to upgrade, whole and while it may still become one.
 _REQUEST_AGAIN = re.compile(rb"[\r\n]*+" + TOKEN + rb"[ \t][^\r\n]*[ \t]HTTP/[0-9]\.[0-9][ \t]*+\r?\n")
 _MAYBE_AGAIN = re.compile(rb"[\r\n]*+(?:" + TOKEN + rb"(?:[ \t][^\r\n]*+\r?)?+)?+\Z")
-_SWITCH_WINDOW: Final = 8192
-_FEW: Final = 16
+_SWITCH_WINDOW: Final = 8192  # bytes that its line may take
+_FEW: Final = 16  # below this each byte is looked at, so that frames of another protocol are told early
 _NO_CAP: Final = 1 << 62
 _SPACE: Final = 0x20
 _LF: Final = 10
@@ -71,6 +71,7 @@ _GLIMPSE: Final = 4096
 _IN_CONTENT: Final = frozenset({_LENGTH, _CHUNK_LINE, _CHUNK_DATA, _CHUNK_END, _TRAILERS, _UNTIL_CLOSE})
 
 
+# What stands behind lines of white space: a word, nothing yet, or a line that is too long.
 _Blank: TypeAlias = Literal["word", "wait", "endless"]
 _WORD: Final = "word"
 _WAIT: Final = "wait"

@@ -10,10 +10,11 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from inspectd.wire.arrived import ArrivedHead, MessageEnd
-from inspectd.wire.facts import FACTS, facts_of, is_http_1_0, persists
+from inspectd.wire.facts import FACTS, facts_of, framing_values, is_http_1_0, persists
 from inspectd.wire.framing import NO_BODY_REQUEST, SIMPLE_REQUEST, has_option, request_framing
 from inspectd.wire.head import SIMPLE_REQUEST_LINE, TOKEN, read_head
 from inspectd.wire.reader import BETWEEN, CLOSED, HEAD_END, SWITCHED, MessageReader
+from inspectd.wire.readings import with_other_readings
 
 if TYPE_CHECKING:
     from inspectd.wire.arrived import Event
@@ -89,8 +90,7 @@ class RequestReader(MessageReader):
     @staticmethod
     def _decide(head: ArrivedHead, facts: list[tuple[bytes, bytes]]) -> None:
         """Settle framing and persistence from the fields of lower-case name that bear on them."""
-        codings = [value for name, value in facts if name == b"transfer-encoding"]
-        lengths = [value for name, value in facts if name == b"content-length"]
+        codings, lengths = framing_values(facts)
         options = [value for name, value in facts if name == b"connection"]
         upgrades = [value for name, value in facts if name == b"upgrade"]
         framing = request_framing(head.method, head.version, codings, lengths)
@@ -151,4 +151,10 @@ class RequestReader(MessageReader):
         )
         head.whole = parts
         self._decide(head, facts_of(parts))
+        head.framing = with_other_readings(
+            head.framing,
+            parts,
+            "request",
+            lambda facts: request_framing(head.method, head.version, *framing_values(facts)),
+        )
         self._start_message(head, events)

@@ -7,10 +7,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from inspectd.wire.arrived import ArrivedResponseHead
-from inspectd.wire.facts import FACTS, facts_of, persists
+from inspectd.wire.facts import FACTS, facts_of, framing_values, persists
 from inspectd.wire.framing import response_framing
 from inspectd.wire.head import TOKEN, Head, read_head
 from inspectd.wire.reader import HEAD_END, MessageReader
+from inspectd.wire.readings import with_other_readings
 
 if TYPE_CHECKING:
     from inspectd.wire.arrived import Event
@@ -110,12 +111,17 @@ class ResponseReader(MessageReader):
             if parts is not None
             else [(name.lower(), value.rstrip(b"\t ")) for name, value in FACTS.findall(raw)]
         )
-        codings = [value for name, value in facts if name == b"transfer-encoding"]
-        lengths = [value for name, value in facts if name == b"content-length"]
         options = [value for name, value in facts if name == b"connection"]
         head.interim = len(status) == 3 and status[:1] == b"1" and status != b"101"
         method = self._methods[0] if self._methods else b""
-        head.framing = response_framing(method, version, status, codings, lengths)
+        head.framing = response_framing(method, version, status, *framing_values(facts))
+        if parts is not None:
+            head.framing = with_other_readings(
+                head.framing,
+                parts,
+                "response",
+                lambda others: response_framing(method, version, status, *framing_values(others)),
+            )
         head.keep_alive = (
             persists(version, options) and not head.framing.lost and not head.framing.until_close
         )

@@ -195,10 +195,13 @@ _CR: Final = 13
 class StreamReader:
     """Reads a stream that comes in pieces; the result is the same for every way of cutting it.
 
-    `methods` are the methods of the requests that the responses of this stream answer, in order.
+    `methods` are the methods of the requests that the responses of this stream answer, in order. A kind that is
+    neither raises ValueError; no bytes raise anything.
     """
 
     def __init__(self, kind: Kind, *, methods: Sequence[bytes] = ()) -> None:
+        if kind not in ("request", "response"):
+            raise ValueError(f"kind is 'request' or 'response', not {kind!r}")
         self._recorder = _Recorder(kind)
         self._pieces: list[bytes] = []
         self._reader: RequestReader | ResponseReader

@@ -31,12 +31,12 @@ def refusal(head: ArrivedHead) -> str | None:
         return "The final transfer coding of the request is not chunked (RFC 9112 §6.3)."
     if framing.step is FramingStep.LENGTH_INVALID:
         return "Content-Length is not a number (RFC 9112 §6.3)."
-    if framing.ambiguous:
-        return _ambiguous(head)
     if not head.plain:
         why = _syntax(head)
         if why is not None:
             return why
+    if framing.ambiguous:
+        return _ambiguous(head)
     return _target_form(head) or _host(head)
 
 

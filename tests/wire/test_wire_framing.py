@@ -49,9 +49,19 @@ REQUESTS: dict[bytes, tuple[str, int | None, tuple[int | None, ...]]] = {
     b"Transfer-Encoding: \x0bchunked\r\n": ("transfer-unknown", None, (None, 0)),
     b"Transfer-Encoding:\r\n": ("no-body-request", 0, (None,)),
     b"Transfer-Encoding:\r\nContent-Length: 3\r\n": ("content-length", 3, (None,)),
-    b"Transfer-Encoding : chunked\r\n": ("chunked", None, ()),
-    b"Transfer-Encoding:\r\n chunked\r\n": ("chunked", None, ()),
-    b" Transfer-Encoding: chunked\r\n": ("no-body-request", 0, ()),
+    # Odd lines: what they are to readers of other habits.
+    b"Transfer-Encoding : chunked\r\n": ("chunked", None, (0,)),
+    b"Transfer-Encoding : chunked\r\nContent-Length: 3\r\n": ("chunked", None, (3, 3)),
+    b"Content-Length : 3\r\n": ("content-length", 3, (0,)),
+    b"Transfer-Encoding:\r\n chunked\r\n": ("chunked", None, (0,)),
+    b" Transfer-Encoding: chunked\r\n": ("no-body-request", 0, (None,)),
+    b"A: b\r\n Content-Length: 3\r\n": ("no-body-request", 0, (3,)),
+    b"A: b\rContent-Length: 3\r\n": ("no-body-request", 0, (3,)),
+    b"A: b\r\r\nContent-Length: 3\r\n": ("content-length", 3, (0,)),
+    b"Content-Length\x00: 3\r\n": ("no-body-request", 0, (3,)),
+    b"\x0bTransfer-Encoding: chunked\r\n": ("no-body-request", 0, (None,)),
+    b"A: \xff\r\nContent-Length: 3\r\n": ("content-length", 3, ()),
+    b"A: b\r\n c\r\nContent-Length: 3\r\n": ("content-length", 3, ()),
 }
 
 
@@ -197,3 +207,16 @@ def test_bytes_without_a_status_line_are_an_http_0_9_response() -> None:
 def test_a_status_line_that_breaks_off_is_half_a_head(data: bytes) -> None:
     for eof in (True, False):
         assert read(data, "response", eof=eof).messages[0].framing.step.label == "unfinished-head"
+
+
+def test_odd_responses_have_other_readings_too() -> None:
+    data = b"HTTP/1.1 200 OK\r\nContent-Length : 3\r\n\r\nabc"
+    framing = read(data, "response").messages[0].framing
+    assert [(each.reader, each.length) for each in framing.alternatives] == [
+        ("a reader that passes over names with white space behind them", None)
+    ]
+
+
+def test_only_a_kind_that_is_none_raises() -> None:
+    with pytest.raises(ValueError, match="'question'"):
+        read(b"", "question")  # type: ignore[arg-type]
