@@ -1,6 +1,6 @@
 """What made a request: method, target and fields read together.
 
-The rules are data (`data/readings.toml`): the first cause whose conditions hold names what made the request, and
+The rules are data (`data/readings/`): the first cause whose conditions hold names what made the request, and
 every note whose conditions hold adds what else the head tells. The evidence of a reading is the conditions
 themselves, as they stand in the head. Only why Sec-Fetch-* are missing is decided here, because it depends on who
 was asked and not on the bytes alone.
