@@ -10,6 +10,7 @@ import gc
 import os
 import threading
 import time
+from array import array
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import work
@@ -42,7 +43,6 @@ from inspectd.tui.widgets.traffic import TrafficTable
 
 if TYPE_CHECKING:
     import subprocess
-    from array import array
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
@@ -418,28 +418,34 @@ class InspectdApp(App[int]):
         from textual.worker import get_current_worker
 
         worker = get_current_worker()
-        found: list[int] = []
+        found: array[int] = array("q")
         told = time.monotonic()
         try:
             with Capture.open(self.capture.path) as capture:
-                found += [-key for key in capture.search_connections(words)]
+                connections = capture.search_connections(words)
+                self.call_from_thread(self._found_connections, words, connections)
                 for ids in capture.search(words, before=upto + 1):
                     if worker.is_cancelled or self._over.is_set():
                         return
-                    found += ids
+                    found.extend(ids)
                     if found and time.monotonic() - told > SEARCH_TELLS_SECONDS:
+                        found.reverse()
                         self.call_from_thread(self._found, words, found, more=True)
-                        found, told = [], time.monotonic()
+                        found, told = array("q"), time.monotonic()
+            found.reverse()
             if not worker.is_cancelled:
                 self.call_from_thread(self._found, words, found, more=False)
         except InspectdError as problem:
             self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
 
-    def _found(self, words: str, keys: list[int], *, more: bool) -> None:
+    def _found_connections(self, words: str, connections: array[int]) -> None:
+        if words == self.filter_words:
+            self.feed.add_connections(connections)
+
+    def _found(self, words: str, ids: array[int], *, more: bool) -> None:
         if words != self.filter_words:
             return
-        self.feed.searching = more
-        self.feed.add_found(keys)
+        self.feed.add_older(ids, more=more)
         self.table.rebase()
         self._say_filtered()
 

@@ -24,6 +24,8 @@ Row: TypeAlias = ExchangeRow | ConnectionRow
 
 ROWS_KEPT: Final = 4096
 """Rows held in memory: many screenfuls, and a bound."""
+RECENT: Final = 256
+"""Rows at the end among which unfinished ones are looked for when a filter is set."""
 UNDECIDED_KEPT: Final = 2048
 """Unfinished rows that a filter looks at again."""
 TRIED_AT_ONCE: Final = 2048
@@ -79,6 +81,7 @@ class Feed:
         self._connections_upto = 0
         self._words: tuple[str, ...] = ()
         self._undecided: set[int] = set()
+        self._waiting: list[int] = []
         self.problem: InspectdError | None = None
         """Why rows could not be read, until somebody has said it."""
         self.assumed_upto = 0
@@ -194,23 +197,36 @@ class Feed:
     def begin_filter(self, words: str) -> int:
         """Show only rows in which all words occur. Returns the id up to which older rows are to be searched.
 
-        Rows that come from now on are tried as they come; `add_found` brings the older ones.
+        Rows that come from now on are tried as they come; a search brings the older ones by `add_older`.
         """
         self._words = tuple(words.translate(_LOWER).split())
-        self._undecided.clear()
         self.shown = array("q")
         self.searching = True
+        self._waiting = []
+        recent = ((key, self.row(key)) for key in self.all[-RECENT:])
+        self._undecided = {key for key, row in recent if row is not None and not is_finished(row)}
         return self._newest
 
-    def add_found(self, found: Iterable[int]) -> None:
-        """Take in keys that a search found."""
-        keys = set(found)
-        keys.difference_update(self.shown)
-        if not keys:
-            return
-        exchanges = sorted(key for key in (*self.shown, *keys) if key > 0)
-        connections = [-key for key in (*self.shown, *keys) if key < 0 and -key in self._after]
-        self.shown = self._in_list_order(array("q", exchanges), connections)
+    def add_connections(self, connections: Iterable[int]) -> None:
+        """Take in the connections that a search found. They are shown with the exchanges around them."""
+        self._waiting = [connection for connection in connections if connection in self._after]
+
+    def add_older(self, ids: array[int], *, more: bool) -> None:
+        """Take in exchanges that a search found: ascending, and all older than those it found before."""
+        first = ids[0] if ids else self._newest + 1
+        now = [connection for connection in self._waiting if self._after[connection] >= first or not more]
+        if now:
+            self._waiting = [connection for connection in self._waiting if connection not in set(now)]
+        found = self._in_list_order(ids, now)
+        found.extend(self.shown)
+        self.shown = found
+        self.searching = more
+
+    def _put(self, keys: Iterable[int]) -> None:
+        """Put a few keys where they belong among the rows that are shown."""
+        for key in keys:
+            if self.index_of(key) is None:
+                self.shown.insert(bisect_right(self.shown, self._order(key), key=self._order), key)
 
     def matches(self, row: Row) -> bool:
         """Whether every word occurs: the same rule as `Capture.search`, for one row."""
@@ -241,12 +257,12 @@ class Feed:
 
     def _try_undecided(self) -> bool:
         """Look again at rows that did not match while they were unfinished."""
-        if not self._undecided:
+        if not self._undecided or self.searching:
             return False
         again, self._undecided = self._undecided, set()
-        matching = self._try(again)
-        self.add_found(matching)
-        return bool(matching)
+        before = len(self.shown)
+        self._put(self._try(again))
+        return len(self.shown) != before
 
     # keeping in step
 
@@ -335,7 +351,10 @@ class Feed:
         if self._words:
             matching = self._try(fresh)
             shown = len(matching)
-            self.add_found(matching)
+            if late:
+                self._put(matching)
+            else:
+                self.shown.extend(matching)
             reordered = self._try_undecided() or reordered
         if self._first is None:
             self._remember_first()

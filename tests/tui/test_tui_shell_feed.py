@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
@@ -142,10 +143,11 @@ def test_a_cleared_capture_begins_again_even_when_ids_do(scribe: Scribe, feed: F
 
 def filtered(feed: Feed, capture: Capture, words: str) -> list[int]:
     upto = feed.begin_filter(words)
-    feed.add_found([-key for key in capture.search_connections(words)])
+    feed.add_connections(capture.search_connections(words))
     for ids in capture.search(words, before=upto + 1):
-        feed.add_found(ids)
-    feed.searching = False
+        for number in ids:  # in the smallest pieces there are
+            feed.add_older(array("q", [number]), more=True)
+    feed.add_older(array("q"), more=False)
     return list(feed.shown)
 
 
@@ -189,6 +191,19 @@ def test_new_rows_are_tried_and_unfinished_ones_again(scribe: Scribe, feed: Feed
     assert feed.poll() == Change(reordered=True)
     assert list(feed.shown) == [2, 3]
     feed.show_all()
+    assert list(feed.shown) == [1, 2, 3]
+
+
+def test_a_row_that_was_unfinished_when_the_filter_was_set_is_tried_again(scribe: Scribe, feed: Feed) -> None:
+    scribe.exchange(get("/teapot"))
+    pending = scribe.request(get("/slow"))
+    scribe.exchange(get("/teapot/2"))
+    scribe.flush()
+    feed.poll()
+    assert filtered(feed, feed.capture, "teapot") == [1, 3]  # type: ignore[arg-type]
+    pending.answer(b"HTTP/1.1 418 I'm a teapot\r\n\r\n")
+    scribe.flush()
+    assert feed.poll() == Change(reordered=True)
     assert list(feed.shown) == [1, 2, 3]
 
 
