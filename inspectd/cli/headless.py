@@ -17,7 +17,7 @@ from inspectd.capture.model import ExchangeRow
 from inspectd.capture.reader import BytesGone, Capture
 from inspectd.cli.follow import Follower
 from inspectd.cli.lines import JsonLines, PlainLines, json_line
-from inspectd.cli.listening import farewell, listening_line
+from inspectd.cli.listening import FORCED_EXIT_CODE, farewell, listening_line
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -84,7 +84,10 @@ class Headless:
     def stopped(self) -> None:
         """Print what is left, and where the capture is."""
         if self._printer is not None:
-            self._printer.finish()
+            try:
+                self._printer.finish()
+            except KeyboardInterrupt:  # nobody reads the lines, and whoever waits has had enough
+                os._exit(FORCED_EXIT_CODE)
         if self._started is not None and not self._quiet:
             farewell(self._started.capture, sys.stderr if self._as_json else sys.stdout)
 

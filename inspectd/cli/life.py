@@ -13,9 +13,10 @@ import os
 import signal
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from inspectd.capture import store
+from inspectd.cli.listening import FORCED_EXIT_CODE
 from inspectd.control import places
 from inspectd.control.api import Api, Door
 from inspectd.engine.listener import ListenError
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
     from inspectd.engine.config import EngineConfig
     from inspectd.rules.responder import Responder
-
-FORCED_EXIT_CODE: Final = 130
-"""What a shell shows for a program that SIGINT ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,9 @@ def live(config: EngineConfig, responder: Responder, front: Front, *, control: s
     """Run an engine until it is told to stop. Raises `InspectdError` when it can't start."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_live(config, responder, front, control))
+    # The handlers went with the loop. What is left to do may take long when nobody reads: it can be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     front.stopped()
 
 

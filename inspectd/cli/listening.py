@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
 from inspectd import __version__
 from inspectd.cli.lines import LINES_VERSION, json_line
+
+FORCED_EXIT_CODE: Final = 130
+"""What a shell shows for a program that SIGINT ended."""
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any, Final
@@ -101,6 +102,7 @@ def _flag(context: click.Context, name: str) -> str:
 
 def run_command_line(arguments: list[str]) -> int:
     """Runs a command line; its exit code. A person's mistake becomes one or two lines on standard error."""
+    _prepare_streams()
     colour = False if os.environ.get("NO_COLOR") else None
     try:
         code = root.main(
@@ -121,11 +123,23 @@ def run_command_line(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _prepare_streams() -> None:
+    """Make the three streams safe to use whatever they were started with."""
+    # A descriptor below 3 that is closed would be given to the next socket, and whoever prints would write into it.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - it lives as long as the process
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a glyph that the locale lacks must not end the program
+            stream.reconfigure(errors="backslashreplace")
+
+
 def complain(what: str, mend: str, code: int) -> int:
     """Says what is wrong and how to mend it, in two lines at most; returns `code`."""
     from inspectd.text.safe import safe
 
     lines = f"inspectd: {safe(what)}\n" + (f"  {safe(mend)}\n" if mend else "")
-    if sys.stderr is not None:
-        sys.stderr.write(lines)
+    sys.stderr.write(lines)
     return code

@@ -33,9 +33,13 @@ class Process:
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "inspectd", "--headless", "--listen", "127.0.0.1:0", *options],
             cwd=ROOT,
-            env=environment(directory),
             stdin=subprocess.DEVNULL,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings},
+            **{
+                "env": environment(directory),
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                **settings,
+            },
         )
         assert self.popen.stdout is not None
         self.first_line = self.popen.stdout.readline().decode()
@@ -241,6 +245,30 @@ def test_a_reader_that_does_not_read_slows_nobody_and_misses_nothing(
 
     assert [line["target"] for line in lines if line["type"] == "exchange"] == [f"/{n}" for n in range(count)]
     assert process.popen.wait(10) == 0
+
+
+def test_a_second_interrupt_does_not_wait_for_a_reader_either(headless: Callable[..., Process]) -> None:
+    process = headless("-v", stderr=subprocess.DEVNULL)
+    with socket.create_connection(process.address, timeout=10) as client:
+        for number in range(1000):
+            client.sendall(GET % b"%d" % number)
+            receive_response(client)
+    deadline = time.monotonic() + 10
+    while process.popen.poll() is None and time.monotonic() < deadline:
+        process.popen.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+
+    assert process.popen.wait(1) == 130
+
+
+def test_glyphs_that_the_locale_lacks_are_escaped(headless: Callable[..., Process], tmp_path: Path) -> None:
+    process = headless(env=environment(tmp_path, {"PYTHONIOENCODING": "ascii"}))
+    ask(process.address, GET % "é".encode())
+    code, out, err = process.end()
+
+    assert (code, err) == (0, "")
+    assert "\\xe9" in out
+    assert out.isascii()
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
