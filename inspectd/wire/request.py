@@ -36,7 +36,7 @@ _CR: Final = 13
 class RequestReader(MessageReader):
     """Reads what a client sends.
 
-    `max_head` and `max_request_line` are caps in bytes (the line's end doesn't count): a head that passes one is
+    `max_head` and `max_request_line` (without its line end) are caps in bytes: a head that passes one is
     reported as `TooLarge`, and from then on nothing is read as a message. Chunk lines and trailer sections are
     held to `max_head` as well: past it, framing is lost. None lifts a cap.
 
@@ -100,8 +100,9 @@ class RequestReader(MessageReader):
         head.keep_alive = persists(head.version, options) and not framing.lost
         if codings and is_http_1_0(head.version):
             head.keep_alive = False  # RFC 9112 §6.1: the framing is faulty, so close after it
-        # A server must not heed an expectation in HTTP/1.0 (RFC 9110 §10.1.1).
-        head.expects_continue = not is_http_1_0(head.version) and any(
+        if is_http_1_0(head.version):
+            return  # where a server must heed neither Expect nor Upgrade (RFC 9110 §10.1.1, §7.8)
+        head.expects_continue = any(
             name == b"expect" and has_option([value], b"100-continue") for name, value in facts
         )
         if upgrades and has_option(options, b"upgrade"):

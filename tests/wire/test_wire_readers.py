@@ -251,11 +251,11 @@ def test_a_line_of_white_space_is_bounded_like_a_head(step: int) -> None:
         assert reader.pending == 0
 
 
-def test_an_expectation_in_http_1_0_is_not_heeded() -> None:
-    head = only_head(
-        RequestReader().feed(b"POST / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n")
-    )
-    assert not head.expects_continue
+def test_neither_expect_nor_upgrade_is_heeded_in_http_1_0() -> None:
+    fields = b"Content-Length: 1\r\nExpect: 100-continue\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    for version, heeded in ((b"1.0", (False, None)), (b"1.1", (True, b"x"))):
+        head = only_head(RequestReader().feed(b"POST / HTTP/" + version + b"\r\n" + fields))
+        assert (head.expects_continue, head.upgrade) == heeded
 
 
 def test_heads_exactly_at_the_caps_pass() -> None:
