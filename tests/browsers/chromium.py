@@ -124,6 +124,22 @@ class Chromium:
             mobile=False,
         )
 
+    def hide_headless(self) -> None:
+        """Call itself what it would with a window; client hints stay, which a bare override would drop."""
+        agent = self._channel.call("Browser.getVersion")["userAgent"].replace("HeadlessChrome", "Chrome")
+        major = agent.partition("Chrome/")[2].partition(".")[0]
+        brands = [{"brand": "Not:A-Brand", "version": "8"}, {"brand": "Chromium", "version": major}]
+        hints = {
+            "platform": "Linux",
+            "platformVersion": "",
+            "architecture": "x86",
+            "model": "",
+            "mobile": False,
+        }
+        self._call(
+            "Network.setUserAgentOverride", userAgent=agent, userAgentMetadata={"brands": brands, **hints}
+        )
+
     def color_scheme(self, scheme: str) -> None:
         """Pretend that the person prefers `light` or `dark`."""
         self._call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])

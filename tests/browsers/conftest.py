@@ -103,10 +103,9 @@ def _requests(engine: LiveEngine, *, preflighted: bool) -> list[dict[str, Any]]:
 def visit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Visit:
     """One browser's whole visit, over and written down."""
     directory = tmp_path_factory.mktemp(f"visit-{request.param}")
-    browser = start(request.param)
     with LiveEngine(directory) as engine, Tee(engine.address) as tee:
         visit = Visit(request.param, tee.port, engine.capture)
-        with browser:
+        with start(request.param) as browser:
             _visit(browser, engine, tee, visit)
         tee.close()
         visit.exit_code = engine.stop()

@@ -1,0 +1,269 @@
+"""Makes the pictures in `screenshots/` from real traffic. Look at each one before it is committed.
+
+    python -m tests.screenshots [DIRECTORY] [NAME...]
+
+A real engine listens on port 8080 (or another one that is free); Chromium, Firefox, curl and raw sockets talk to it;
+the terminal UI follows it as it would for a person and is driven by keys. What it shows is exported as SVG and drawn
+by Chromium. That one calls itself what it would with a window, not HeadlessChrome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from inspectd.capture.reader import Capture
+from inspectd.control.client import ControlClient
+from inspectd.tui.app import InspectdApp
+from inspectd.tui.engine_link import EngineLink
+from tests.browsers.chromium import Chromium
+from tests.browsers.firefox import Firefox
+from tests.hostile.corpus import tls_hello
+from tests.live_engine import ROOT, LiveEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from textual.pilot import Pilot
+
+PORTS: Final = (8080, 8000, 8888, 9090)
+PAYMENT: Final = '{"amount": 12.50, "currency": "EUR"}'
+FONT: Final = '"DejaVu Sans Mono", monospace'
+Scene = tuple[str, tuple[int, int], "Callable[[Pilot[int]], Awaitable[None]]"]
+
+
+def curl(*arguments: str) -> None:
+    """One real curl."""
+    subprocess.run(
+        ["curl", "-s", "-m", "5", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def raw(engine: LiveEngine, data: bytes) -> None:
+    """Bytes that no library would send."""
+    with engine.connect() as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            while client.recv(65536):
+                pass
+
+
+def free_port() -> int:
+    """A port that looks familiar and is free on both loopback addresses."""
+    for port in PORTS:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as sockets:
+            for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+                sockets.enter_context(socket.create_server((host, port), family=family))
+            return port
+    raise SystemExit(f"none of the ports {PORTS} is free")
+
+
+def traffic(engine: LiveEngine, port: int, chromium: Chromium) -> None:
+    """A morning's work: two browsers, curl, and clients that get it wrong."""
+    home = f"http://localhost:{port}"
+    chromium.hide_headless()
+    chromium.open(f"{home}/")
+    engine.exchange(target="/")
+    for action in ("image", "style", "iframe", "fetch-get", "fetch-cross", "beacon"):
+        chromium.open(f"{home}/")
+        chromium.click(action)
+        engine.wait_for(
+            lambda line: line["type"] == "exchange" and line["target"] not in {"/", "/favicon.ico"}
+        )
+    control = ControlClient(Path(engine.listening["control"]))
+    control.set_answer(status="503 Back Soon")
+    curl("-H", "Content-Type: application/json", "-d", PAYMENT, f"{home}/pay?retry=1")
+    curl("-I", f"{home}/health")
+    control.set_answer(status="404")
+    curl(f"{home}/api/users/7")
+    control.mirror()
+    control.close()
+    with Firefox() as firefox:
+        firefox.open(f"{home}/docs/")
+        firefox.click("form-post")
+        engine.wait_for(
+            lambda line: (
+                line["type"] == "exchange" and line["method"] == "POST" and "Firefox" in line["client"]
+            )
+        )
+    raw(engine, b"GET  /a HTTP/1.1\r\nX-A:  v \t\r\n fold\r\n\r\n")
+    raw(engine, tls_hello(b"localhost"))
+    raw(
+        engine,
+        b"POST /te-and-cl HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    )
+    raw(engine, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    chromium.open(f"{home}/shop?item=42")
+    chromium.click("fetch-put")
+    engine.wait_for(lambda line: line["type"] == "exchange" and line["method"] == "PUT")
+
+
+def draw(chromium: Chromium, svg: str, file: Path) -> None:
+    """An SVG as PNG."""
+    view = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert view is not None
+    width, height = (round(float(number)) for number in view.groups())
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;]+;", f"font-family: {FONT};", svg)
+    with tempfile.TemporaryDirectory() as directory:
+        page = Path(directory) / "screen.html"
+        page.write_text(
+            f"<!doctype html><meta charset=utf-8><style>body{{margin:0;overflow:hidden}}</style>{svg}",
+            "utf-8",
+        )
+        chromium.size(width, height, scale=1)
+        chromium.open(page.as_uri())
+        file.write_bytes(chromium.screenshot())
+
+
+async def show(engine: LiveEngine, scene: Scene) -> str:
+    """The terminal UI on the running engine, after this scene's keys, as SVG."""
+    name, size, act = scene
+    with Capture.open(engine.capture) as capture:
+        app = InspectdApp(capture, EngineLink(Path(engine.listening["control"])))
+        async with app.run_test(size=size) as pilot:
+            await settled(pilot)
+            await act(pilot)
+            await settled(pilot)
+            svg = app.export_screenshot(title=f"inspectd · {size[0]}×{size[1]}")
+            app.exit(0)
+    assert svg, name
+    return svg
+
+
+async def settled(pilot: Pilot[int]) -> None:
+    """Until timers, workers and paints have caught up."""
+    await pilot.pause(0.6)
+
+
+def select(pilot: Pilot[int], *words: str) -> int:
+    """Id of the newest exchange whose method, target, dest or client holds all of the words."""
+    app = pilot.app
+    assert isinstance(app, InspectdApp)
+    for row in reversed(app.capture.exchanges(app.capture.exchange_ids())):
+        text = f"{row.method} {row.target} {row.dest} {row.mode} {row.client} {row.status}"
+        if all(word in text for word in words):
+            app.table.select(row.id)
+            return row.id
+    raise AssertionError(f"no exchange with {words}")
+
+
+async def overview(pilot: Pilot[int]) -> None:
+    """Traffic of several clients, a fetch() explained."""
+    select(pilot, "PUT")
+    await settled(pilot)
+    await pilot.press("enter")
+    await to(pilot, "down", "value of Sec-Fetch-Mode")
+
+
+async def anatomy(pilot: Pilot[int]) -> None:
+    """A cross-site request, and what made it."""
+    select(pilot, "cors", "GET", "empty")
+    await settled(pilot)
+    await pilot.press("enter")
+    await to(pilot, "down", "value of Sec-Fetch-Site")
+
+
+async def odd_bytes(pilot: Pilot[int]) -> None:
+    """A request line with two spaces, trailing white space, a folded line."""
+    select(pilot, "/a")
+    await settled(pilot)
+    await pilot.press("enter", "down", "down")
+
+
+async def answer_dialog(pilot: Pilot[int]) -> None:
+    """Another status line, previewed byte for byte."""
+    await pilot.press("s")
+    await pilot.pause(0.3)
+    await pilot.press(*"418 I'm a teapot")
+
+
+async def connection_life(pilot: Pilot[int]) -> None:
+    """The life of a socket, step by step."""
+    select(pilot, "POST", "/pay")
+    await settled(pilot)
+    await pilot.press("7", "z")
+
+
+async def hexadecimal(pilot: Pilot[int]) -> None:
+    """Hex and text, linked."""
+    select(pilot, "POST", "/form", "Firefox")
+    await settled(pilot)
+    await pilot.press("4", "z")
+    await pilot.press(*["down"] * 15, *["right"] * 5)
+
+
+async def small(pilot: Pilot[int]) -> None:
+    """The same at the size of an old terminal."""
+    select(pilot, "style")
+    await settled(pilot)
+    await pilot.press("enter")
+    await to(pilot, "down", "value of Sec-Fetch-Dest")
+
+
+async def help_screen(pilot: Pilot[int]) -> None:
+    """What can be done here."""
+    await pilot.press("question_mark")
+
+
+async def to(pilot: Pilot[int], key: str, label: str) -> None:
+    """Press a key until the cursor of the pane is on the value with this label."""
+    app = pilot.app
+    assert isinstance(app, InspectdApp)
+    for _ in range(40):
+        value = app.detail.selected_value()
+        if value is not None and value[0] == label:
+            return
+        await pilot.press(key)
+    raise AssertionError(f"no {label}")
+
+
+SCENES: Final[list[Scene]] = [
+    ("overview", (160, 42), overview),
+    ("anatomy", (120, 36), anatomy),
+    ("odd-bytes", (120, 36), odd_bytes),
+    ("answer", (120, 36), answer_dialog),
+    ("connection", (120, 36), connection_life),
+    ("hex", (120, 36), hexadecimal),
+    ("small", (80, 24), small),
+    ("help", (120, 36), help_screen),
+]
+
+
+def main() -> None:
+    """The command line."""
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "screenshots"
+    wanted = sys.argv[2:]
+    directory.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as state, Chromium() as chromium:
+        port = free_port()
+        listen = (f"127.0.0.1:{port}", f"[::1]:{port}")
+        with LiveEngine(Path(state), listen=listen) as engine:
+            traffic(engine, port, chromium)
+            for scene in SCENES:
+                if not wanted or scene[0] in wanted:
+                    draw(chromium, asyncio.run(show(engine, scene)), directory / f"{scene[0]}.png")
+            for scheme in ("light", "dark"):
+                chromium.size(1180, 900)
+                chromium.color_scheme(scheme)
+                chromium.open(f"http://localhost:{port}/shop?item=42")
+                (directory / f"mirror-{scheme}.png").write_bytes(chromium.screenshot())
+            engine.stop()
+
+
+if __name__ == "__main__":
+    if shutil.which("curl") is None:
+        sys.exit("curl is needed")
+    main()
