@@ -33,6 +33,7 @@ class Follower:
         self._capture = capture
         self._newest = after
         self._open: set[int] = set()
+        self._look_again = False
         self._again_at = 0.0
         self._connections_from = after
         self._connections_seen: set[int] = set()
@@ -42,12 +43,15 @@ class Follower:
 
     def finished(self, *, final: bool = False) -> Iterator[ExchangeRow | ConnectionRow]:
         """What has finished since the last call. With `final` nothing more will happen: all that is left."""
-        if not (self._capture.changed() or final):
-            return
+        changed = self._capture.changed() or final
+        self._look_again |= changed
         now = time.monotonic()
-        if final or now >= self._again_at:
+        if self._look_again and (final or now >= self._again_at):
+            self._look_again = False
             yield from self._again()
             self._again_at = time.monotonic() + (time.monotonic() - now) / SHARE_OF_TIME
+        if not changed:
+            return
         while rows := self._capture.exchanges_after(self._newest, ROWS_AT_ONCE):
             self.missed += rows[-1].id - self._newest - len(rows)
             self._newest = rows[-1].id
