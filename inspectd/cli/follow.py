@@ -48,8 +48,9 @@ class Follower:
         now = time.monotonic()
         if self._look_again and (final or now >= self._again_at):
             self._look_again = False
-            yield from self._again()
+            ended = self._again()
             self._again_at = time.monotonic() + (time.monotonic() - now) / SHARE_OF_TIME
+            yield from ended
         if not changed:
             return
         while rows := self._capture.exchanges_after(self._newest, ROWS_AT_ONCE):
@@ -64,7 +65,7 @@ class Follower:
             yield from self._capture.exchanges(sorted(self._open))
             self._open.clear()
 
-    def _again(self) -> Iterator[ExchangeRow | ConnectionRow]:
+    def _again(self) -> list[ExchangeRow | ConnectionRow]:
         """Exchanges that were open at the last look, and connections that are no exchange."""
         finished: list[ExchangeRow | ConnectionRow] = []
         finished += self._connections()
@@ -72,7 +73,7 @@ class Follower:
             found = self._capture.exchanges(sorted(self._open))
             self._open = {row.id for row in found if not row.state & _FINISHED}
             finished += (row for row in found if row.state & _FINISHED)
-        yield from sorted(finished, key=_end)
+        return sorted(finished, key=_end)
 
     def _connections(self) -> list[ConnectionRow]:
         rows = self._capture.list_connections_after(self._connections_from)
