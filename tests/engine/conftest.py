@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvloop
 
 from inspectd.capture.reader import Capture
 from inspectd.engine.config import EngineConfig
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from inspectd.rules.responder import Responder
 
 DEADLINE = 10.0
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Everything here holds on Python's own event loop and on uvloop's."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 class Client:
