@@ -10,7 +10,6 @@ import gc
 import os
 import threading
 import time
-from array import array
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from textual import work
@@ -18,7 +17,6 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import NoColor
 from textual.message import Message
-from textual.widgets import Input
 
 from inspectd.capture.reader import Capture
 from inspectd.errors import InspectdError
@@ -43,6 +41,7 @@ from inspectd.tui.widgets.traffic import TrafficTable
 
 if TYPE_CHECKING:
     import subprocess
+    from array import array
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
@@ -62,9 +61,6 @@ SETTLE_SECONDS: Final = 0.04
 """How long the cursor rests on a row before the panes show it: a held arrow key must not load every row."""
 FOLLOW_SECONDS: Final = 0.25
 """The same while the cursor follows the newest row by itself."""
-SEARCH_TELLS_SECONDS: Final = 0.15
-TYPING_SECONDS: Final = 0.08
-"""How long the filter's words rest before the search begins."""
 
 
 class InspectdApp(App[int]):
@@ -105,14 +101,12 @@ class InspectdApp(App[int]):
         self.capture = capture
         self.link = link
         self.feed = Feed(capture)
-        self.filter_words = ""
         self.answer_history: list[str] = []
         self._over = threading.Event()
         self._octets = 0
         self._subject_timer: Timer | None = None
         self._subject_shown = 0.0
         self._subject_key: int | None = None
-        self._filter_timer: Timer | None = None
         self._told_gone = False
         self._told_problem = ""
         self._poll_from = 0.0
@@ -141,7 +135,7 @@ class InspectdApp(App[int]):
         yield HeaderBar(id="header")
         yield EmptyState(id="empty")
         yield TrafficTable(self.feed, live=self.link.socket is not None, id="traffic")
-        yield FilterBar(id="filter")
+        yield FilterBar(self.feed, self.capture.path, id="filter")
         yield Detail(id="detail")
         yield FooterHints(id="hints")
 
@@ -170,9 +164,9 @@ class InspectdApp(App[int]):
             with Capture.open(self.capture.path) as capture:
                 ids = capture.exchange_ids(0)
         except InspectdError as problem:
-            self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
+            self.call_later(self.say, problem.what, problem.mend, severity="error")
         else:
-            self.call_from_thread(self._settle, ids)
+            self.call_later(self._settle, ids)
 
     def _settle(self, ids: array[int]) -> None:
         if self.feed.settle(ids):
@@ -213,6 +207,8 @@ class InspectdApp(App[int]):
             self.feed.problem = None
         if change is None:
             return
+        if change.cleared:
+            self.filter_bar.again()
         self.table.take_in(change)
         now = time.monotonic()
         if now - self._counted > COUNT_SECONDS or change.reordered:
@@ -235,8 +231,7 @@ class InspectdApp(App[int]):
         self._count_timer = None
         self._show_emptiness()
         self._show_situation()
-        if self.feed.filtered:
-            self._say_filtered()
+        self.filter_bar.tell()
 
     def _show_emptiness(self) -> None:
         empty = not self.feed.all
@@ -294,8 +289,7 @@ class InspectdApp(App[int]):
             hints = DETAIL_HINTS
         else:
             hints = TABLE_HINTS
-        if self.screen_stack[0].has_class("-filter"):
-            self._say_filtered()
+        self.filter_bar.tell()
         self.screen_stack[0].query_one(FooterHints).show(hints, following=self.table.follow)
 
     # the engine
@@ -352,111 +346,21 @@ class InspectdApp(App[int]):
 
     def action_filter(self) -> None:
         """Type words; the last ones are there again."""
-        bar = self.filter_bar
         self.screen_stack[0].add_class("-filter")
-        if not bar.input.value and bar.input.history:
-            bar.input.value = bar.input.history[0]
-        bar.input.focus()
-        bar.input.select_all()
-        self._say_filtered()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Search while somebody types."""
-        if event.input.id != "filter-words":
-            return
-        if self._filter_timer is not None:
-            self._filter_timer.stop()
-        self._filter_timer = self.set_timer(TYPING_SECONDS, self._filter_now)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the filter and go back to the list."""
-        if event.input.id != "filter-words":
-            return
-        self.filter_bar.input.remember()
-        if not event.value.strip():
-            self.action_clear_filter()
-            return
-        self._filter_now()
-        self.table.focus()
-
-    def on_filter_input_cleared(self) -> None:
-        """Every row back."""
-        self.filter_bar.input.remember()
-        self.action_clear_filter()
+        self.filter_bar.open()
 
     def action_clear_filter(self) -> None:
         """Show every row again."""
-        if self._filter_timer is not None:
-            self._filter_timer.stop()
-        self.filter_words = ""
-        self.workers.cancel_group(self, "search")
-        self.feed.show_all()
-        with self.prevent(Input.Changed):
-            self.filter_bar.input.value = ""
-        self.screen_stack[0].remove_class("-filter")
+        self.filter_bar.clear()
+
+    def on_filter_bar_rows_changed(self) -> None:
+        """Other rows are let through."""
         self.table.rebase()
+
+    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+        """Somebody is done typing: the list has the keys again."""
+        self.screen_stack[0].set_class(message.kept, "-filter")
         self.table.focus()
-
-    def _filter_now(self) -> None:
-        words = self.filter_bar.input.value.strip()
-        if words == self.filter_words:
-            return
-        self.filter_words = words
-        self.workers.cancel_group(self, "search")
-        if not words:
-            self.feed.show_all()
-            self.table.rebase()
-            self._say_filtered()
-            return
-        upto = self.feed.begin_filter(words)
-        self.table.rebase()
-        self._say_filtered()
-        self._search(words, upto)
-
-    @work(thread=True, exclusive=True, group="search")
-    def _search(self, words: str, upto: int) -> None:
-        from textual.worker import get_current_worker
-
-        worker = get_current_worker()
-        found: array[int] = array("q")
-        told = time.monotonic()
-        try:
-            with Capture.open(self.capture.path) as capture:
-                connections = capture.search_connections(words)
-                self.call_from_thread(self._found_connections, words, connections)
-                for ids in capture.search(words, before=upto + 1):
-                    if worker.is_cancelled or self._over.is_set():
-                        return
-                    found.extend(ids)
-                    if found and time.monotonic() - told > SEARCH_TELLS_SECONDS:
-                        found.reverse()
-                        self.call_from_thread(self._found, words, found, more=True)
-                        found, told = array("q"), time.monotonic()
-            found.reverse()
-            if not worker.is_cancelled:
-                self.call_from_thread(self._found, words, found, more=False)
-        except InspectdError as problem:
-            self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
-
-    def _found_connections(self, words: str, connections: array[int]) -> None:
-        if words == self.filter_words:
-            self.feed.add_connections(connections)
-
-    def _found(self, words: str, ids: array[int], *, more: bool) -> None:
-        if words != self.filter_words:
-            return
-        self.feed.add_older(ids, more=more)
-        self.table.rebase()
-        self._say_filtered()
-
-    def _say_filtered(self) -> None:
-        typing = self.screen_stack[0].focused is self.filter_bar.input
-        keys = "enter keeps · esc clears" if typing else "/ edits · esc clears"
-        if not self.feed.filtered:
-            self.filter_bar.say(keys)
-            return
-        more = " so far" if self.feed.searching else ""
-        self.filter_bar.say(f"{len(self.feed):,} of {len(self.feed.all):,} shown{more} · {keys}")
 
     # actions
 
@@ -568,9 +472,9 @@ class InspectdApp(App[int]):
         try:
             self.link.clear()
         except InspectdError as problem:
-            self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
+            self.call_later(self.say, problem.what, problem.mend, severity="error")
         else:
-            self.call_from_thread(self.say, "The capture is empty again")
+            self.call_later(self.say, "The capture is empty again")
 
     def action_help(self) -> None:
         """What can be done here."""
@@ -612,9 +516,9 @@ class InspectdApp(App[int]):
         try:
             now = self.link.set_answer(line)
         except InspectdError as problem:
-            self.call_from_thread(self.say, problem.what, problem.mend, severity="error")
+            self.call_later(self.say, problem.what, problem.mend, severity="error")
         else:
-            self.call_from_thread(self._answered, now)
+            self.call_later(self._answered, now)
 
     def action_picture(self) -> None:
         """Save the screen as SVG."""

@@ -28,7 +28,6 @@ RECENT: Final = 256
 """Rows at the end among which unfinished ones are looked for when a filter is set."""
 UNDECIDED_KEPT: Final = 2048
 """Unfinished rows that a filter looks at again."""
-TRIED_AT_ONCE: Final = 2048
 DENSE_FROM: Final = 32_768
 """Rows from which on ids are taken to be dense at first, so that a large capture is shown at once."""
 _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -276,10 +275,7 @@ class Feed:
         connections = self.capture.list_connections_after(0)
         self._after = {row.id: row.after for row in connections}
         self.all = self._in_list_order(ids, [row.id for row in connections])
-        if self._words:
-            self.shown = self._try(self.all[-TRIED_AT_ONCE:])
-        else:
-            self.shown = self.all
+        self.shown = array("q") if self._words else self.all
         self._remember_first()
 
     def _first_ids(self) -> array[int]:

@@ -95,4 +95,20 @@ async def test_wire_bytes_in_a_filter_are_words(capture: Path) -> None:
             "slash", "left_square_bracket", "r", "e", "d", "right_square_bracket", "percent_sign", "enter"
         )
         await until(pilot, lambda: "0 of 8 shown" in picture(app))
-        assert app.filter_words == "[red]%"
+        assert app.filter_bar.words == "[red]%"
+
+
+async def test_a_filter_outlives_a_cleared_capture(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        for number in range(3):
+            scribe.exchange(get(f"/wanted/{number}"))
+        scribe.flush()
+        async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
+            await pilot.press("slash", *"wanted", "enter")
+            await until(pilot, lambda: "3 of 3 shown" in picture(app))
+            scribe.writer.db.execute("DELETE FROM exchange")
+            scribe.exchange(get("/wanted/again"))
+            scribe.exchange(get("/other"))
+            scribe.flush()
+            await until(pilot, lambda: "1 of 2 shown" in picture(app))
+            assert "/wanted/again" in picture(app)

@@ -188,14 +188,14 @@ class AnswerScreen(ModalScreen[str | None]):
     @work(thread=True, exclusive=True, group="preview")
     def _preview(self, text: str) -> None:
         if not text.strip() or text == MIRROR:
-            self.app.call_from_thread(self._show_nothing, text)
+            self.call_later(self._show_nothing, text)
             return
         try:
             preview = self._link.preview(text)
         except InspectdError as problem:
-            self.app.call_from_thread(self._show_problem, text, problem.what, problem.mend)
+            self.call_later(self._show_problem, text, problem.what, problem.mend)
         else:
-            self.app.call_from_thread(self._show_preview, text, preview)
+            self.call_later(self._show_preview, text, preview)
 
     def _is_current(self, text: str) -> bool:
         return self.is_mounted and self.query_one(AnswerInput).value == text
@@ -264,9 +264,9 @@ class AnswerScreen(ModalScreen[str | None]):
         try:
             now = self._link.set_answer("" if text == MIRROR else text)
         except InspectdError as problem:
-            self.app.call_from_thread(self._show_problem, text, problem.what, problem.mend)
+            self.call_later(self._show_problem, text, problem.what, problem.mend)
         else:
-            self.app.call_from_thread(self._done, text, now)
+            self.call_later(self._done, text, now)
 
     def _done(self, text: str, now: str) -> None:
         self._history[:] = [text, *(old for old in self._history if old != text)][:REMEMBERED]

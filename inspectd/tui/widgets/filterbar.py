@@ -1,20 +1,41 @@
-"""The filter bar: plain words over the list, what they let through, and the filters of before."""
+"""The filter bar: plain words over the list, what they let through, and the filters of before.
+
+New rows are tried by the feed as they come; older ones are searched in a worker thread with a capture of its own,
+newest first, and are shown as they are found.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import time
+from array import array
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from textual import work
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
+from textual.worker import get_current_worker
+
+from inspectd.capture.reader import Capture
+from inspectd.errors import InspectdError
+from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from textual import events
     from textual.app import ComposeResult
+    from textual.timer import Timer
 
-REMEMBERED = 50
+    from inspectd.tui.feed import Feed
+
+REMEMBERED: Final = 50
+TYPING_SECONDS: Final = 0.08
+"""How long the words rest before the search begins."""
+TELLS_SECONDS: Final = 0.15
+"""How often a search tells what it found."""
 
 
 class FilterInput(Input):
@@ -64,6 +85,24 @@ class FilterInput(Input):
 class FilterBar(Horizontal):
     """One line above the panes, there while a filter is typed or kept."""
 
+    class RowsChanged(Message):
+        """The feed shows other rows now."""
+
+    class Left(Message):
+        """Somebody is done with the words, which were kept or not."""
+
+        def __init__(self, *, kept: bool) -> None:
+            super().__init__()
+            self.kept = kept
+
+    def __init__(self, feed: Feed, capture: Path, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self.words = ""
+        """What the rows are filtered by now."""
+        self._feed = feed
+        self._capture = capture
+        self._timer: Timer | None = None
+
     def compose(self) -> ComposeResult:
         """A slash, the words, and what they let through."""
         yield Static("/", id="filter-slash", markup=False)
@@ -75,11 +114,121 @@ class FilterBar(Horizontal):
         """Where the words are typed."""
         return self.query_one(FilterInput)
 
-    def say(self, text: str) -> None:
-        """What the filter lets through, in words."""
+    def open(self) -> None:
+        """Begin to type; the last words are there again."""
+        line = self.input
+        if not line.value and line.history:
+            line.value = line.history[0]
+        line.focus()
+        line.select_all()
+        self.tell()
+
+    def clear(self) -> None:
+        """Let every row through."""
+        self._stop_waiting()
+        self.workers.cancel_group(self, "search")
+        self.words = ""
+        self._feed.show_all()
+        with self.prevent(Input.Changed):
+            self.input.value = ""
+        self.post_message(self.RowsChanged())
+        self.post_message(self.Left(kept=False))
+
+    def again(self) -> None:
+        """Search once more: the capture was cleared, and begins anew."""
+        if self.words:
+            self._search(self.words, self._feed.begin_filter(self.words))
+
+    def tell(self) -> None:
+        """Say what the words let through, and what the keys do."""
+        feed = self._feed
+        typing = self.screen.focused is self.input
+        text = "enter keeps · esc clears" if typing else "/ edits · esc clears"
+        if feed.filtered:
+            more = " so far" if feed.searching else ""
+            text = f"{len(feed):,} of {len(feed.all):,} shown{more} · {text}"
         self.query_one("#filter-state", Static).update(Content(text))
+
+    # what is typed
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search a moment after the last key."""
+        event.stop()
+        self._stop_waiting()
+        self._timer = self.set_timer(TYPING_SECONDS, self._apply)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the words, if there are any."""
+        event.stop()
+        self.input.remember()
+        if not event.value.strip():
+            self.clear()
+            return
+        self._apply()
+        self.post_message(self.Left(kept=True))
+
+    def on_filter_input_cleared(self, event: FilterInput.Cleared) -> None:
+        """Every row back."""
+        event.stop()
+        self.input.remember()
+        self.clear()
 
     def on_click(self, event: events.Click) -> None:
         """Type."""
         event.stop()
         self.input.focus()
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def _apply(self) -> None:
+        self._stop_waiting()
+        words = self.input.value.strip()
+        if words == self.words:
+            return
+        self.words = words
+        self.workers.cancel_group(self, "search")
+        if words:
+            self._search(words, self._feed.begin_filter(words))
+        else:
+            self._feed.show_all()
+        self.post_message(self.RowsChanged())
+        self.tell()
+
+    # searching, in a thread that never waits for the screen
+
+    @work(thread=True, exclusive=True, group="search")
+    def _search(self, words: str, upto: int) -> None:
+        worker = get_current_worker()
+        found: array[int] = array("q")
+        told = time.monotonic()
+        try:
+            with Capture.open(self._capture) as capture:
+                self.call_later(self._found_connections, words, capture.search_connections(words))
+                for ids in capture.search(words, before=upto + 1):
+                    if worker.is_cancelled:
+                        return
+                    found.extend(ids)
+                    if found and time.monotonic() - told > TELLS_SECONDS:
+                        found.reverse()
+                        self.call_later(self._found, words, found, more=True)
+                        found, told = array("q"), time.monotonic()
+            found.reverse()
+            self.call_later(self._found, words, found, more=False)
+        except InspectdError as problem:
+            self.call_later(self._failed, problem)
+
+    def _found_connections(self, words: str, connections: array[int]) -> None:
+        if words == self.words:
+            self._feed.add_connections(connections)
+
+    def _found(self, words: str, ids: array[int], *, more: bool) -> None:
+        if words == self.words:
+            self._feed.add_older(ids, more=more)
+            self.post_message(self.RowsChanged())
+            self.tell()
+
+    def _failed(self, problem: InspectdError) -> None:
+        self.notify(safe(str(problem), newline=True), severity="error", markup=False)
