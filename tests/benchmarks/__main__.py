@@ -23,7 +23,10 @@ def main() -> int:
     names = [path.stem for path in sorted(HERE.glob("bench_*.py"))]
     chosen = [name for name in names if not sys.argv[1:] or any(word in name for word in sys.argv[1:])]
     system = f"{platform.system()} {platform.release()}"
-    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {system}")
+    busy = os.getloadavg()[0]
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores, {system}, load {busy:.1f} before the start"
+    )
     broken = []
     for name in chosen:
         print(f"\n── {name.removeprefix('bench_')} ".ljust(78, "─"), flush=True)

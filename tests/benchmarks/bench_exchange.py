@@ -50,7 +50,9 @@ def main() -> None:
             line = f"{name:34}{result['per_second']:11,.0f}{result['server_cpu_us']:9.1f}{ratio:8.2f}"
             if kind in AIMS:
                 most, least = AIMS[kind]
-                line += f"   {verdict(ratio, most)}; {verdict(result['per_second'], least, at_least=True)}/s"
+                line += (
+                    f"   {verdict(ratio, most)}; {verdict(result['per_second'], least, '/s', at_least=True)}"
+                )
             print(line, flush=True)
 
 

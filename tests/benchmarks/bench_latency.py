@@ -32,7 +32,9 @@ def main() -> None:
     for name, row in rows.items():
         added = row["p99_ms"] - yardstick["p99_ms"]
         line = f"{name:22}{row['p50_ms']:9.2f}{row['p99_ms']:9.2f}{row['max_ms']:9.2f}"
-        print(line if row is yardstick else f"{line}{added:11.2f}   {verdict(added, AIM_MS)}", flush=True)
+        print(
+            line if row is yardstick else f"{line}{added:11.2f}   {verdict(added, AIM_MS, ' ms')}", flush=True
+        )
 
 
 if __name__ == "__main__":

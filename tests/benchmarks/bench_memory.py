@@ -36,7 +36,7 @@ def exchanges(count: int) -> None:
         took = time.monotonic() - began
     print(f"{count:,} exchanges in {took:.0f} s")
     print(f"    {start:.0f} MB at the start, {tenth:.0f} after a tenth, {end:.0f} at the end")
-    print(f"    {most:.0f} MB at most   {verdict(most, AIM_MB)} MB", flush=True)
+    print(f"    {most:.0f} MB at most   {verdict(most, AIM_MB, ' MB')}", flush=True)
 
 
 def upload(mib: int) -> None:
@@ -57,7 +57,7 @@ def upload(mib: int) -> None:
     speed = mib * MIB / 1e6 / took
     print(f"upload of {mib:,} MiB at {speed:.0f} MB/s, {stored / MIB:,.0f} MiB on disk")
     print(f"    {start:.0f} MB at the start, {end:.0f} at the end")
-    print(f"    {most:.0f} MB at most   {verdict(most, AIM_MB)} MB", flush=True)
+    print(f"    {most:.0f} MB at most   {verdict(most, AIM_MB, ' MB')}", flush=True)
 
 
 def main() -> None:

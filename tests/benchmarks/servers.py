@@ -86,7 +86,7 @@ def generate(port: int, *options: object) -> dict[str, Any]:
     return result
 
 
-def verdict(value: float, aim: float, *, at_least: bool = False) -> str:
+def verdict(value: float, aim: float, unit: str = "", *, at_least: bool = False) -> str:
     """The aim and whether it is met, in words."""
     met = value >= aim if at_least else value <= aim
-    return f"aim {'≥' if at_least else '≤'} {aim:g}: {'met' if met else 'MISSED'}"
+    return f"aim {'≥' if at_least else '≤'} {aim:,g}{unit}: {'met' if met else 'MISSED'}"
