@@ -3,67 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.capture.model import State
 from inspectd.cli import lines
 from inspectd.cli.headless import painter
 from inspectd.wire import read
-
-if TYPE_CHECKING:
-    from inspectd.capture.reader import Capture
-
-DONE = State.HEAD_COMPLETE | State.REQUEST_COMPLETE | State.RESPONSE_STARTED | State.RESPONSE_COMPLETE
-REQUEST = b"GET /style.css?\xc3\xa9 HTTP/1.1\r\nHost: a\r\nX-A:  \x1b[31m \r\nx-a: 2\r\n\r\n"
-RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-
-
-class StubCapture:
-    """The bytes of one exchange."""
-
-    def __init__(self, request: bytes = REQUEST, response: bytes = RESPONSE) -> None:
-        self.request = request
-        self.response = response
-
-    def request_bytes(self, row: ExchangeRow, *, limit: int | None = None, offset: int = 0) -> bytes:
-        return self.request[offset:][:limit]
-
-    def response_bytes(self, row: ExchangeRow, *, limit: int | None = None, offset: int = 0) -> bytes:
-        return self.response[offset:][:limit]
-
-    def connection(self, number: int) -> ConnectionRow:
-        return connection()
-
-
-def capture(request: bytes = REQUEST, response: bytes = RESPONSE) -> Capture:
-    return cast("Capture", StubCapture(request, response))
-
-
-def exchange(state: State = DONE, **changes: object) -> ExchangeRow:
-    values: dict[str, object] = dict.fromkeys(ExchangeRow.__struct_fields__)
-    head = REQUEST.index(b"\r\n\r\n") + 4
-    values |= {
-        "id": 7, "connection": 3, "number": 2, "state": state, "started_ns": 1_700_000_000_123_456_789,
-        "finished_ns": 1_700_000_000_125_456_789, "method": "GET", "target": "/style.css?é", "version": "HTTP/1.1",
-        "status": "200", "reason": "OK", "client": "curl 8.14", "dest": "style", "mode": "no-cors",
-        "req_offset": 0, "req_page": 1, "req_at": 0, "req_run": head, "req_head": head, "req_len": head,
-        "res_head": len(RESPONSE) - 2, "res_len": len(RESPONSE), "label": "answer 200",
-        "added": '["Content-Length: 2"]', "marked": 0,
-    }  # fmt: skip
-    return ExchangeRow(**(values | changes))  # type: ignore[arg-type]
-
-
-def connection(**changes: object) -> ConnectionRow:
-    values: dict[str, object] = dict.fromkeys(ConnectionRow.__struct_fields__)
-    values |= {
-        "id": 3, "listener": 1, "peer": "127.0.0.1:5", "local": "127.0.0.1:8080",
-        "opened_ns": 1_700_000_000_000_000_000, "closed_ns": 1_700_000_001_500_000_000,
-        "closed_by": "client", "how": "fin", "bytes_in": 517, "bytes_out": 7,
-        "exchanges": 0, "kind": "tls", "sentence": "a TLS hello", "after": 0,
-    }  # fmt: skip
-    return ConnectionRow(**(values | changes))  # type: ignore[arg-type]
+from tests.cli.rows import REQUEST, RESPONSE, capture, connection, exchange
 
 
 def test_an_exchange_as_json() -> None:
