@@ -119,6 +119,25 @@ async def test_a_new_row_appears_and_the_cursor_follows(tmp_path: Path) -> None:
             await until(pilot, lambda: app.detail.subject is not None and app.detail.subject.key == 2)
 
 
+async def test_the_newest_exchange_is_followed_past_the_connections_behind_it(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        scribe.exchange(get("/asked"))
+        scribe.flush()
+        async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
+            spare = scribe.lonely("preconnect", "opened and closed")
+            scribe.flush()
+            await until(pilot, lambda: len(app.feed) == 2)
+            assert app.table.selected == 1
+            await pilot.press("down")
+            assert (app.table.selected, app.table.follow) == (-spare.id, False)
+            await pilot.press("end")
+            assert (app.table.selected, app.table.follow) == (1, True)
+            for _ in range(60):
+                spare = scribe.lonely("garbage", "noise")
+            scribe.flush()
+            await until(pilot, lambda: app.table.selected == -spare.id)
+
+
 def following(app: InspectdApp) -> bool:
     return app.table.follow
 

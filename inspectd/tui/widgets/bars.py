@@ -131,7 +131,8 @@ class HeaderBar(_Bar):
 
     def _right(self, *, words: bool, capture: bool) -> list[Cell]:
         now = self.situation
-        out = [Cell(f"{now.exchanges:,}" + (" exchanges" if words else " ex"), "muted")]
+        exchanges = "exchange" if now.exchanges == 1 else "exchanges"
+        out = [Cell(f"{now.exchanges:,} {exchanges if words else 'ex'}", "muted")]
         if now.engine == "up":
             out.append(Cell(f"  {now.open} open", "muted"))
         if capture and now.capture:

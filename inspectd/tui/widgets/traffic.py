@@ -119,7 +119,7 @@ class TrafficTable(ScrollView, can_focus=True):
         if change.cleared or change.reordered:
             self.rebase()
         elif change.appended and self.follow:
-            self._move_to(len(self.feed) - 1, reveal=False)
+            self._move_to(self._newest(), reveal=False)
         if change.appended or change.reordered:
             self._grow_soon()
         # Unfinished rows on screen may have moved on.
@@ -132,7 +132,7 @@ class TrafficTable(ScrollView, can_focus=True):
         if not count:
             self._move_to(-1)
         elif self.follow or self.selected is None:
-            self._move_to(count - 1, reveal=False)
+            self._move_to(self._newest(), reveal=False)
         else:
             index = self.feed.nearest(self.selected)
             self._move_to(max(index, 0), reveal=False)
@@ -196,6 +196,17 @@ class TrafficTable(ScrollView, can_focus=True):
         if reveal:
             self._reveal()
 
+    def _newest(self) -> int:
+        """Index of the row that is followed: the newest exchange, as long as it is on screen with the end of the list.
+
+        A browser's spare connections come after its request; what was asked matters more.
+        """
+        last = len(self.feed) - 1
+        for index in range(last, max(-1, last - max(1, self.size.height - 2)), -1):
+            if self.feed.key(index) > 0:
+                return index
+        return last
+
     def _refresh_row(self, index: int) -> None:
         line = index - self.scroll_offset.y + 1
         if index >= 0 and 1 <= line < self.size.height:
@@ -220,13 +231,14 @@ class TrafficTable(ScrollView, can_focus=True):
             self._move_to(index)
 
     def action_move(self, by: int) -> None:
-        """Cursor up or down; upwards ends following."""
+        """Cursor up or down; going anywhere ends following."""
         count = len(self.feed)
         if not count:
             return
-        if by < 0:
+        index = max(0, min(count - 1, self.cursor + by))
+        if by < 0 or index != self.cursor:
             self.follow = False
-        self._move_to(max(0, min(count - 1, self.cursor + by)))
+        self._move_to(index)
 
     def action_page(self, by: int) -> None:
         """A screenful up or down."""
@@ -241,7 +253,7 @@ class TrafficTable(ScrollView, can_focus=True):
     def action_last(self) -> None:
         """The newest row, and follow it."""
         self.follow = True
-        self._move_to(len(self.feed) - 1, reveal=False)
+        self._move_to(self._newest(), reveal=False)
         self.grow()
 
     def action_toggle_follow(self) -> None:
