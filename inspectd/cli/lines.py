@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LINES_VERSION: Final = 1
 """The version of the JSON lines' schema. Fields may be added within a version; none changes its meaning."""
 
+HEAD_READ: Final = 256 * 1024
+"""Bytes of a head whose fields are read at most: one that was refused for its size may go on for ever."""
 HEAD_SHOWN: Final = 1024 * 1024
 BODY_SHOWN: Final = 16 * 1024
 
@@ -113,10 +115,12 @@ class JsonLines:
 
     def exchange(self, row: ExchangeRow, capture: Capture) -> str:
         """`{"type":"exchange",...}`."""
-        request = read_head(capture.request_bytes(row, limit=row.req_head or row.req_len), "request")
+        head = min(row.req_head or row.req_len or 0, HEAD_READ)
+        request = read_head(capture.request_bytes(row, limit=head), "request")
         response = HeadText(None, None, None, [])
         if row.res_len:
-            response = read_head(capture.response_bytes(row, limit=row.res_head or row.res_len), "response")
+            head = min(row.res_head or row.res_len, HEAD_READ)
+            response = read_head(capture.response_bytes(row, limit=head), "response")
         connection = capture.connection(row.connection)
         return json_line(
             {
