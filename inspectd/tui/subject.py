@@ -20,6 +20,8 @@ Side: TypeAlias = Literal["request", "response"]
 
 PREFIX: Final = 64 * 1024
 """Bytes of a message that are read and parsed at first."""
+LONGEST_HEAD: Final = 96 * 1024
+"""Bytes that are read and parsed at first of a message whose head is longer than `PREFIX`."""
 LONGEST_PARSED: Final = 2 * 1024 * 1024
 """Bytes of a message that are parsed at most, however often a person asks for more."""
 
@@ -294,8 +296,8 @@ class SideBytes:
         if self._prefix is None:
             row = self._subject.row
             head = (row.req_head if self.side == "request" else row.res_head or 0) if row else 0
-            # A head is read whole, with the beginning of its content.
-            self._limit = max(self._limit, min(head + PREFIX // 4, LONGEST_PARSED))
+            # A head of any usual size is read whole, with the beginning of its content.
+            self._limit = max(self._limit, min(head + PREFIX // 4, LONGEST_HEAD))
             self._prefix = self.read(0, self._limit)
         return self._prefix
 

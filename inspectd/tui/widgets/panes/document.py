@@ -86,6 +86,7 @@ _LONGEST_LINE: Final = 1024
 """Bytes of content on one line before it is broken in two."""
 # Bytes that take one cell each, and CRLF, which takes one: their height needs no drawing.
 _ONE_CELL_EACH: Final = re.compile(rb"[\t -\[\]-~]*+(?:\r?\n)?+")
+_PRINTABLE: Final = bytes(code for code in range(0x20, 0x7F) if code != 0x5C)
 _LABEL_WIDTH: Final = 12
 _ROWS_KEPT: Final = 400
 _FOLDED_KEPT: Final = 128 * 1024
@@ -280,6 +281,8 @@ class Document:
             if fits(piece):
                 size = len(piece) - (1 if piece.endswith(b"\r\n") else 0)
                 rows = -(-size // room) or 1
+            elif len(piece) + 3 * len(piece.translate(None, _PRINTABLE)) <= room:
+                rows = 1  # no byte takes more than the four cells of its escape
             else:
                 folded = fold(self._runs(line), room)
                 rows = len(folded)

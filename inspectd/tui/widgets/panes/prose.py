@@ -36,6 +36,20 @@ def fold(runs: Sequence[Run], width: int) -> list[list[Run]]:
     rows: list[list[Run]] = [[]]
     room = width
     for run in runs:
+        text, style, start, end = run
+        if len(text) > room and _SIMPLE.fullmatch(text) and (start < 0 or len(text) == end - start):
+            # By index, so that a run of any length is divided in linear time.
+            at = 0
+            while at < len(text):
+                if room == 0:
+                    rows.append([])
+                    room = width
+                taken = text[at : at + room]
+                first = start + at if start >= 0 else -1
+                rows[-1].append(Run(taken, style, first, first + len(taken) if start >= 0 else end))
+                at += len(taken)
+                room -= len(taken)
+            continue
         rest = run
         while rest.text:
             size = width_of(rest.text)
