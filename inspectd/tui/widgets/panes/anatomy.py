@@ -240,9 +240,8 @@ class Anatomy(Pane):
         note = f"{count} {'field' if count == 1 else 'fields'}, {message.head_end:,} bytes"
         reads = meaning.bytes.reads_before(message.head_end)
         if reads:
-            verb = "arrived in" if self._side == "request" else "sent in"
             unit = ("read" if self._side == "request" else "write") + ("" if len(reads) == 1 else "s")
-            note += f", {verb} {len(reads):,} {unit}"
+            note += f", in {len(reads):,} {unit}"
             connection = self._subject.connection
             if connection is not None:
                 note += f" at +{(reads[0].ns - connection.opened_ns) / 1e6:,.1f} ms"
