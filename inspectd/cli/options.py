@@ -154,8 +154,8 @@ def engine_config(values: Mapping[str, Any]) -> EngineConfig:
     )
     if listen := tuple(address for asked in values.get("listen", ()) for address in listen_addresses(asked)):
         given["listen"] = listen
-    if "capture" not in given:
-        given["capture"] = store.default_path()
+    # Absolute: a viewer may ask for it from another directory.
+    given["capture"] = given["capture"].absolute() if "capture" in given else store.default_path()
     return EngineConfig(**given, limits=limits)
 
 

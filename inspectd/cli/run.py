@@ -29,10 +29,14 @@ STOP_SECONDS: Final = 15.0
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Start an engine with these arguments, show it until the person quits, stop it; the exit code."""
+    """Start an engine with these arguments, show it until the person quits, stop it; the exit code.
+
+    Raises `InspectdError` when the screen or the engine failed. An engine whose screen failed is left running.
+    """
     require_terminal("inspectd --headless")
     with tempfile.TemporaryFile() as errors:
         engine = start_engine(arguments, errors)
+        stop = True
         try:
             from inspectd.tui import app
 
@@ -43,10 +47,17 @@ def run(arguments: Sequence[str]) -> int:
                 sys.stderr.write(f"inspectd: {safe(sentence)}\n")
             capture = Path(listening.capture)
             code = app.run(capture, Path(listening.control), child=engine)
+            stop = code == 0  # a screen that failed takes nothing away from the clients
         finally:
             died = engine.poll()
-            stop_engine(engine)
+            if stop:
+                stop_engine(engine)
         _print_errors(errors)
+    if died is None and not stop:
+        raise InspectdError(
+            f"the screen failed; the engine goes on (process {engine.pid})",
+            "Another screen: inspectd attach. To end it: inspectd control stop",
+        )
     farewell(capture)
     if died:
         how = f"was ended by {signal.Signals(-died).name}" if died < 0 else f"ended with exit code {died}"

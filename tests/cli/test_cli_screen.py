@@ -14,7 +14,7 @@ import pytest
 
 from inspectd.control.client import ControlClient
 from tests.hostile.terminal import Terminal
-from tests.live_engine import LiveEngine, receive_response
+from tests.live_engine import ROOT, LiveEngine, receive_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,6 +100,41 @@ def test_what_keeps_the_engine_from_starting_is_said_without_a_screen(terminal: 
     assert b"the port is taken by another program\r\n" in screen.output
     assert b"\x1b" not in screen.output
     assert screen.output.count(b"\n") == 2
+
+
+def test_a_mistake_in_the_options_is_said_without_a_screen(terminal: Open) -> None:
+    screen = terminal("--listen", "127.0.0.1:0", "--answer", "nonsense")
+
+    assert screen.finish() == 2
+    assert screen.output.startswith(b"inspectd: not a status: 'nonsense'\r\n")
+    assert b"\x1b" not in screen.output
+
+
+def test_a_screen_that_fails_leaves_its_engine_running(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text(
+        "import sys, types\n"
+        "app = types.ModuleType('inspectd.tui.app')\n"
+        "app.run = lambda *_, **__: 1\n"
+        "sys.modules['inspectd.tui.app'] = app\n"
+        "import inspectd.tui\n"
+        "inspectd.tui.app = app\n"
+    )
+    path = f"{tmp_path / 'broken'}:{ROOT}"
+    with Terminal("--listen", "127.0.0.1:0", state=tmp_path, env={"PYTHONPATH": path}) as screen:
+        assert screen.finish() == 1
+    with ControlClient(only_socket(tmp_path)) as engine:
+        status = engine.status()
+        engine.stop()
+
+    assert b"the engine goes on (process %d)" % status.pid in screen.output
+    assert gone(status.pid)
+
+
+def test_a_relative_capture_is_found_from_elsewhere(tmp_path: Path) -> None:
+    relative = os.path.relpath(tmp_path / "r.inspectd", ROOT)
+    with LiveEngine(tmp_path, "--capture", relative) as engine:
+        assert engine.listening["capture"] == str(ROOT / relative)
 
 
 def test_the_engine_outlives_a_killed_screen_and_attach_finds_it(terminal: Open, tmp_path: Path) -> None:
