@@ -13,8 +13,8 @@ from inspectd.text.client import client_name
 if TYPE_CHECKING:
     from inspectd.wire import ArrivedHead
 
-_BLOCKS: Final = 512
-_BLOCK_SIZE: Final = 4096
+_SECTIONS: Final = 512
+_SECTION_SIZE: Final = 4096
 _VALUE_KEPT: Final = 1024
 
 
@@ -50,20 +50,19 @@ def summarise(head: ArrivedHead) -> Summary:
 
 
 class Summaries:
-    """Remembers the summaries of the last few hundred blocks of field lines."""
+    """Remembers the summaries of the last few hundred field sections."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, Summary] = {}
 
     def of(self, head: ArrivedHead) -> Summary:
         """The summary of a head."""
-        raw = head.raw
-        if len(raw) > _BLOCK_SIZE:
+        section = head.section
+        if section is None or len(section) > _SECTION_SIZE:
             return summarise(head)
-        fields = raw[raw.find(b"\n") :]
-        summary = self._known.get(fields)
+        summary = self._known.get(section)
         if summary is None:
-            if len(self._known) >= _BLOCKS:
+            if len(self._known) >= _SECTIONS:
                 self._known.clear()
-            summary = self._known[fields] = summarise(head)
+            summary = self._known[section] = summarise(head)
         return summary

@@ -40,6 +40,7 @@ class ArrivedHead:
         "method",
         "plain",
         "raw",
+        "section",
         "start",
         "target",
         "upgrade",
@@ -65,6 +66,8 @@ class ArrivedHead:
         self.target = target
         self.version = version
         """The version as sent, b"" when there is none."""
+        self.section: bytes | None = None
+        """The field section of a plain head. Clients repeat it, so what is learned from it can be remembered by it."""
         self.framing: Framing = NO_BODY_REQUEST
         self.length: int | None = 0
         """Bytes of content, or None when they can't be counted beforehand (chunked, tunnel, unknown)."""

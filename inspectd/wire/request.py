@@ -7,7 +7,7 @@ The hot path is one expression, a *certificate*: when it matches, the head is pl
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from inspectd.wire.arrived import ArrivedHead, MessageEnd
 from inspectd.wire.facts import FACTS, facts_of, framing_values, is_http_1_0, persists
@@ -20,17 +20,39 @@ if TYPE_CHECKING:
     from inspectd.wire.arrived import Event
     from inspectd.wire.span import Kind
 
+Facts: TypeAlias = list[tuple[bytes, bytes]]
+"""Names and values of the fields that decide framing and persistence, as they were sent."""
+
 # method SP request-target SP HTTP-version CRLF *( field-name ":" *( HTAB / SP / VCHAR ) CRLF ) CRLF
 # The target holds only characters of RFC 3986 §2 without "#", which a request target may not have.
-_PLAIN_REQUEST = re.compile(
-    rb"(" + TOKEN + rb") ([!$-;=?-Z_a-z~\[\]]++) (HTTP/1\.[01])\r\n((?:" + TOKEN + rb":[\t -~]*+\r\n)*+)\r\n"
-)
-_KEEP_ALIVE_ONLY: Final[tuple[list[tuple[bytes, bytes]], ...]] = (
+_PLAIN_LINE = rb"(" + TOKEN + rb") ([!$-;=?-Z_a-z~\[\]]++) (HTTP/1\.[01])\r\n"
+_PLAIN_REQUEST_LINE = re.compile(_PLAIN_LINE)
+_PLAIN_REQUEST = re.compile(_PLAIN_LINE + rb"(?:" + TOKEN + rb":[\t -~]*+\r\n)*+\r\n")
+
+# A client repeats itself: request after request has the same field lines. What the certificate and the search for
+# facts found in such a section is remembered by its bytes.
+_known_sections: dict[bytes, Facts] = {}
+_SECTIONS: Final = 512
+_SECTION_SIZE: Final = 4096
+_KEEP_ALIVE_ONLY: Final[tuple[Facts, ...]] = (
     [(b"Connection", b"keep-alive")],
     [(b"connection", b"keep-alive")],
     [],
 )
 _CR: Final = 13
+
+
+def _certify(data: bytes, after_line: int, section: bytes) -> Facts | None:
+    """The facts in the field section that ends `data`, when certificate and head end there; else None."""
+    found = _PLAIN_REQUEST.match(data)
+    if found is None or found.end() != len(data):
+        return None
+    facts: Facts = FACTS.findall(data, after_line - 1)
+    if len(section) <= _SECTION_SIZE:
+        if len(_known_sections) >= _SECTIONS:
+            _known_sections.clear()
+        _known_sections[section] = facts
+    return facts
 
 
 class RequestReader(MessageReader):
@@ -51,22 +73,33 @@ class RequestReader(MessageReader):
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes of the stream and say what they settled."""
         # The most frequent read by far is exactly one plain head without content.
-        if self._state <= BETWEEN and not self._pending and self._trace is None and type(data) is bytes:
-            found = _PLAIN_REQUEST.match(data)
-            if found is not None and found.end() == len(data) <= self._small:
-                start = self.offset
-                self.offset = end = start + len(data)
-                events: list[Event] = []
-                self._plain_head(found, data, start, end, events)
-                return events
+        if (
+            self._state <= BETWEEN
+            and not self._pending
+            and self._trace is None
+            and type(data) is bytes
+            and len(data) <= self._small
+        ):
+            line = _PLAIN_REQUEST_LINE.match(data)
+            if line is not None:
+                section = data[line.end() :]
+                facts = _known_sections.get(section)
+                if facts is None:
+                    facts = _certify(data, line.end(), section)
+                if facts is not None:
+                    start = self.offset
+                    self.offset = start + len(data)
+                    events: list[Event] = []
+                    self._plain_head(line, data, start, facts, section, events)
+                    return events
         return super().feed(data)
 
     def _plain_head(
-        self, found: re.Match[bytes], raw: bytes, start: int, end: int, events: list[Event]
+        self, line: re.Match[bytes], raw: bytes, start: int, facts: Facts, section: bytes, events: list[Event]
     ) -> None:
-        method, target, version = found.group(1, 2, 3)
-        head = ArrivedHead(start, end, raw, True, method, target, version)  # noqa: FBT003
-        facts = FACTS.findall(found.string, found.end(3), found.end())
+        method, target, version = line.groups()
+        head = ArrivedHead(start, start + len(raw), raw, True, method, target, version)  # noqa: FBT003
+        head.section = section
         if facts in _KEEP_ALIVE_ONLY and method != b"CONNECT":
             if version != b"HTTP/1.1" and not facts:
                 head.keep_alive = False
@@ -112,8 +145,9 @@ class RequestReader(MessageReader):
         found = _PLAIN_REQUEST.match(data, at)
         if found is not None and found.end() - at <= self._small:
             end = found.end()
+            facts = FACTS.findall(data, found.end(3), end)
             raw = data if at == 0 and end == len(data) else data[at:end]
-            self._plain_head(found, raw, base + at, base + end, events)
+            self._plain_head(found, raw, base + at, facts, data[found.end(3) + 2 : end], events)
             return end
         line_feed = data.find(b"\n", at + self._scan if not self._line_seen else at)
         if line_feed < 0:
