@@ -43,6 +43,13 @@ ENTRIES: tuple[Entry, ...] = (
         "f",
         "follow the newest row, or stay; moving up or scrolling up stays too, end follows again",
     ),
+    Entry(EVERYWHERE, "enter", "look inside the row: the panes get the keys; esc comes back"),
+    Entry(
+        EVERYWHERE,
+        "1…7",
+        "choose a pane, from the list too: Anatomy, Headers, Body, Hex, Response, Timing, Connection",
+    ),
+    Entry(EVERYWHERE, "tab", "the other direction: request ⇄ response"),
     Entry(EVERYWHERE, "s", "change the answer everybody gets, with its exact bytes before you say it"),
     Entry(
         EVERYWHERE,
