@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browsers import chromium, firefox
+from tests.browsers.driver import BrowserError
 from tests.browsers.tee import Relayed, Tee
 from tests.live_engine import LiveEngine
 
@@ -62,6 +63,8 @@ class Visit:
     """The JSON line of the first page."""
     plain_name: dict[str, Any] = field(default_factory=dict)
     """The same for a page at a name that isn't loopback's."""
+    tls: dict[str, Any] = field(default_factory=dict)
+    """The JSON line of the connection that an https:// address made."""
     connections: list[Relayed] = field(default_factory=list)
 
 
@@ -84,6 +87,9 @@ def _visit(browser: Browser, engine: LiveEngine, tee: Tee, visit: Visit) -> None
     tee.wait_for_connections(before + 1)
     browser.open(f"http://plain.test:{tee.port}/plain-name")
     visit.plain_name = engine.exchange(target="/plain-name")
+    with pytest.raises(BrowserError):
+        browser.open(f"https://localhost:{tee.port}/over-tls")
+    visit.tls = engine.wait_for(lambda line: line["type"] == "connection" and line["kind"] == "tls")
 
 
 def _requests(engine: LiveEngine, *, preflighted: bool) -> list[dict[str, Any]]:

@@ -75,12 +75,13 @@ def test_every_connection_is_recorded_byte_for_byte(visit: Visit) -> None:
 def test_the_messages_of_a_connection_joined_are_its_stream(visit: Visit) -> None:
     with Capture.open(visit.capture) as capture:
         number = 1
-        while capture.connection(number):
-            rows = capture.exchanges_of(number)
-            requests = b"".join(capture.request_bytes(row) for row in rows)
-            responses = b"".join(capture.response_bytes(row) for row in rows)
-            assert requests == capture.stream_bytes(number, INCOMING)
-            assert responses == capture.stream_bytes(number, OUTGOING)
+        while connection := capture.connection(number):
+            if connection.kind is None:
+                rows = capture.exchanges_of(number)
+                requests = b"".join(capture.request_bytes(row) for row in rows)
+                responses = b"".join(capture.response_bytes(row) for row in rows)
+                assert requests == capture.stream_bytes(number, INCOMING)
+                assert responses == capture.stream_bytes(number, OUTGOING)
             number += 1
 
 
@@ -116,6 +117,13 @@ def test_the_favicon_is_answered_without_content(visit: Visit) -> None:
         rows = [row for row in capture.exchanges(capture.exchange_ids()) if row.target == "/favicon.ico"]
     assert {row.status for row in rows} <= {"204"}
     assert rows
+
+
+def test_https_on_the_clear_port_is_a_row_that_says_so(visit: Visit) -> None:
+    assert "localhost" in visit.tls["sentence"]
+    [hello] = [each for each in visit.connections if each.peer == visit.tls["peer"]]
+    assert hello.to_engine.startswith(b"\x16\x03\x01")
+    assert hello.to_browser.startswith(b"\x15\x03"), "a TLS client understands an alert, not HTTP"
 
 
 def test_connections_that_never_sent_a_byte_are_rows_of_their_own(visit: Visit) -> None:
