@@ -154,25 +154,25 @@ class ControlClient:
             return msgspec.json.decode(answer.content, type=kind)
         except msgspec.DecodeError as problem:
             raise ControlError(
-                f"The engine at {self.socket} answers in another way than this inspectd expects: {problem}",
+                f"the engine at {self.socket} answers in another way than this inspectd expects: {problem}",
                 "Stop it and start it again with this version.",
             ) from problem
 
     def _require_engine(self) -> None:
         # httpcore leaks its socket when a Unix socket refuses it, so it is asked only where somebody listens.
         if not is_alive(self.socket):
-            raise ControlError(f"No engine answers at {self.socket}", "It has ended, or was never there.")
+            raise ControlError(f"no engine answers at {self.socket}", "It has ended, or was never there.")
 
     def _unreachable(self, problem: httpx.HTTPError) -> ControlError:
         if isinstance(problem, httpx.TimeoutException):
-            return ControlError(f"The engine at {self.socket} did not answer in time")
-        return ControlError(f"The engine at {self.socket} went away: {problem}")
+            return ControlError(f"the engine at {self.socket} did not answer in time")
+        return ControlError(f"the engine at {self.socket} went away: {problem}")
 
     def _refused(self, answer: httpx.Response) -> ControlError:
         try:
             problem = msgspec.json.decode(answer.content, type=Problem)
         except msgspec.DecodeError:
-            return ControlError(f"The engine at {self.socket} answered {answer.status_code}")
+            return ControlError(f"the engine at {self.socket} answered {answer.status_code}")
         return ControlError(problem.error, problem.mend)
 
 

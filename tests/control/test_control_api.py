@@ -157,7 +157,7 @@ def test_stop_ends_the_engine_with_its_capture_complete(engine: LiveEngine, clie
 
     assert engine.process.wait(10) == 0
     assert engine.exchange(id=1)
-    with pytest.raises(ControlError, match="No engine answers"):
+    with pytest.raises(ControlError, match="no engine answers"):
         client.status()
 
 
@@ -197,7 +197,7 @@ def test_nothing_of_the_control_api_is_in_the_capture(engine: LiveEngine, client
 def test_an_engine_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     with (
         ControlClient(tmp_path / "gone.sock") as client,
-        pytest.raises(ControlError, match="No engine answers at"),
+        pytest.raises(ControlError, match="no engine answers at"),
     ):
         client.status()
 
