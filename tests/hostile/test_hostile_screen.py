@@ -6,11 +6,12 @@ carry a byte from the wire, and the text between them holds nothing live.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.hostile.corpus import MARKER, send
+from tests.hostile.corpus import MARKER, crowded, send
 from tests.hostile.escapes import assert_clean
 from tests.hostile.terminal import Terminal
 from tests.live_engine import LiveEngine
@@ -66,6 +67,22 @@ def test_every_pane_under_a_real_terminal(
         assert_clean(seen, marker=MARKER, allowed=TEXTUAL)
     text = assert_clean(bytes(terminal.output), marker=MARKER, allowed=TEXTUAL)
     assert all(title in text for title in PANES.values())
+
+
+def test_traffic_that_arrives_while_somebody_watches(tmp_path: Path) -> None:
+    capture = tmp_path / "watched.inspectd"
+    with Terminal("--listen", "127.0.0.1:0", "--capture", str(capture), state=tmp_path) as terminal:
+        terminal.wait_for(lambda output: re.search(rb"127\.0\.0\.1:\d+", output) is not None)
+        port = re.search(rb"127\.0\.0\.1:(\d+)", terminal.output)
+        assert port is not None
+        for data in crowded():
+            send(("127.0.0.1", int(port[1])), data)
+        terminal.wait_for(lambda output: b"/crowded/6" in output)
+        terminal.settle()
+        terminal.press(*PANES, "q")
+        assert terminal.finish() == 0
+    text = assert_clean(bytes(terminal.output), marker=MARKER, allowed=TEXTUAL)
+    assert f"inspectd open {capture}" in text
 
 
 def test_filter_copy_help_and_palette_over_hostile_rows(crowded_capture: Path, tmp_path: Path) -> None:
