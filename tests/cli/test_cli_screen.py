@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inspectd.control.client import ControlClient
+from inspectd.control.client import ControlClient, ControlError
 from tests.hostile.terminal import Terminal
 from tests.live_engine import ROOT, LiveEngine, receive_response
 
@@ -35,6 +36,9 @@ def terminal(tmp_path: Path) -> Iterator[Open]:
     yield start
     for each in opened:
         each.close()
+    for path in sockets(tmp_path):  # an engine outlives its screen, and must not outlive a test that failed
+        with ControlClient(path) as engine:
+            engine.stop()
 
 
 def port_on(screen: Terminal) -> int:
@@ -53,12 +57,19 @@ def ask(port: int, target: bytes) -> bytes:
 
 def only_socket(state: Path) -> Path:
     """The control socket of the one engine that was started with this state directory."""
+    (path,) = sockets(state)
+    return path
+
+
+def sockets(state: Path) -> list[Path]:
+    """The control sockets of the engines that keep their captures in this state directory."""
+    found = []
     for directory in (state / "inspectd", state / "inspectd" / "run", Path(f"/tmp/inspectd-{os.getuid()}")):
         for path in directory.glob("*.sock"):
-            with ControlClient(path) as client:
-                if client.status().capture.startswith(str(state)):
-                    return path
-    raise AssertionError("no engine is running")
+            with contextlib.suppress(ControlError), ControlClient(path) as client:
+                if client.status().capture.startswith(f"{state}/"):
+                    found.append(path)
+    return found
 
 
 def gone(pid: int) -> bool:
