@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections import Counter
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -17,6 +18,26 @@ from tests.live_engine import LiveEngine
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ACTIVE = frozenset(
+    [
+        "script",
+        "style",
+        "link",
+        "meta",
+        "base",
+        "iframe",
+        "frame",
+        "object",
+        "embed",
+        "img",
+        "svg",
+        "form",
+        "input",
+        "button",
+    ]
+)
+"""Elements that load, run or send something: a page has the same number of them whatever the request says."""
+
 HTML = b"text/html,application/xhtml+xml"
 
 
@@ -27,12 +48,15 @@ class Elements(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.found: set[tuple[str, str]] = set()
         self.doing: set[str] = set()
+        self.active: Counter[str] = Counter()
         self.text = ""
         self.comments: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note the element."""
         self.found.add((tag, ""))
+        if tag in ACTIVE:
+            self.active[tag] += 1
         for name, value in attrs:
             self.found.add((tag, name))
             if name in {"href", "src", "action", "style", "srcdoc", "formaction"} or name.startswith("on"):
@@ -76,6 +100,7 @@ def test_no_element_and_no_attribute_comes_from_the_wire(pages: dict[str, bytes]
     innocent, page = _elements(pages["innocent"]), _elements(pages[name])
     assert page.found <= innocent.found
     assert page.doing <= innocent.doing
+    assert page.active == innocent.active
     assert page.comments == innocent.comments
     assert "7331" in page.text or "73" in page.text
 
