@@ -114,6 +114,9 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
                 lambda: _from_any_thread(loop, over.set),
             )
             watching = asyncio.create_task(api.watch_capture(front.trouble))
+            warm = getattr(responder, "warm", None)
+            if warm is not None:  # so that the first client doesn't wait for what every answer needs
+                await asyncio.to_thread(warm)
             if config.capture.parent == store.captures_directory():
                 await asyncio.to_thread(store.prune_old)
             await over.wait()

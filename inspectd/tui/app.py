@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -53,6 +54,10 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 1 / 25
 ENGINE_SECONDS: Final = 1.0
 """How often the engine is asked how it is."""
+TERMINAL_SECONDS: Final = 1.0
+"""How often it is asked whether the terminal is still there."""
+HUNG_UP: Final = 129
+"""The exit status then: what a shell says of a process that SIGHUP ended."""
 TROUBLE_SECONDS: Final = 2.0
 """How long the capture is left alone when it could not be read."""
 COUNT_SECONDS: Final = 0.1
@@ -145,6 +150,8 @@ class InspectdApp(App[int]):
         self._show_situation()
         self.table.focus()
         self.set_interval(POLL_SECONDS, self._poll)
+        if os.isatty(0):
+            self.set_interval(TERMINAL_SECONDS, self._leave_a_dead_terminal)
         self.call_after_refresh(self._after_first_paint)
 
     def _after_first_paint(self) -> None:
@@ -191,6 +198,13 @@ class InspectdApp(App[int]):
     def filter_bar(self) -> FilterBar:
         """The filter."""
         return self.screen_stack[0].query_one("#filter", FilterBar)
+
+    def _leave_a_dead_terminal(self) -> None:
+        """A terminal can go away without a SIGHUP to this process; nobody would ever press q again."""
+        poll = select.poll()
+        poll.register(0, 0)
+        if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0)):
+            self.exit(return_code=HUNG_UP)
 
     # following the capture
 

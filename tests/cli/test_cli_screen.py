@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -178,6 +180,26 @@ def test_a_terminal_that_goes_away_leaves_the_engine_running(terminal: Open, tmp
     assert b" 200 OK" in ask(port, b"/")
     with ControlClient(only_socket(tmp_path)) as engine:
         engine.stop()
+
+
+def test_a_screen_leaves_a_terminal_that_went_away_without_a_signal(tmp_path: Path) -> None:
+    with LiveEngine(tmp_path) as engine:
+        capture = engine.capture
+    master, slave = os.openpty()
+    # Not the leader of the terminal's session, so the kernel sends it no SIGHUP.
+    screen = subprocess.Popen(
+        [sys.executable, "-m", "inspectd", "open", str(capture)],
+        cwd=ROOT,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    drawn = b""
+    while b"exchanges" not in drawn:
+        drawn += os.read(master, 65536)
+    os.close(master)
+    assert screen.wait(20) == 129
 
 
 def test_an_engine_that_dies_is_said_at_the_end(terminal: Open, tmp_path: Path) -> None:
