@@ -284,8 +284,8 @@ class Connection(asyncio.Protocol):
         self._show_half_head()
         self._deaf = True
         if self._half_head is not None:
-            pending = self._reader.pending
-            self._abort(self._half_head, f"half a head: {pending} bytes, then {why}")
+            arrived = self._record.bytes_in - self._half_head.req_offset
+            self._abort(self._half_head, f"half a head: {arrived} bytes, then {why}")
             self._half_head = None
         if self._reading is not None:
             self._abort(self._reading.exchange, f"cut off: {why} before the request was complete")
