@@ -1,6 +1,6 @@
 """What recording costs: requests a second and CPU time a request, beside a server that records nothing.
 
-    python -m tests.benchmarks.bench_exchange [--seconds 4] [--rounds 1]
+    python -m tests.benchmarks.bench_exchange [--seconds 2] [--rounds 3]
 
 The yardstick is a bare asyncio Protocol on the same loop that sends the same bytes. The generator is another
 process and polls without sleeping, so that the server is never charged for waking it. Of several rounds the
@@ -26,8 +26,8 @@ def best(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     load = ("--seconds", asked.seconds)
     response = answer_bytes()

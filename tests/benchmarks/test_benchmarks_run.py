@@ -14,10 +14,14 @@ from tests.live_engine import ROOT
 @pytest.mark.parametrize(
     ("name", "options", "promised"),
     [
-        ("bench_exchange", ("--seconds", "0.3"), r"uvloop, recorded, commit +[\d,]+ +[\d.]+ +[\d.]+ +aim"),
+        (
+            "bench_exchange",
+            ("--seconds", "0.3", "--rounds", "1"),
+            r"uvloop, recorded, commit +[\d,]+ +[\d.]+ +[\d.]+ +aim",
+        ),
         (
             "bench_latency",
-            ("--seconds", "0.5", "--rate", "200"),
+            ("--seconds", "0.5", "--rounds", "1", "--rate", "200"),
             r"recorded, relaxed +[\d.]+ +[\d.]+ +[\d.]+ +-?[\d.]+",
         ),
         ("bench_memory", ("--exchanges", "3000", "--upload-mib", "16"), r"upload of 16 MiB at \d+ MB/s"),
