@@ -5,19 +5,17 @@ The tests look at what that visit left behind: the capture, the tee's own record
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browsers import chromium, firefox
 from tests.browsers.driver import BrowserError
+from tests.browsers.starting import start
 from tests.browsers.tee import Relayed, Tee
 from tests.live_engine import LiveEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.browsers.driver import Browser
@@ -36,17 +34,6 @@ ACTIONS = (
     "fetch-cross",
     "beacon",
 )
-
-
-def start(name: str) -> Browser:
-    """The browser of this name; skips without it, except where CI says that everything must be there."""
-    binaries = {"chromium": chromium.BINARY, "firefox": firefox.BINARY}
-    starters: dict[str, Callable[[], Browser]] = {"chromium": chromium.Chromium, "firefox": firefox.Firefox}
-    if binaries[name] is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed, and CI has to have it")
-        pytest.skip(f"{name} is not installed")
-    return starters[name]()
 
 
 @dataclass

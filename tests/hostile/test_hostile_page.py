@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browsers.conftest import start
+from tests.browsers.starting import start
 from tests.hostile import corpus
 from tests.live_engine import LiveEngine
 
