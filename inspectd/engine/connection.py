@@ -14,7 +14,7 @@ import json
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from inspectd.capture.model import State
 from inspectd.engine import tcp
@@ -29,6 +29,8 @@ from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, Request
 from inspectd.wire.strict import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
     from inspectd.engine.site import Site
     from inspectd.wire import Event
@@ -184,19 +186,8 @@ class Connection(asyncio.Protocol):
     # -- reading requests
 
     def _on_event(self, event: Event) -> None:
-        if self._deaf:
-            return
-        kind = type(event)
-        if kind is ArrivedHead:
-            self._on_head(event)  # type: ignore[arg-type]
-        elif kind is MessageEnd:
-            self._on_end(event)  # type: ignore[arg-type]
-        elif isinstance(event, ContentData):
-            self._on_content(event)
-        elif isinstance(event, TooLarge):
-            self._on_too_large(event)
-        elif isinstance(event, Foreign):
-            self._on_foreign(event)
+        if not self._deaf:
+            _HANDLERS[type(event)](self, event)
 
     def _on_head(self, head: ArrivedHead) -> None:
         exchange = self._half_head
@@ -214,6 +205,7 @@ class Connection(asyncio.Protocol):
         if self._site.strict:
             why = refusal(head)
             if why is not None:
+                exchange.req_len = self._record.bytes_in - exchange.req_offset
                 self._refuse(400, why, exchange)
 
     def _on_content(self, event: ContentData) -> None:
@@ -235,15 +227,18 @@ class Connection(asyncio.Protocol):
             self._stop_reading()  # where the next message begins can't be known: answer this one, and close
         else:
             pending.exchange.state |= _REQUEST_COMPLETE
-        self._queue.append(pending)
-        if len(self._queue) > QUEUE_LIMIT:
-            self._stall()
-        self._answer_next()
+        if self._queue or not self._may_answer:
+            self._queue.append(pending)
+            if len(self._queue) > QUEUE_LIMIT:
+                self._stall()
+        else:
+            self._play(pending.exchange, self._program_for(pending))
 
     def _on_too_large(self, event: TooLarge) -> None:
         exchange = self._half_head or self._record.begin(event.start, self._head_ns)
         self._half_head = None
         self._glimpse(exchange)
+        exchange.req_len = self._record.bytes_in - exchange.req_offset
         limits = self._site.limits
         status = _TOO_LARGE[event.what]
         limit = limits.head if status == 431 else limits.request_line
@@ -301,10 +296,9 @@ class Connection(asyncio.Protocol):
 
     def _glimpse(self, exchange: ExchangeRecord) -> None:
         """Name an exchange after the words of a request line that may never be complete."""
-        line, _, _ = self._reader.pending_bytes[: 2 * TARGET_KEPT].partition(b"\n")
-        words = line.split()
-        if len(words) > 1:
-            exchange.method, exchange.target = shown(words[0]), shown(words[1][:TARGET_KEPT])
+        method, target = self._reader.glimpse()
+        if target is not None:
+            exchange.method, exchange.target = shown(method or b""), shown(target[:TARGET_KEPT])
 
     # -- answering
 
@@ -312,15 +306,19 @@ class Connection(asyncio.Protocol):
     def _answering(self) -> bool:
         return self._playing is not None or bool(self._queue) or self._unsent > 0
 
-    def _answer_next(self) -> None:
-        queue = self._queue
-        while (
-            queue
-            and self._playing is None
+    @property
+    def _may_answer(self) -> bool:
+        """Nothing is being answered, and the client takes what it is sent."""
+        return (
+            self._playing is None
             and self._closing is None
             and self._unsent < UNSENT_LIMIT
             and not self._choked
-        ):
+        )
+
+    def _answer_next(self) -> None:
+        queue = self._queue
+        while queue and self._may_answer:
             pending = queue.popleft()
             self._play(pending.exchange, self._program_for(pending))
         if self._stalled and not self._choked and len(queue) <= QUEUE_LIMIT:
@@ -578,3 +576,12 @@ class Connection(asyncio.Protocol):
 @lru_cache(maxsize=64)
 def _as_json(added: tuple[str, ...]) -> str | None:
     return json.dumps(added) if added else None
+
+
+_HANDLERS: Final[dict[type, Callable[[Connection, Any], None]]] = {
+    ArrivedHead: Connection._on_head,
+    MessageEnd: Connection._on_end,
+    ContentData: Connection._on_content,
+    TooLarge: Connection._on_too_large,
+    Foreign: Connection._on_foreign,
+}
