@@ -14,7 +14,7 @@ import json
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from inspectd.capture.model import State
 from inspectd.engine import tcp
@@ -29,8 +29,6 @@ from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, Request
 from inspectd.wire.strict import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
     from inspectd.engine.site import Site
     from inspectd.wire import Event
@@ -186,8 +184,19 @@ class Connection(asyncio.Protocol):
     # -- reading requests
 
     def _on_event(self, event: Event) -> None:
-        if not self._deaf:
-            _HANDLERS[type(event)](self, event)
+        if self._deaf:
+            return
+        match event:
+            case ArrivedHead():
+                self._on_head(event)
+            case MessageEnd():
+                self._on_end(event)
+            case ContentData():
+                self._on_content(event)
+            case TooLarge():
+                self._on_too_large(event)
+            case Foreign():
+                self._on_foreign(event)
 
     def _on_head(self, head: ArrivedHead) -> None:
         exchange = self._half_head
@@ -576,12 +585,3 @@ class Connection(asyncio.Protocol):
 @lru_cache(maxsize=64)
 def _as_json(added: tuple[str, ...]) -> str | None:
     return json.dumps(added) if added else None
-
-
-_HANDLERS: Final[dict[type, Callable[[Connection, Any], None]]] = {
-    ArrivedHead: Connection._on_head,
-    MessageEnd: Connection._on_end,
-    ContentData: Connection._on_content,
-    TooLarge: Connection._on_too_large,
-    Foreign: Connection._on_foreign,
-}
