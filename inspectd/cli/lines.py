@@ -48,7 +48,10 @@ class HeadText(NamedTuple):
 
 
 def read_head(data: bytes, kind: Kind) -> HeadText:
-    """The parts of a request's method, target and version, or a response's version, status and reason."""
+    """A request's method, target and version, or a response's version, status and reason, and the fields.
+
+    Of a response with interim ones before it, it is the final one's head that is read.
+    """
     plain = _PLAIN_HEAD.fullmatch(data)
     if plain is not None and _VERSION.fullmatch(plain["third" if kind == "request" else "first"] or b""):
         lines = plain["fields"].decode("latin-1").split("\r\n")
@@ -63,7 +66,7 @@ def read_head(data: bytes, kind: Kind) -> HeadText:
     messages = read(data, kind).messages
     if not messages:
         return HeadText(None, None, None, [])
-    head = messages[0].head
+    head = next((message for message in messages if not message.interim), messages[-1]).head
 
     def part(place: tuple[int, int] | None) -> str | None:
         return None if place is None else _latin(data[place[0] : place[1]])
@@ -234,10 +237,8 @@ class PlainLines:
         return pad(clip(shown, width) if self._width is not None else shown, width)
 
     def _status(self, row: ExchangeRow) -> tuple[str, str]:
-        if not row.state & State.REQUEST_COMPLETE:
-            return "cut short", "magenta"
         if not row.state & State.RESPONSE_STARTED:
-            return "no answer", "magenta"
+            return ("no answer" if row.state & State.REQUEST_COMPLETE else "cut short"), "magenta"
         colour = _STATUS_COLOURS.get((row.status or "")[:1], "magenta")
         text = f"{row.status or '-'} {row.reason or ''}".rstrip()
         return (text if row.state & State.RESPONSE_COMPLETE else f"{text} (cut)"), colour

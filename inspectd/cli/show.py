@@ -154,10 +154,12 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
         paint,
     )
     if not row.state & State.REQUEST_COMPLETE:
-        yield paint(
-            "  the request was cut short here" if row.state & State.ABORTED else "  more is to come",
-            "magenta",
-        )
+        if row.state & State.ABORTED:
+            ending = "the request was cut short here"
+        else:
+            answered = row.state & State.RESPONSE_COMPLETE
+            ending = "it was answered here, and not read on" if answered else "more is to come"
+        yield paint(f"  {ending}", "magenta")
     yield ""
     if row.res_len:
         yield from _message(

@@ -74,6 +74,30 @@ def test_half_a_head_is_an_incomplete_exchange() -> None:
     assert line["status"] is line["reason"] is None
 
 
+def test_the_final_response_is_the_one_that_is_told() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    row = exchange(res_head=len(interim + RESPONSE) - 2, res_len=len(interim + RESPONSE))
+    line = json.loads(lines.JsonLines().exchange(row, capture(response=interim + RESPONSE)))
+
+    assert (line["status"], line["reason"]) == (200, "OK")
+    assert line["response_fields"] == [["Content-Length", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (State.RESPONSE_STARTED | State.RESPONSE_COMPLETE, "414 URI Too Long"),
+        (State.ABORTED, "cut short"),
+        (State.REQUEST_COMPLETE | State.ABORTED, "no answer"),
+    ],
+)
+def test_a_request_that_was_refused_before_its_end_shows_the_refusal(state: State, shown: str) -> None:
+    row = exchange(state, status="414", reason="URI Too Long")
+    line = lines.PlainLines(painter(colour=False), width=None, verbosity=0).exchange(row, capture())
+
+    assert f"  {shown} " in line
+
+
 def test_a_connection_without_a_request_as_json() -> None:
     assert json.loads(lines.JsonLines().connection(connection())) == {
         "type": "connection",

@@ -207,6 +207,7 @@ async def test_only_strict_engines_refuse_what_the_rfc_wants_refused(
         else:
             assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
             assert why in answer
+            assert (await running.exchange(1)).req_len == len(request_)
         assert running.capture.request_bytes(await running.exchange(1)) == request_
 
 
@@ -218,7 +219,11 @@ async def test_heads_over_the_caps_are_answered_and_kept(run_engine: Any) -> Non
         assert (await running.ask(long_line)).startswith(b"HTTP/1.1 414 ")
         assert (await running.ask(long_head)).startswith(b"HTTP/1.1 431 ")
         rows = [await running.exchange(number) for number in (1, 2)]
-        assert [row.status for row in rows] == ["414", "431"]
+        assert [(row.method, row.target, row.status) for row in rows] == [
+            ("GET", "/" + "a" * 200, "414"),
+            ("GET", "/", "431"),
+        ]
+        assert [row.req_len for row in rows] == [len(long_line), len(long_head)]
         assert running.capture.stream_bytes(1, INCOMING) == long_line
         assert running.capture.stream_bytes(2, INCOMING) == long_head
 
