@@ -8,11 +8,6 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """The `inspectd` command. Exits with 0 when all is well, 1 when the job failed, 2 for wrong usage."""
-    if sys.argv[1:] == ["--version"]:
-        from inspectd import __version__
-
-        print(f"inspectd {__version__}")
-        sys.exit(0)
     from inspectd.cli.root import run_command_line
 
     sys.exit(run_command_line(sys.argv[1:]))

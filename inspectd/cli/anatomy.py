@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from inspectd.cli.group import SectionCommand
+from inspectd.cli.output import require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import ASCII, UNICODE, cells, pad, safe, wire_text
 from inspectd.wire import read
@@ -77,19 +77,12 @@ def anatomy(
     data = _load(source)
     if kind is None:
         kind = "response" if data.lstrip(b"\r\n")[:5].upper() == _STATUS_LINE else "request"
-    if sys.stdout is None:
-        raise InspectdError(
-            "standard output is closed, and it is where this goes", "Try: inspectd anatomy FILE >anatomy.txt"
-        )
+    require_stdout("inspectd anatomy FILE >anatomy.txt")
     names = [name.encode("utf-8", "surrogateescape") for name in methods]
     stream = read(data, kind, eof=not still_open, methods=names)
     lines = json_text(stream) if as_json else Drawing(stream, full=full).lines()
     for line in lines:
         sys.stdout.write(line)
-    sys.stdout.flush()
-
-
-command = anatomy
 
 
 def _load(source: str) -> bytes:
@@ -123,11 +116,8 @@ class Drawing:
         encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
         self._glyphs: Glyphs = UNICODE if encoding == "utf8" else ASCII
         self._dash = "·" if encoding == "utf8" else "-"
-        if encoding != "utf8" and hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(errors="backslashreplace")
-        tty = sys.stdout.isatty()
-        self._colour = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-        columns = _columns() if tty else FALLBACK_COLUMNS
+        self._colour = wants_colour()
+        columns = _columns() if sys.stdout.isatty() else FALLBACK_COLUMNS
         self._width = max(NARROWEST, columns - self._digits - _ROLE_WIDTH - 2)
 
     def lines(self) -> Iterator[str]:

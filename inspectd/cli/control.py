@@ -16,7 +16,7 @@ from inspectd.text.safe import safe
 _which = click.option("--engine", metavar="SOCKET|PID", help="Which engine; the newest one by default.")
 
 
-@click.group("control")
+@click.group("control", no_args_is_help=False)
 def control() -> None:
     """Ask a running engine, or change its answer."""
 

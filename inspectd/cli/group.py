@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
+
+from inspectd.cli.output import let_go_of_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,6 +105,17 @@ class LazyGroup(Sections, click.Group):
         self.no_args_is_help = False
         self.lazy_commands = dict(lazy_commands)
         self.examples = examples
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. That nobody reads its output to the end (`| head`) is no failure."""
+        try:
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            let_go_of_stdout()
+            return 0
+        return result
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order in which they were given."""

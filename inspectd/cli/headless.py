@@ -18,6 +18,7 @@ from inspectd.capture.reader import BytesGone, Capture
 from inspectd.cli.follow import Follower
 from inspectd.cli.lines import JsonLines, PlainLines, json_line
 from inspectd.cli.listening import FORCED_EXIT_CODE, farewell, listening_line
+from inspectd.cli.output import let_go_of_stdout, painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -31,20 +32,6 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 0.03
 SWITCH_SECONDS: Final = 0.0005
 """How long the printer may keep the engine's thread from running: a tenth of Python's default."""
-
-_COLOURS: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36"}  # fmt: skip  # noqa: E501
-
-
-def painter(*, colour: bool) -> Callable[[str, str], str]:
-    """A function that colours text, or returns it as it is."""
-    if not colour:
-        return lambda text, _: text
-    return lambda text, name: f"\x1b[{_COLOURS[name]}m{text}\x1b[0m"
-
-
-def wants_colour() -> bool:
-    """Whether standard output is a terminal that may be coloured (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class Headless:
@@ -65,7 +52,7 @@ class Headless:
         try:
             self._announce(started)
         except BrokenPipeError:
-            _let_go_of_stdout()
+            let_go_of_stdout()
             stop()
             return
         if not self._quiet:
@@ -141,8 +128,10 @@ class Printer(threading.Thread):
             with Capture.open(self._engine.capture) as capture:
                 self._follow(capture)
         except BrokenPipeError:
-            _let_go_of_stdout()
-        except InspectdError as problem:
+            let_go_of_stdout()
+        except (InspectdError, OSError) as problem:
+            if isinstance(problem, OSError):  # the disk is full that the lines go to: the engine goes on
+                let_go_of_stdout()
             sys.stderr.write(f"inspectd: no more lines: {problem}\n")
             return
         self._stop()
@@ -192,24 +181,13 @@ def _nobody_reads() -> bool:
     return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
 
-def _let_go_of_stdout() -> None:
-    """Send what Python still wants to flush at its exit nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def _url(address: str) -> str:
     return address if address.startswith("unix:") else f"http://{address}"
 
 
 def headless(values: dict[str, Any]) -> None:
     """Run the engine until a signal or the control API ends it. Raises `InspectdError`."""
-    if sys.stdout is None:
-        raise InspectdError(
-            "standard output is closed, and it is where the lines go", "Try: --headless --quiet >log"
-        )
-
+    require_stdout("inspectd --headless >lines")
     from inspectd.cli.life import live
     from inspectd.cli.options import answer_request, engine_config
     from inspectd.control.answer import responder_for

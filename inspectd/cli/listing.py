@@ -5,8 +5,6 @@ The lines are those of `inspectd --headless`, so whatever reads one reads the ot
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 import sys
 from array import array
@@ -18,9 +16,8 @@ import click
 from inspectd.capture.model import ConnectionRow
 from inspectd.capture.reader import SEARCH_STRETCH, Capture
 from inspectd.cli.group import SectionCommand
-from inspectd.cli.headless import painter, wants_colour
 from inspectd.cli.lines import JsonLines, PlainLines
-from inspectd.errors import InspectdError
+from inspectd.cli.output import painter, require_stdout, wants_colour
 from inspectd.text.safe import pad
 
 if TYPE_CHECKING:
@@ -49,11 +46,8 @@ def command(capture: Path, words: tuple[str, ...], *, as_json: bool) -> None:
     With WORDs, only those in which every word is found: in the method, target, status, reason, client, host,
     Sec-Fetch-Dest or Sec-Fetch-Mode. Connections that never sent a request are listed with an id like c12.
     """
-    if sys.stdout is None:
-        raise InspectdError(
-            "standard output is closed, and it is where the lines go", "Try: inspectd list FILE >lines"
-        )
-    with Capture.open(capture) as opened, until_nobody_reads():
+    require_stdout("inspectd list FILE >lines")
+    with Capture.open(capture) as opened:
         lines: Lines = JsonLines()
         if not as_json:
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
@@ -66,19 +60,6 @@ def command(capture: Path, words: tuple[str, ...], *, as_json: bool) -> None:
             sys.stdout.write(
                 lines.connection(row) if isinstance(row, ConnectionRow) else lines.exchange(row, opened)
             )
-
-
-@contextlib.contextmanager
-def until_nobody_reads() -> Iterator[None]:
-    """Flush at the end, and end quietly when the reader of standard output has gone (`| head`)."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more at its exit: that goes nowhere.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def heading(width: int) -> str:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from inspectd.control.messages import AnswerRequest
     from inspectd.engine.config import EngineConfig
 
-_SIZE: Final = re.compile(r"([0-9]++(?:\.[0-9]++)?+)\s*+([kmgt]?)(i?)b?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"([0-9]{1,15}+(?:\.[0-9]{1,15}+)?+)\s*+([kmgt]?)(i?)b?", re.IGNORECASE)
 _POWERS: Final = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_DURATION: Final = re.compile(r"([0-9]++(?:\.[0-9]++)?+)\s*+(ms|s|m|h|)")
+_DURATION: Final = re.compile(r"([0-9]{1,9}+(?:\.[0-9]{1,9}+)?+)\s*+(ms|s|m|h|)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -73,7 +73,7 @@ _OPTIONS: Final = (
         " for both loopback addresses, or unix:PATH. Repeatable.",
     ),
     option(
-        "--backlog", section=LISTEN, metavar="N", type=click.IntRange(0), default=128, show_default=True,
+        "--backlog", section=LISTEN, metavar="N", type=click.IntRange(0, 65535), default=128, show_default=True,
         help="How many connections may wait in the accept queue.",
     ),
     option("--reuse-port", section=LISTEN, is_flag=True, help="Set SO_REUSEPORT: several engines share one port."),

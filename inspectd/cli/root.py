@@ -12,6 +12,7 @@ import click
 from inspectd import __version__
 from inspectd.cli.group import LazyCommand, LazyGroup, option
 from inspectd.cli.options import engine_options
+from inspectd.cli.output import let_go_of_stdout
 from inspectd.errors import InspectdError
 
 OUTPUT: Final = "Without a screen"
@@ -117,9 +118,9 @@ def run_command_line(arguments: list[str]) -> int:
         return complain(problem.what, problem.mend, problem.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+    except OSError as problem:  # the disk is full that the output goes to, the folder has vanished
+        let_go_of_stdout()
+        return complain(f"{problem.filename or 'the output'}: {problem.strerror or problem}", "", 1)
     return code if isinstance(code, int) else 0
 
 

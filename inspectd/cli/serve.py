@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.options import answer_request, engine_config, engine_options
+from inspectd.cli.output import let_go_of_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,7 @@ class Announcement:
 
         sys.stdout.write(listening_line(started))
         sys.stdout.flush()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        let_go_of_stdout()
 
     def trouble(self, sentence: str) -> None:
         """The screen learns of it from the status."""

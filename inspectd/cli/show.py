@@ -12,7 +12,6 @@ import click
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
 from inspectd.cli.group import SectionCommand
-from inspectd.cli.headless import painter, wants_colour
 from inspectd.cli.lines import (
     BODY_SHOWN,
     HEAD_SHOWN,
@@ -22,7 +21,7 @@ from inspectd.cli.lines import (
     instant,
     milliseconds,
 )
-from inspectd.cli.listing import until_nobody_reads
+from inspectd.cli.output import painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -57,16 +56,13 @@ def command(capture: Path, number: str, *, side: str | None, as_json: bool) -> N
     """Print one exchange, or with an ID like c12 a connection. `inspectd list` prints the ids."""
     if side is not None and as_json:
         raise click.UsageError("--bytes writes bytes, --json a line about them: choose one.")
-    if sys.stdout is None:
-        raise InspectdError(
-            "standard output is closed, and it is where this goes", "Try: inspectd show FILE ID >file"
-        )
+    require_stdout("inspectd show FILE ID >file")
     match = _ID.fullmatch(number)
     if match is None:
         raise click.BadParameter(
             f"{number!r} is no id: exchanges have numbers like 12, connections ids like c12.", param_hint="ID"
         )
-    with Capture.open(capture) as opened, until_nobody_reads():
+    with Capture.open(capture) as opened:
         if match[1]:
             show_connection(opened, find_connection(opened, int(match[2])), side, as_json=as_json)
         else:

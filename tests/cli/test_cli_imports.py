@@ -85,15 +85,13 @@ def test_serve_imports_no_more_than_headless(tmp_path: Path) -> None:
     assert packages(set(_IMPORTED.findall(said))).isdisjoint({"textual", "rich", "httpx", "httpcore"})
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("no-such-command",), ("--no-such-option",)])
-def test_help_and_mistakes_import_neither_engine_nor_screen(
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), ("no-such-command",), ("--no-such-option",)]
+)
+def test_help_version_and_mistakes_import_neither_engine_nor_screen(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     imported = imported_by(tmp_path, *arguments)
 
     assert "click" in imported
     assert packages(imported).isdisjoint({"textual", "httpx", "asyncio", "sqlite3", "msgspec"})
-
-
-def test_the_version_does_not_even_import_click(tmp_path: Path) -> None:
-    assert packages(imported_by(tmp_path, "--version")).isdisjoint({"click", "asyncio", "textual"})

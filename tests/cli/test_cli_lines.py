@@ -8,7 +8,7 @@ import pytest
 
 from inspectd.capture.model import State
 from inspectd.cli import lines
-from inspectd.cli.headless import painter
+from inspectd.cli.output import painter
 from inspectd.wire import read
 from tests.cli.rows import REQUEST, RESPONSE, capture, connection, exchange
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -49,7 +50,10 @@ def run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
         ((*HEADLESS, "--capture", "inspectd"), 2, "'inspectd' is a directory"),
         ((*HEADLESS, "--capture", "/no/such/place/a.inspectd"), 1, "there is no directory /no/such/place"),
         ((*HEADLESS, "--keep", "lots"), 2, "'lots' is not a size"),
+        ((*HEADLESS, "--keep", "9" * 400), 2, "is not a size"),
         ((*HEADLESS, "--idle-timeout", "soon"), 2, "'soon' is not a time"),
+        ((*HEADLESS, "--idle-timeout", "9" * 400), 2, "is not a time"),
+        ((*HEADLESS, "--backlog", "99999999999"), 2, "is not in the range"),
         ((*HEADLESS, "--control", "0.0.0.0:0"), 2, "is no port of a loopback address"),
         ((*HEADLESS, "--control", "example.com:80"), 2, "is no port of a loopback address"),
         ((*HEADLESS, "--json", "-v"), 2, "-v is for people, --json for programs"),
@@ -62,6 +66,7 @@ def run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
         ((), 2, "the screen needs a terminal, and this is none"),
         (("open", "README.md"), 1, "README.md: is not a capture"),
         (("open", "no-such-file"), 1, "no-such-file: no such file"),
+        (("control",), 2, "Missing command."),
         (("attach", "no-such-socket"), 1, "no engine answers at no-such-socket"),
         (("\x1b[31m",), 2, r"\x1b[31m"),
     ],
@@ -74,6 +79,47 @@ def test_each_mistake(tmp_path: Path, arguments: tuple[str, ...], code: int, wha
     assert what in said.splitlines()[0]
     assert len(said.splitlines()) <= 2
     assert "\x1b" not in said
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no disk that is always full")  # noqa: PTH110
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("anatomy", "README.md"), HEADLESS])
+def test_a_full_disk_behind_standard_output_is_said_in_a_line(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "inspectd", *arguments],
+            cwd=ROOT,
+            env=environment(tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr == b"inspectd: the output: No space left on device\n"
+
+
+def test_whoever_stops_reading_ends_a_command_well(tmp_path: Path) -> None:
+    message = tmp_path / "message"
+    message.write_bytes(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 100_000 + b"\r\n")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "inspectd", "anatomy", str(message)],
+        cwd=ROOT,
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        command.stdout.readline()
+        command.stdout.close()
+        assert command.stderr.read() == b""
+        assert command.wait(30) == 0
 
 
 def test_a_taken_port_leaves_no_capture_behind(tmp_path: Path) -> None:
