@@ -111,7 +111,6 @@ class InspectdApp(App[int]):
         self._octets = 0
         self._subject_timer: Timer | None = None
         self._subject_shown = 0.0
-        self._subject_key: int | None = None
         self._told_gone = False
         self._told_problem = ""
         self._poll_from = 0.0
@@ -280,7 +279,6 @@ class InspectdApp(App[int]):
         except InspectdError as problem:
             self._say_problem(problem)
             return
-        self._subject_key = key
         self.detail.show(subject)
 
     def on_traffic_table_opened(self) -> None:

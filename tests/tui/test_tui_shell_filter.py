@@ -74,6 +74,20 @@ async def test_the_cursor_stays_on_its_row(capture: Path) -> None:
         assert app.table.selected == 4
 
 
+async def test_the_cursor_comes_back_to_the_row_it_was_on(capture: Path) -> None:
+    async with screen(capture) as (app, pilot):
+        await pilot.press("home", "down")
+        stays = app.table.selected
+        total = len(app.feed)
+        for words, kept in (("e", True), ("post", False)):
+            await pilot.press("slash", "ctrl+u", *words, "enter")
+            await until(pilot, lambda: app.feed.filtered and not app.feed.searching)
+            assert (app.table.selected == stays) is kept, words
+            assert kept or 0 < len(app.feed) < total
+            await pilot.press("escape")
+            assert app.table.selected == stays
+
+
 async def test_rows_that_come_later_are_tried(tmp_path: Path) -> None:
     with Scribe(tmp_path / "b.inspectd") as scribe:
         scribe.exchange(get("/a"))

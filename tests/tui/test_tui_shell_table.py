@@ -105,6 +105,16 @@ async def test_resizing_keeps_the_cursor_in_view(capture: Path) -> None:
             assert any(line.startswith("▌") and "/item/30" in line for line in lines(app)), size
 
 
+async def test_every_row_is_laid_out_anew_for_another_width(capture: Path) -> None:
+    async with screen(capture, size=(120, 36)) as (app, pilot):
+        await pilot.press("home")
+        for size in ((160, 42), (80, 24), (120, 36)):
+            await pilot.resize_terminal(*size)
+            await until(pilot, lambda: "status" in lines(app)[1] and len(lines(app)[1]) == size[0])
+            title, *rows = lines(app)[1:8]
+            assert {row.index("200") for row in rows} == {title.index("status")}, size
+
+
 async def test_a_new_row_appears_and_the_cursor_follows(tmp_path: Path) -> None:
     with Scribe(tmp_path / "b.inspectd") as scribe:
         async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
@@ -189,8 +199,8 @@ async def test_a_click_selects_and_a_double_click_opens(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         y = next(at for at, line in enumerate(lines(app)) if "/pay" in line)
         await pilot.click("#traffic", offset=(30, y - app.table.region.y))
-        row = app.table.selected_exchange
-        assert row is not None
+        row = app.table.selected_row
+        assert isinstance(row, ExchangeRow)
         assert row.target == "/pay"
         assert not app.table.follow
         await pilot.click("#traffic", offset=(30, y - app.table.region.y), times=2)

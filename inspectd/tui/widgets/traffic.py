@@ -16,7 +16,6 @@ from textual.message import Message
 from textual.reactive import var
 from textual.scroll_view import ScrollView
 
-from inspectd.capture.model import ExchangeRow
 from inspectd.tui.feed import Change, Feed, Row, is_finished
 from inspectd.tui.theme import Tones, tones
 from inspectd.tui.widgets.columns import Columns, columns_for, header_cells, missing_cells, row_cells
@@ -56,25 +55,13 @@ class TrafficTable(ScrollView, can_focus=True):
     """Index of the row the cursor is on, -1 when there is none."""
 
     class Highlighted(Message):
-        """The cursor went to another row (key None: there is none)."""
-
-        def __init__(self, key: int | None) -> None:
-            super().__init__()
-            self.key = key
+        """The cursor went to another row, or there is none any more."""
 
     class Opened(Message):
         """Somebody wants to look into the row: enter or a double click."""
 
-        def __init__(self, key: int) -> None:
-            super().__init__()
-            self.key = key
-
     class FollowChanged(Message):
         """Following the newest row began or ended."""
-
-        def __init__(self, *, follow: bool) -> None:
-            super().__init__()
-            self.follow = follow
 
     def __init__(self, feed: Feed, *, live: bool, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -83,7 +70,9 @@ class TrafficTable(ScrollView, can_focus=True):
         """Whether somebody writes this capture now: unfinished rows then count up."""
         self.selected: int | None = None
         """Key of the row the cursor is on."""
-        self._strips: LRUCache[tuple[int, int], tuple[Row, Strip]] = LRUCache(STRIPS_KEPT)
+        self._chosen: int | None = None
+        """Key of the row a person went to: the cursor comes back to it when a filter hid it in between."""
+        self._strips: LRUCache[tuple[int, int, Columns], tuple[Row, Strip]] = LRUCache(STRIPS_KEPT)
         self._painter = Painter()
         self._grown = 0.0
         self._growth_waits = False
@@ -105,8 +94,7 @@ class TrafficTable(ScrollView, can_focus=True):
         self._strips.clear()
 
     def on_resize(self) -> None:
-        """Other columns; keep the cursor, or the end, in view."""
-        self._strips.clear()
+        """Keep the cursor, or the end, in view."""
         if self.follow:
             self._scroll_to_end()
         else:
@@ -119,7 +107,7 @@ class TrafficTable(ScrollView, can_focus=True):
         if change.cleared or change.reordered:
             self.rebase()
         elif change.appended and self.follow:
-            self._move_to(self._newest(), reveal=False)
+            self._move_to(self._newest())
         if change.appended or change.reordered:
             self._grow_soon()
         # Unfinished rows on screen may have moved on.
@@ -131,11 +119,10 @@ class TrafficTable(ScrollView, can_focus=True):
         count = len(self.feed)
         if not count:
             self._move_to(-1)
-        elif self.follow or self.selected is None:
-            self._move_to(self._newest(), reveal=False)
+        elif self.follow or self._chosen is None:
+            self._move_to(self._newest())
         else:
-            index = self.feed.nearest(self.selected)
-            self._move_to(max(index, 0), reveal=False)
+            self._move_to(self.feed.nearest(self._chosen))
         self.grow()
         self._reveal()
         self.refresh()
@@ -170,20 +157,28 @@ class TrafficTable(ScrollView, can_focus=True):
         """Draw again the visible rows that could have changed."""
         first = self.scroll_offset.y
         height = self.size.height - 1
+        columns = self._columns()
         for line in range(min(height, len(self.feed) - first)):
             key = self.feed.key(first + line)
-            shown = self._strips.get((key, self._flags(first + line)))
+            shown = self._strips.get((key, self._flags(first + line), columns))
             if shown is None or not is_finished(shown[0]):
                 self.refresh(Region(0, line + 1, self.size.width, 1))
 
     # the cursor
 
     def watch_follow(self, follow: bool) -> None:  # noqa: FBT001 - Textual's signature
-        """Tell whoever shows the state."""
+        """Stay on this row from now on, or on none; tell whoever shows the state."""
+        self._chosen = None if follow else self.selected
         if self.is_mounted:
-            self.post_message(self.FollowChanged(follow=follow))
+            self.post_message(self.FollowChanged())
 
-    def _move_to(self, index: int, *, reveal: bool = True) -> None:
+    def _choose(self, index: int) -> None:
+        """Go where a person wants to."""
+        self._move_to(index)
+        self._chosen = self.selected
+        self._reveal()
+
+    def _move_to(self, index: int) -> None:
         old = self.cursor
         self.cursor = index
         key = self.feed.key(index) if 0 <= index < len(self.feed) else None
@@ -192,9 +187,7 @@ class TrafficTable(ScrollView, can_focus=True):
                 self._refresh_row(line)
         if key != self.selected:
             self.selected = key
-            self.post_message(self.Highlighted(key))
-        if reveal:
-            self._reveal()
+            self.post_message(self.Highlighted())
 
     def _newest(self) -> int:
         """Index of the row that is followed: the newest exchange, as long as it is on screen with the end of the list.
@@ -228,7 +221,7 @@ class TrafficTable(ScrollView, can_focus=True):
         index = self.feed.index_of(key)
         if index is not None:
             self.follow = False
-            self._move_to(index)
+            self._choose(index)
 
     def action_move(self, by: int) -> None:
         """Cursor up or down; going anywhere ends following."""
@@ -238,7 +231,7 @@ class TrafficTable(ScrollView, can_focus=True):
         index = max(0, min(count - 1, self.cursor + by))
         if by < 0 or index != self.cursor:
             self.follow = False
-        self._move_to(index)
+        self._choose(index)
 
     def action_page(self, by: int) -> None:
         """A screenful up or down."""
@@ -248,12 +241,12 @@ class TrafficTable(ScrollView, can_focus=True):
         """The first row; ends following."""
         if len(self.feed):
             self.follow = False
-            self._move_to(0)
+            self._choose(0)
 
     def action_last(self) -> None:
         """The newest row, and follow it."""
         self.follow = True
-        self._move_to(self._newest(), reveal=False)
+        self._move_to(self._newest())
         self.grow()
 
     def action_toggle_follow(self) -> None:
@@ -266,7 +259,7 @@ class TrafficTable(ScrollView, can_focus=True):
     def action_open(self) -> None:
         """Hand the keys to the panes below."""
         if self.selected is not None:
-            self.post_message(self.Opened(self.selected))
+            self.post_message(self.Opened())
 
     # mouse
 
@@ -277,7 +270,7 @@ class TrafficTable(ScrollView, can_focus=True):
             return
         event.stop()
         self.follow = False
-        self._move_to(index)
+        self._choose(index)
         if event.chain == 2:
             self.action_open()
 
@@ -313,13 +306,13 @@ class TrafficTable(ScrollView, can_focus=True):
         row = self.feed.get(index)
         if row is None:
             return self._strip(missing_cells(key, columns), palette, flags, columns.total)
-        drawn = self._strips.get((key, flags))
+        drawn = self._strips.get((key, flags, columns))
         final = is_finished(row) or not self.live
         if drawn is not None and drawn[0] is row and final:
             return drawn[1]
         now = time.time_ns() if self.live else None
         strip = self._strip(row_cells(row, columns, now), palette, flags, columns.total)
-        self._strips[key, flags] = (row, strip)
+        self._strips[key, flags, columns] = (row, strip)
         return strip
 
     def _strip(self, row: list[Cell], palette: Tones, flags: int, width: int) -> Strip:
@@ -336,9 +329,3 @@ class TrafficTable(ScrollView, can_focus=True):
     def selected_row(self) -> Row | None:
         """The row the cursor is on, as the capture has it now."""
         return None if self.selected is None else self.feed.row(self.selected)
-
-    @property
-    def selected_exchange(self) -> ExchangeRow | None:
-        """The same when it is an exchange."""
-        row = self.selected_row
-        return row if isinstance(row, ExchangeRow) else None
