@@ -68,7 +68,7 @@ def run_unprivileged(body: str, *arguments: object) -> subprocess.CompletedProce
     """Run code as somebody whom permissions hold back, after its imports; a `CaptureError` is printed."""
     return run_python(
         f"""
-import os, shutil, sys, tempfile
+import os, shutil, sys, tempfile, urllib.parse
 from inspectd.capture import store
 from inspectd.capture.reader import Capture
 if os.geteuid() == 0:
