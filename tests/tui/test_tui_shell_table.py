@@ -110,7 +110,7 @@ async def test_every_row_is_laid_out_anew_for_another_width(capture: Path) -> No
         await pilot.press("home")
         for size in ((160, 42), (80, 24), (120, 36)):
             await pilot.resize_terminal(*size)
-            await until(pilot, lambda: "status" in lines(app)[1] and len(lines(app)[1]) == size[0])
+            await pilot.pause()
             title, *rows = lines(app)[1:8]
             assert {row.index("200") for row in rows} == {title.index("status")}, size
 
