@@ -7,6 +7,8 @@ says is printed as it is and no screen appears.
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import subprocess
 import sys
@@ -38,6 +40,8 @@ def run(arguments: Sequence[str]) -> int:
         engine = start_engine(arguments, errors)
         stop = True
         try:
+            # Loading leaves no garbage behind, and looking for some takes 50 ms; the screen enables it when it is painted.
+            gc.disable()
             from inspectd.tui import app
 
             listening = wait_until_listening(engine, errors)
@@ -70,6 +74,12 @@ def require_terminal(instead: str) -> None:
     if not (sys.stdin and sys.stdout and sys.stdin.isatty() and sys.stdout.isatty()):
         raise InspectdError(
             "the screen needs a terminal, and this is none", f"Without one: {instead}", exit_code=2
+        )
+    if os.environ.get("TERM") == "dumb":
+        raise InspectdError(
+            "the screen needs a terminal whose cursor moves, and TERM=dumb says that this one's doesn't",
+            f"Without one: {instead}",
+            exit_code=2,
         )
 
 

@@ -156,6 +156,7 @@ class InspectdApp(App[int]):
     def _after_first_paint(self) -> None:
         # What lives as long as the app need not be looked through again for garbage: a full collection costs 30 ms.
         gc.freeze()
+        gc.enable()
         if self.feed.assumed_upto:
             self._read_ids()
         if self.link.socket is not None:
