@@ -422,9 +422,10 @@ class CaptureWriter:
     def close(self, now: int) -> None:
         """Flush, fold the write-ahead log into the file and close it."""
         self.flush(now)
-        self._checkpointer.close()
+        self._checkpointer.stop()
         try:
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as problem:
             self.error = self.error or f"{self.path}: {problem}"
         self.db.close()
+        self._checkpointer.close()
