@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,7 @@ FALLBACK_COLUMNS: Final = 100
 
 _ROLE_WIDTH: Final = 17
 _STATUS_LINE: Final = b"HTTP/"
+_LF: Final = 10
 
 _COLOURS: Final = {
     "method": "green", "scheme": "cyan", "authority": "cyan", "path": "cyan", "query": "cyan", "fragment": "cyan",
@@ -117,7 +119,7 @@ class Drawing:
         self._glyphs: Glyphs = UNICODE if encoding == "utf8" else ASCII
         self._dash = "·" if encoding == "utf8" else "-"
         self._colour = wants_colour()
-        columns = _columns() if sys.stdout.isatty() else FALLBACK_COLUMNS
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else FALLBACK_COLUMNS
         self._width = max(NARROWEST, columns - self._digits - _ROLE_WIDTH - 2)
 
     def lines(self) -> Iterator[str]:
@@ -190,15 +192,6 @@ class Drawing:
 
     def _paint(self, text: str, **style: Any) -> str:
         return click.style(text, **style) if self._colour and any(style.values()) else text
-
-
-_LF: Final = 10
-
-
-def _columns() -> int:
-    import shutil
-
-    return shutil.get_terminal_size((FALLBACK_COLUMNS, 24)).columns
 
 
 def json_text(stream: Stream) -> Iterator[str]:

@@ -79,6 +79,8 @@ class Sections:
 
 
 class PlainContext(click.Context):
+    """A context whose help pages have the headings of `Formatter`."""
+
     formatter_class = Formatter
 
 
@@ -86,6 +88,23 @@ class SectionCommand(Sections, click.Command):
     """A command whose help page is in sections."""
 
     context_class = PlainContext
+
+
+class SectionGroup(Sections, click.Group):
+    """A group whose help page looks like that of the root command."""
+
+    context_class = PlainContext
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the commands in the order in which they were defined, then the options."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (click.style(name, fg="cyan"), command.get_short_help_str(100))
+                    for name, command in self.commands.items()
+                ]
+            )
+        super().format_options(ctx, formatter)
 
 
 class LazyGroup(Sections, click.Group):
@@ -139,7 +158,9 @@ class LazyGroup(Sections, click.Group):
         if name in self.lazy_commands:
             return super().resolve_command(ctx, args)
         message = f"There is no command {name!r}."
-        if Path(name).is_file():
+        if name.isdigit():
+            message += f" A port is chosen with: inspectd --listen {name}"
+        elif Path(name).is_file():
             message += f" A capture is opened with: inspectd open {name}"
         elif near := difflib.get_close_matches(
             name, [n for n, c in self.lazy_commands.items() if c.help], n=1

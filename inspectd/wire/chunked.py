@@ -16,7 +16,7 @@ import re
 from typing import TYPE_CHECKING
 
 from inspectd.wire.framing import LARGEST_LENGTH
-from inspectd.wire.span import Role, Span
+from inspectd.wire.span import Role, Span, add_span
 
 if TYPE_CHECKING:
     from typing import Final
@@ -31,6 +31,7 @@ _EXT_VALUE = re.compile(rb'"(?:[^"\\]|\\[\x00-\xff])*+"?+|[^; \t\r"]++')
 _EXT_REST = re.compile(rb"[^;]++")
 
 _CR: Final = 13
+_SEMICOLON: Final = 59
 _HEX_DIGITS: Final = 16
 
 
@@ -53,10 +54,10 @@ def tile_chunk_line(line: bytes, base: int, out: list[Span]) -> None:
         stop -= 1
     found = _SIZE.match(line, 0, stop)
     if found is None:
-        _add(out, base, base + stop, Role.GARBAGE if ended else Role.CHUNK_SIZE)
+        add_span(out, base, base + stop, Role.GARBAGE if ended else Role.CHUNK_SIZE)
     else:
-        _add(out, base, base + found.end(1), Role.OWS)
-        _add(
+        add_span(out, base, base + found.end(1), Role.OWS)
+        add_span(
             out,
             base + found.end(1),
             base + found.end(2),
@@ -64,7 +65,7 @@ def tile_chunk_line(line: bytes, base: int, out: list[Span]) -> None:
         )
         at = found.end(2)
         if found.end(3) == stop:
-            _add(out, base + at, base + stop, Role.OWS)
+            add_span(out, base + at, base + stop, Role.OWS)
         else:
             _tile_extensions(line, at, stop, base, out)
     if len(line) > stop:
@@ -85,7 +86,7 @@ def _tile_extensions(line: bytes, at: int, stop: int, base: int, out: list[Span]
                 continue
             found = rule.match(line, at, stop)
             if found:
-                _add(out, base + at, base + found.end(), role)
+                add_span(out, base + at, base + found.end(), role)
                 at = found.end()
         if at < stop and line[at] != _SEMICOLON:
             # White space that leads to the next `;` is read with it; anything else fits nowhere.
@@ -94,13 +95,5 @@ def _tile_extensions(line: bytes, at: int, stop: int, base: int, out: list[Span]
             rest = _EXT_REST.match(line, at, stop)
             end = rest.end() if rest else stop
             blank = not line[at:end].strip(b" \t")
-            _add(out, base + at, base + end, Role.CHUNK_EXT if blank else Role.GARBAGE)
+            add_span(out, base + at, base + end, Role.CHUNK_EXT if blank else Role.GARBAGE)
             at = end
-
-
-_SEMICOLON: Final = 59
-
-
-def _add(out: list[Span], start: int, end: int, role: Role) -> None:
-    if end > start:
-        out.append(Span(start, end, role))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from inspectd.wire.framing import has_option
 
 if TYPE_CHECKING:
     from inspectd.wire.head import Head
+
+Facts: TypeAlias = list[tuple[bytes, bytes]]
+"""Names and values of the fields that decide framing and persistence."""
 
 # The fields that decide framing and persistence, found in one pass over a plain head.
 FACTS: Final = re.compile(
@@ -17,14 +20,14 @@ FACTS: Final = re.compile(
 FACT_NAMES: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 
 
-def facts_of(head: Head) -> list[tuple[bytes, bytes]]:
+def facts_of(head: Head) -> Facts:
     """The fields of a head that decide framing and persistence: lower-case name, value."""
     return [
         (name, field.value_bytes) for field in head.fields if (name := field.name_bytes.lower()) in FACT_NAMES
     ]
 
 
-def framing_values(facts: list[tuple[bytes, bytes]]) -> tuple[list[bytes], list[bytes]]:
+def framing_values(facts: Facts) -> tuple[list[bytes], list[bytes]]:
     """The values of Transfer-Encoding and those of Content-Length."""
     return (
         [value for name, value in facts if name == b"transfer-encoding"],

@@ -13,10 +13,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from inspectd.wire.span import Role, Span
+from inspectd.wire.span import Role, Span, add_span
 
 if TYPE_CHECKING:
     from inspectd.wire.span import Kind
+
+_CR: Final = 13
 
 Range: TypeAlias = tuple[int, int]
 """Stream offsets: first byte, first byte after."""
@@ -26,6 +28,8 @@ TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 
 # "any form of whitespace": SP, HTAB, VT, FF, or bare CR                  ; RFC 9112 §3
 _WORD_SPACE: Final = b" \t\x0b\x0c\r"
+_WORD = re.compile(rb"[^ \t\x0b\x0c\r]++")
+_SPACES = re.compile(rb"[ \t\x0b\x0c\r]*+")
 
 # What may stand before the first word without being part of it: a byte order mark, controls, white space.
 _JUNK = re.compile(rb"(?:\xef\xbb\xbf)?+[\x00-\x20\x7f]*+")
@@ -156,9 +160,6 @@ def read_head(data: bytes, base: int, kind: Kind, spans: list[Span] | None = Non
     return head
 
 
-_CR: Final = 13
-
-
 def _line_end(data: bytes, base: int, stop: int, after: int, out: list[Span]) -> None:
     """Record the line end `data[stop:after]`: CRLF, a lone LF, or the CR of a line end that was cut off."""
     if after > stop:
@@ -177,7 +178,7 @@ def read_request_line(data: bytes, base: int, stop: int, head: Head, out: list[S
     begin = _skip_junk(line, base, out)
     end = len(line.rstrip(_WORD_SPACE))
     if begin >= end:
-        _add(out, base + begin, base + stop, Role.SP)
+        add_span(out, base + begin, base + stop, Role.SP)
         return
     found = _VERSION_TAIL.search(line, begin, end)
     version = found.start() if found else end
@@ -191,26 +192,22 @@ def read_request_line(data: bytes, base: int, stop: int, head: Head, out: list[S
     target_end = max(target, len(line[:version].rstrip(_WORD_SPACE)))
     if method_end > begin:
         head.method = (base + begin, base + method_end)
-        _add(out, base + begin, base + method_end, Role.METHOD)
-    _add(out, base + method_end, base + target, Role.SP)
+        add_span(out, base + begin, base + method_end, Role.METHOD)
+    add_span(out, base + method_end, base + target, Role.SP)
     if target_end > target:
         head.target = (base + target, base + target_end)
         read_target(line[target:target_end], base + target, out, connect=line[begin:method_end] == b"CONNECT")
     if version < end:
-        _add(out, base + target_end, base + version, Role.SP)
+        add_span(out, base + target_end, base + version, Role.SP)
         head.version = (base + version, base + end)
-        _add(out, base + version, base + end, Role.VERSION)
-        _add(out, base + end, base + stop, Role.SP)
+        add_span(out, base + version, base + end, Role.VERSION)
+        add_span(out, base + end, base + stop, Role.SP)
     else:
-        _add(out, base + target_end, base + stop, Role.SP)
+        add_span(out, base + target_end, base + stop, Role.SP)
 
 
 def _is_target(word: bytes) -> bool:
     return word.startswith(b"/") or b"://" in word
-
-
-_WORD = re.compile(rb"[^ \t\x0b\x0c\r]++")
-_SPACES = re.compile(rb"[ \t\x0b\x0c\r]*+")
 
 
 def _space_run(line: bytes, start: int, stop: int) -> int:
@@ -221,13 +218,8 @@ def _space_run(line: bytes, start: int, stop: int) -> int:
 def _skip_junk(line: bytes, base: int, out: list[Span]) -> int:
     found = _JUNK.match(line)
     begin = found.end() if found else 0
-    _add(out, base, base + begin, Role.GARBAGE)
+    add_span(out, base, base + begin, Role.GARBAGE)
     return begin
-
-
-def _add(out: list[Span], start: int, end: int, role: Role) -> None:
-    if end > start:
-        out.append(Span(start, end, role))
 
 
 def read_status_line(data: bytes, base: int, stop: int, head: Head, out: list[Span]) -> None:
@@ -245,17 +237,17 @@ def read_status_line(data: bytes, base: int, stop: int, head: Head, out: list[Sp
         version_end = code = begin
     if version_end > begin:
         head.version = (base + begin, base + version_end)
-        _add(out, base + begin, base + version_end, Role.VERSION)
-    _add(out, base + version_end, base + code, Role.SP)
+        add_span(out, base + begin, base + version_end, Role.VERSION)
+    add_span(out, base + version_end, base + code, Role.SP)
     found = _STATUS_CODE.match(line, code)
     code_end, reason = (found.end(1), found.end(2)) if found else (code, code)
     if code_end > code:
         head.status = (base + code, base + code_end)
-        _add(out, base + code, base + code_end, Role.STATUS_CODE)
-    _add(out, base + code_end, base + reason, Role.SP)
+        add_span(out, base + code, base + code_end, Role.STATUS_CODE)
+    add_span(out, base + code_end, base + reason, Role.SP)
     if stop > reason:
         head.reason = (base + reason, base + stop)
-        _add(out, base + reason, base + stop, Role.REASON_PHRASE)
+        add_span(out, base + reason, base + stop, Role.REASON_PHRASE)
 
 
 def read_target(target: bytes, start: int, out: list[Span], *, connect: bool = False) -> None:
@@ -285,13 +277,13 @@ def read_target(target: bytes, start: int, out: list[Span], *, connect: bool = F
         at = _part(_QUERY, target, at + 1, start, Role.QUERY, out)
     if target[at : at + 1] == b"#":
         out.append(Span(start + at, start + at + 1, Role.REQUEST_TARGET))
-        _add(out, start + at + 1, start + len(target), Role.FRAGMENT)
+        add_span(out, start + at + 1, start + len(target), Role.FRAGMENT)
 
 
 def _part(rule: re.Pattern[bytes], target: bytes, at: int, start: int, role: Role, out: list[Span]) -> int:
     found = rule.match(target, at)
     end = found.end() if found else at
-    _add(out, start + at, start + end, role)
+    add_span(out, start + at, start + end, role)
     return end
 
 
@@ -378,6 +370,6 @@ def _continue_field(
     if text_end > text:
         field.value.append((base + text, base + text_end))
         out.append(Span(base + text, base + text_end, value_role))
-    _add(out, base + text_end, base + stop, Role.OWS)
+    add_span(out, base + text_end, base + stop, Role.OWS)
     _line_end(data, base, stop, after, out)
     field.end = base + after

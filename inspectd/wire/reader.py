@@ -148,11 +148,6 @@ class MessageReader:
         """The offset of the head that is still arriving, or None."""
         return self.offset - len(self._pending) if self._pending and self._state in _IN_HEAD else None
 
-    @property
-    def in_message(self) -> bool:
-        """Whether a head has been reported and its end has not."""
-        return self._state in _IN_CONTENT
-
     def glimpse(self) -> tuple[bytes | None, bytes | None]:
         """Method and target as far as they are known of a head that is still arriving, or that was too large."""
         data = self._glimpsed
@@ -333,20 +328,16 @@ class MessageReader:
 
     def _read_between(self, data: bytes, at: int, base: int, events: list[Event]) -> int:
         """Blank lines before a head: skipped, as RFC 9112 §2.2 asks, and any number of them."""
-        if data[at] > _SPACE:
-            self._state = _HEAD
-            self._line_seen = False
-            self._scan = 0
-            return self._read_head(data, at, base, events)
-        blank_end, found = self._skip_blank(data, at, base)
-        if found is _ENDLESS:
-            return self._too_large("head", data, blank_end, base, events)
-        if found is _WAIT:
-            return -1 - blank_end if blank_end < len(data) else blank_end
+        if data[at] <= _SPACE:
+            at, found = self._skip_blank(data, at, base)
+            if found is _ENDLESS:
+                return self._too_large("head", data, at, base, events)
+            if found is _WAIT:
+                return -1 - at if at < len(data) else at
         self._state = _HEAD
         self._line_seen = False
         self._scan = 0
-        return blank_end
+        return at
 
     def _read_closed(self, data: bytes, at: int, base: int) -> int:
         """After the last message: blank lines are harmless, anything else should not be there."""

@@ -18,9 +18,8 @@ from inspectd.wire.head import Head, read_head
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from inspectd.wire.facts import Facts
     from inspectd.wire.span import Kind
-
-Facts = list[tuple[bytes, bytes]]
 
 _INDENTED = re.compile(rb"\n[ \t]++(?=[^ \t\r\n])")
 _BARE_CR = re.compile(rb"\r(?!\n)")

@@ -7,7 +7,7 @@ The hot path is one expression, a *certificate*: when it matches, the head is pl
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from inspectd.wire.arrived import ArrivedHead, MessageEnd
 from inspectd.wire.facts import FACTS, facts_of, framing_values, is_http_1_0, persists
@@ -18,10 +18,8 @@ from inspectd.wire.readings import with_other_readings
 
 if TYPE_CHECKING:
     from inspectd.wire.arrived import Event
+    from inspectd.wire.facts import Facts
     from inspectd.wire.span import Kind
-
-Facts: TypeAlias = list[tuple[bytes, bytes]]
-"""Names and values of the fields that decide framing and persistence, as they were sent."""
 
 # method SP request-target SP HTTP-version CRLF *( field-name ":" *( HTAB / SP / VCHAR ) CRLF ) CRLF
 # The target holds only characters of RFC 3986 §2 without "#", which a request target may not have.
@@ -121,7 +119,7 @@ class RequestReader(MessageReader):
             self._begin_content(head.framing, head.end, events)
 
     @staticmethod
-    def _decide(head: ArrivedHead, facts: list[tuple[bytes, bytes]]) -> None:
+    def _decide(head: ArrivedHead, facts: Facts) -> None:
         """Settle framing and persistence from the fields of lower-case name that bear on them."""
         codings, lengths = framing_values(facts)
         options = [value for name, value in facts if name == b"connection"]

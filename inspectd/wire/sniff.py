@@ -46,6 +46,8 @@ _TLS_SENTENCE = (
 )
 _GARBAGE = Sniff("garbage", "Binary bytes that open no protocol known here.", Role.GARBAGE)
 
+_TLS_HANDSHAKE: Final = 0x16
+_RECORD_HEADER: Final = 5
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _GARBAGE_WINDOW: Final = 256
 """Bytes that a first line with a binary start gets to turn out a request line after all."""
@@ -162,10 +164,6 @@ def _sniff_binary(data: bytes, *, eof: bool) -> Sniff | NeedMore | None:
     if line_feed >= 0 and _REQUEST_LINE_END.search(window, 0, line_feed):
         return None
     return _GARBAGE
-
-
-_TLS_HANDSHAKE: Final = 0x16
-_RECORD_HEADER: Final = 5
 
 
 def _sniff_tls(data: bytes, *, eof: bool) -> Sniff | NeedMore | None:

@@ -78,3 +78,9 @@ class Span(NamedTuple):
     start: int
     end: int
     role: Role
+
+
+def add_span(out: list[Span], start: int, end: int, role: Role) -> None:
+    """Append a span to `out`, unless it would be empty."""
+    if end > start:
+        out.append(Span(start, end, role))

@@ -100,6 +100,8 @@ class Stream:
         return b"".join([self.data[start:end] for start, end in message.content])
 
 
+_CR: Final = 13
+
 # Neighbours of these roles are one span however the bytes were split.
 _MERGED: Final = (
     Role.CONTENT,
@@ -187,9 +189,6 @@ class _Recorder:
             message._last_span = len(self.spans)  # noqa: SLF001 (the recorder builds the message)
             self.message = None
         self._floor = len(self.spans)
-
-
-_CR: Final = 13
 
 
 class StreamReader:

@@ -38,7 +38,7 @@ def is_refused(data: bytes) -> bool:
     """Whether a strict server says no, or never gets a whole message."""
     reader = RequestReader()
     events = reader.feed(data)
-    unfinished = reader.head_start is not None or reader.in_message
+    unfinished = reader.head_start is not None
     events += reader.eof()
     return unfinished or any(
         isinstance(event, TooLarge | Foreign)
