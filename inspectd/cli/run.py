@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         engine = start_engine(arguments, errors)
         stop = True
         try:
-            # Loading leaves no garbage behind, and looking for some takes 50 ms; the screen enables it when it is painted.
+            # Loading leaves no garbage, and looking for some takes 50 ms; the screen enables it when it is painted.
             gc.disable()
             from inspectd.tui import app
 

@@ -35,7 +35,7 @@ from inspectd.tui.widgets.bars import (
     HeaderBar,
     Situation,
 )
-from inspectd.tui.widgets.detail import Detail
+from inspectd.tui.widgets.detail import PANES, Detail
 from inspectd.tui.widgets.empty import EmptyState
 from inspectd.tui.widgets.filterbar import FilterBar, FilterInput
 from inspectd.tui.widgets.traffic import TrafficTable
@@ -84,7 +84,10 @@ class InspectdApp(App[int]):
         Binding("c", "clear_capture", "Clear the capture", show=False, id="clear"),
         Binding("z", "zoom", "Zoom: panes, list, both", show=False, id="zoom"),
         Binding("escape", "step_back", "Back to the list; clear the filter", show=False, id="back"),
-        *(Binding(str(number), f"pane({number})", f"Pane {number}", show=False) for number in range(1, 10)),
+        *(
+            Binding(str(number), f"pane({number})", f"Pane {number}", show=False)
+            for number in range(1, len(PANES) + 1)
+        ),
         Binding("q", "leave", "Quit", show=False, id="quit"),
         Binding("ctrl+c", "leave", "Quit", show=False, priority=True, id="interrupt"),
     ]

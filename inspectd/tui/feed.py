@@ -115,12 +115,7 @@ class Feed:
 
     def get(self, index: int) -> Row | None:
         """The row at `index`, or None when the capture no longer holds it (`--keep` drops the oldest)."""
-        key = self.shown[index]
-        entry = self._rows.get(key)
-        if entry is None or self._stale(entry):
-            self._read([key])
-            entry = self._rows.get(key)
-        return None if entry is None else entry[1]
+        return self.row(self.shown[index])
 
     def row(self, key: int) -> Row | None:
         """The row with this key, read again if it could have changed."""

@@ -28,6 +28,7 @@ from inspectd.tui.widgets.columns import amount
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from textual import events
     from textual.app import ComposeResult
 
     from inspectd.capture.reader import Capture
@@ -120,12 +121,11 @@ class CopyScreen(ModalScreen[None]):
         menu.focus()
         menu.highlighted = 0
 
-    def on_key(self, event: object) -> None:
+    def on_key(self, event: events.Key) -> None:
         """A choice's letter."""
-        pressed = getattr(event, "character", None)
         for choice in self._choices:
-            if choice.key == pressed:
-                event.stop()  # type: ignore[attr-defined]
+            if choice.key == event.character:
+                event.stop()
                 self._copy(choice)
                 return
 

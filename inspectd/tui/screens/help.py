@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 
 from inspectd.text.safe import cells, pad
 from inspectd.tui.theme import tones
+from inspectd.tui.widgets.detail import PANES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,8 +47,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(EVERYWHERE, "enter", "look inside the row: the panes get the keys; esc comes back"),
     Entry(
         EVERYWHERE,
-        "1…7",
-        "choose a pane, from the list too: Anatomy, Headers, Body, Hex, Response, Timing, Connection",
+        f"1…{len(PANES)}",
+        f"choose a pane, from the list too: {', '.join(pane.title for pane in PANES)}",
     ),
     Entry(EVERYWHERE, "tab", "the other direction: request ⇄ response"),
     Entry(EVERYWHERE, "s", "change the answer everybody gets, with its exact bytes before you say it"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from textual.widget import Widget
@@ -10,6 +10,7 @@ from textual.widget import Widget
 from inspectd.text.safe import cells, clip, safe
 from inspectd.tui.theme import status_tone, tones
 from inspectd.tui.widgets.columns import amount
+from inspectd.tui.widgets.detail import PANES
 from inspectd.tui.widgets.paint import Cell, Painter
 
 if TYPE_CHECKING:
@@ -150,13 +151,14 @@ class Hint:
     rank: int = 1
 
 
+_PANES: Final = Hint(f"1-{len(PANES)}", "panes", "app.help", 5)
 TABLE_HINTS: Final = (
     Hint("?", "help", "app.help", 0),
     Hint("/", "filter", "app.filter", 2),
     Hint("f", "follow", "app.follow", 3),
     Hint("s", "answer…", "app.answer", 0),
     Hint("enter", "look inside", "app.look_inside", 4),
-    Hint("1-7", "panes", "app.help", 5),
+    _PANES,
     Hint("y", "copy", "app.copy", 3),
     Hint("z", "zoom", "app.zoom", 6),
     Hint("c", "clear", "app.clear_capture", 7),
@@ -167,8 +169,8 @@ TABLE_HINTS: Final = (
 DETAIL_HINTS: Final = (
     Hint("?", "help", "app.help", 0),
     Hint("esc", "back to the list", "app.step_back", 0),
-    Hint("1-7", "panes", "app.help", 2),
-    Hint("tab", "request ⇄ response", "app.help", 3),
+    replace(_PANES, rank=2),
+    Hint("tab", "request ⇄ response", "app.other_side", 3),
     Hint("←→↑↓", "walk the tokens", "app.help", 4),
     Hint("s", "answer…", "app.answer", 4),
     Hint("y", "copy", "app.copy", 3),

@@ -29,8 +29,6 @@ _FIRST: Final = 1024 * 1024
 """Bytes of a message that are read for its content without asking."""
 _FIRST_CHUNKED: Final = 256 * 1024
 """The same for chunked content, which takes longer to read."""
-_NOTE_WIDTH: Final = 70
-"""Cells the remarks above a hexdump are wrapped to."""
 _DECODED_MOST: Final = 1024 * 1024
 
 
@@ -156,8 +154,7 @@ def content_of(bytes_: SideBytes, message: Message) -> bytes:
 
 def _dump(header: list[Block], octets: bytes) -> HexRows:
     """The octets in hexadecimal under the header's rows."""
-    notes = [row for block in header for row in block.rows(_NOTE_WIDTH)]
-    return HexRows(lambda offset, limit: octets[offset : offset + limit], len(octets), notes=[*notes, []])
+    return HexRows(lambda offset, limit: octets[offset : offset + limit], len(octets), notes=[*header, GAP])
 
 
 def _field(message: Message, name: bytes) -> bytes:

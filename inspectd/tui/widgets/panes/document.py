@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from itertools import accumulate
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.text.safe import wire_text
@@ -381,13 +382,7 @@ class Document:
 
     def span_at(self, offset: int) -> int:
         """The index of the span that holds the byte at `offset`."""
-        return max(0, bisect_right(self.spans, offset, key=_start_of) - 1)
-
-    def label_at(self, number: int) -> str:
-        """What line `number` is, also when it only goes on with an earlier one."""
-        while number > 0 and not self.lines[number].label:
-            number -= 1
-        return self.lines[number].label
+        return max(0, span_index(self.spans, offset))
 
     def line_at(self, offset: int) -> int:
         """The number of the line that holds the byte at `offset`, or of the last one before it."""
@@ -454,8 +449,10 @@ class Document:
         return Stop(number, at, start, end)
 
 
-def _start_of(span: Span) -> int:
-    return span.start
+def span_index(spans: Sequence[Span], offset: int) -> int:
+    """The index of the span that holds the byte at `offset`; -1 when none of them does."""
+    at = bisect_right(spans, offset, key=attrgetter("start")) - 1
+    return at if at >= 0 and offset < spans[at].end else -1
 
 
 def _numbered(what: str, number: int, total: int) -> str:

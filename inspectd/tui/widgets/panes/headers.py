@@ -11,7 +11,7 @@ from inspectd import explain
 from inspectd.text.safe import safe
 from inspectd.tui.widgets.panes.anatomy import nothing_yet
 from inspectd.tui.widgets.panes.meaning import Meaning, reading_blocks
-from inspectd.tui.widgets.panes.pane import TextPane
+from inspectd.tui.widgets.panes.pane import WIDE, TextPane
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph, fold, width_of, wrap
 from inspectd.tui.widgets.wireview import LineView, Run
 
@@ -28,7 +28,6 @@ _EXPLAINED_MOST: Final = 200
 """With more fields than this each takes one row and its explanation is left to pane 1."""
 _VALUE_ROWS: Final = 6
 _LONGEST_VALUE: Final = 2000
-_WIDE: Final = 100
 
 
 class FieldRow:
@@ -63,7 +62,7 @@ class FieldRow:
     def rows(self, width: int) -> Sequence[Sequence[Run]]:
         """The rows."""
         if self._at != width:
-            self._rows = self._wide(width) if width >= _WIDE - 4 else self._narrow(width)
+            self._rows = self._wide(width) if width >= WIDE - 4 else self._narrow(width)
             if self._short:
                 del self._rows[1:]
             self._at = width

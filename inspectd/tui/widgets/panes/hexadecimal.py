@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 
 from inspectd.text.safe import clip, safe
 from inspectd.tui.widgets.panes.anatomy import nothing_yet
-from inspectd.tui.widgets.panes.document import ROLE_STYLES
+from inspectd.tui.widgets.panes.document import ROLE_STYLES, span_index
 from inspectd.tui.widgets.panes.hexrows import HexRows
 from inspectd.tui.widgets.panes.pane import Pane
 from inspectd.tui.widgets.panes.prose import GAP, Line, Page, Paragraph
@@ -58,8 +57,7 @@ class HexView(LineView):
 
     def span_at(self, offset: int) -> int:
         """The index of the span that holds a byte; -1 where no spans were read."""
-        at = bisect_right(self.spans, offset, key=_start_of) - 1
-        return at if at >= 0 and offset < self.spans[at].end else -1
+        return span_index(self.spans, offset)
 
     def _per_row(self) -> int:
         return self.source.per_row(self.row_width) if isinstance(self.source, HexRows) else 16
@@ -181,7 +179,3 @@ class Hex(Pane):
             return "byte", self._bytes.read(view.offset_shown, 1)
         start, end, role = view.spans[at]
         return role.value, self._bytes.prefix[start:end]
-
-
-def _start_of(span: Span) -> int:
-    return span.start

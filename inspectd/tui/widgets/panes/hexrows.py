@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from inspectd.tui.widgets.panes.prose import clipped
+from inspectd.tui.widgets.panes.prose import Page
 from inspectd.tui.widgets.wireview import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from inspectd.tui.widgets.panes.prose import Block
 
 _PAGE: Final = 16 * 1024
 _PAGES_KEPT: Final = 16
@@ -25,14 +27,14 @@ class HexRows:
         total: int,
         *,
         style_of: Callable[[int], str] | None = None,
-        notes: Sequence[Sequence[Run]] = (),
+        notes: Sequence[Block] = (),
     ) -> None:
         self.total = total
         self._read = read
         self._style_of = style_of or (lambda _: "plain")
         self._pages: dict[int, bytes] = {}
         self._digits = max(4, len(f"{max(0, total - 1):x}"))
-        self._notes = notes
+        self._notes = Page(notes)
         """Rows above the dump."""
 
     def per_row(self, width: int) -> int:
@@ -41,11 +43,11 @@ class HexRows:
 
     def height(self, width: int) -> int:
         """Rows at this width."""
-        return len(self._notes) + -(-self.total // self.per_row(width))
+        return self._notes.height(width) + -(-self.total // self.per_row(width))
 
     def row_of(self, offset: int, width: int) -> int:
         """The row of the byte at `offset`."""
-        return len(self._notes) + offset // self.per_row(width)
+        return self._notes.height(width) + offset // self.per_row(width)
 
     def byte(self, offset: int, count: int) -> bytes:
         """`count` bytes from `offset` on, through the pages kept in memory."""
@@ -67,10 +69,11 @@ class HexRows:
 
     def row(self, index: int, width: int) -> Sequence[Run]:
         """One row."""
-        if index < len(self._notes):
-            return clipped(self._notes[index], width)
+        above = self._notes.height(width)
+        if index < above:
+            return self._notes.row(index, width)
         count = self.per_row(width)
-        at = (index - len(self._notes)) * count
+        at = (index - above) * count
         data = self.byte(at, count)
         runs = [Run(f"{at:0{self._digits}x}  ", "faint")]
         shown: list[Run] = []

@@ -276,15 +276,14 @@ def reading_blocks(reading: Reading, subject: Subject, *, first: bool) -> list[B
         blocks += [GAP, Line(Run("Your answer must say", "heading"))]
         message = subject.response_message
         if message is None:
-            blocks += [Paragraph(say(each.line or each.value), indent=2, hang=4) for each in reading.must]
+            blocks += [Paragraph(say(each.line), indent=2, hang=4) for each in reading.must]
         else:
             fields = [(field.name_bytes, field.value_bytes) for field in message.head.fields[:200]]
             code = subject.response[slice(*message.head.status)] if message.head.status else b""
             status = int(code) if code.isdigit() and len(code) < 9 else 0
             for check in explain.check_answer(reading.must, status, fields):
-                line = check.requirement.line if check.requirement.name else check.requirement.value
                 verdict = Run("✓ sent", "good") if check.met else say(f"✗ {check.note}", "bad")
-                blocks.append(Paragraph(say(f"{line}  "), verdict, indent=2, hang=4))
+                blocks.append(Paragraph(say(f"{check.requirement.line}  "), verdict, indent=2, hang=4))
     if reading.source:
         blocks.append(Paragraph(say(reading.source, "dim"), indent=2))
     return blocks

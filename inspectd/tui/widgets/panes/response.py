@@ -122,12 +122,11 @@ def _message_blocks(bytes_: SideBytes, message: Message, added: tuple[str, ...])
         blocks.append(Line(Run(f"  … {len(head.fields) - _FIELDS_SHOWN:,} fields more: 2 Headers", "dim")))
     blocks += framing_blocks(message)
     if not message.interim:
-        size = bytes_.total - message.start - (message.head_end - message.start)
         blocks.append(
             Paragraph(
                 Run(
                     f"{count(message.head_end - message.start, 'byte')} of head, "
-                    f"{count(max(0, size), 'byte')} after it",
+                    f"{count(bytes_.total - message.head_end, 'byte')} after it",
                     "dim",
                 ),
                 indent=2,
