@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 20.0
-STOP_SECONDS = 20.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 
 
 def environment(state: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -117,7 +117,7 @@ class LiveEngine:
             self._arrived.put(json.loads(line))
         self._arrived.put(None)
 
-    def wait_for(self, wanted: Callable[[dict[str, Any]], bool], *, seconds: float = 10.0) -> dict[str, Any]:
+    def wait_for(self, wanted: Callable[[dict[str, Any]], bool], *, seconds: float = 60.0) -> dict[str, Any]:
         """The first line, not yet handed out, that `wanted` accepts; waits for it to come."""
         for line in self._waiting:
             if wanted(line):
@@ -134,7 +134,7 @@ class LiveEngine:
                 ) from None
             if arrived is None:
                 self._arrived.put(None)
-                raise AssertionError(f"the engine ended, exit {self.process.wait(5)}: {self.stderr}")
+                raise AssertionError(f"the engine ended, exit {self.process.wait(60)}: {self.stderr}")
             if wanted(arrived):
                 return arrived
             self._waiting.append(arrived)
@@ -145,7 +145,7 @@ class LiveEngine:
             lambda line: line["type"] == "exchange" and all(line.get(k) == v for k, v in expected.items())
         )
 
-    def connect(self, *, seconds: float = 10.0) -> socket.socket:
+    def connect(self, *, seconds: float = 60.0) -> socket.socket:
         """A plain connected socket to the first listener."""
         return socket.create_connection(self.address, timeout=seconds)
 

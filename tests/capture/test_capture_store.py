@@ -58,7 +58,7 @@ def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str
         [sys.executable, "-c", code, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         cwd=Path(__file__).parents[2],
     )

@@ -50,7 +50,7 @@ class Process:
     def end(self, how: int = signal.SIGINT) -> tuple[int, str, str]:
         """Exit code and the rest of both outputs."""
         self.popen.send_signal(how)
-        out, err = self.popen.communicate(timeout=20)
+        out, err = self.popen.communicate(timeout=60)
         return self.popen.returncode, out.decode(), err.decode()
 
 
@@ -65,21 +65,21 @@ def headless(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     yield start
     for process in started:
         process.popen.kill()
-        process.popen.wait(10)
+        process.popen.wait(60)
         for stream in (process.popen.stdout, process.popen.stderr):
             if stream is not None:
                 stream.close()
 
 
 def ask(address: tuple[str, int], data: bytes) -> bytes:
-    with socket.create_connection(address, timeout=10) as client:
+    with socket.create_connection(address, timeout=60) as client:
         client.sendall(data)
         return receive_response(client)
 
 
 def listens(address: tuple[str, int]) -> bool:
     try:
-        socket.create_connection(address, timeout=10).close()
+        socket.create_connection(address, timeout=60).close()
     except OSError:
         return False
     return True
@@ -180,12 +180,12 @@ def test_a_second_interrupt_does_not_wait(live_engine: Start) -> None:
     with engine.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nh")
         engine.process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while engine.process.poll() is None and time.monotonic() < deadline:
             engine.process.send_signal(signal.SIGINT)
             time.sleep(0.02)
 
-        assert engine.process.wait(1) in {0, 130}
+        assert engine.process.wait(60) == 130  # a graceful stop would have given the request its time, and exit 0
 
 
 def test_a_request_in_flight_is_finished_before_the_end(live_engine: Start) -> None:
@@ -234,7 +234,7 @@ def test_a_reader_that_does_not_read_slows_nobody_and_misses_nothing(
 ) -> None:
     process = headless("--json", stderr=subprocess.DEVNULL)
     count = 3000
-    with socket.create_connection(process.address, timeout=10) as client:
+    with socket.create_connection(process.address, timeout=60) as client:
         for number in range(count):  # the pipe is full after some hundred lines
             client.sendall(GET % b"%d" % number)
             receive_response(client)
@@ -244,16 +244,16 @@ def test_a_reader_that_does_not_read_slows_nobody_and_misses_nothing(
     lines = [json.loads(line) for line in process.popen.stdout]
 
     assert [line["target"] for line in lines if line["type"] == "exchange"] == [f"/{n}" for n in range(count)]
-    assert process.popen.wait(10) == 0
+    assert process.popen.wait(60) == 0
 
 
 def test_a_second_interrupt_does_not_wait_for_a_reader_either(headless: Callable[..., Process]) -> None:
     process = headless("-v", stderr=subprocess.DEVNULL)
-    with socket.create_connection(process.address, timeout=10) as client:
+    with socket.create_connection(process.address, timeout=60) as client:
         for number in range(1000):
             client.sendall(GET % b"%d" % number)
             receive_response(client)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while process.popen.poll() is None and time.monotonic() < deadline:
         process.popen.send_signal(signal.SIGINT)
         time.sleep(0.1)
@@ -279,7 +279,7 @@ def test_it_ends_cleanly_when_nobody_reads_any_more(
     assert process.popen.stdout is not None
     process.popen.stdout.close()
 
-    assert process.popen.wait(10) == 0
+    assert process.popen.wait(60) == 0
     assert process.popen.stderr is not None
     assert "Traceback" not in process.popen.stderr.read().decode()
 
@@ -290,7 +290,7 @@ def test_it_says_so_when_standard_output_is_closed_from_the_start(tmp_path: Path
         cwd=ROOT,
         env=environment(tmp_path),
         stderr=subprocess.PIPE,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 
@@ -323,7 +323,7 @@ def test_the_answer_is_sent_as_it_was_written(headless: Callable[..., Process]) 
         "-a", "HTTP/1.1 299 Odd  one", "-H", "x-A:1", "-H", "X-a: 2", "--body", "hé", "--no-auto", "all"
     )
 
-    with socket.create_connection(process.address, timeout=10) as client:
+    with socket.create_connection(process.address, timeout=60) as client:
         client.sendall(GET % b"")
         client.shutdown(socket.SHUT_WR)
         received = b"".join(iter(lambda: client.recv(65536), b""))

@@ -27,7 +27,7 @@ def imported_by(tmp_path: Path, *arguments: str) -> set[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     return set(_IMPORTED.findall(done.stderr))
@@ -61,7 +61,7 @@ def test_the_headless_path_imports_neither_textual_nor_httpx(
             assert process.stdout is not None
             assert process.stdout.readline().startswith("listening on")
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
             imported = set(_IMPORTED.findall(said))
 
     assert "inspectd.engine.server" in imported
@@ -79,7 +79,7 @@ def test_serve_imports_no_more_than_headless(tmp_path: Path) -> None:
         assert process.stdout is not None
         line = json.loads(process.stdout.readline())
         os.kill(line["pid"], signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
 
     assert process.returncode == 0
     assert packages(set(_IMPORTED.findall(said))).isdisjoint({"textual", "rich", "httpx", "httpcore"})

@@ -69,7 +69,7 @@ def inspectd(*arguments: object, **options: Any) -> subprocess.CompletedProcess[
     return subprocess.run(
         [sys.executable, "-m", "inspectd", *map(str, arguments)],
         capture_output=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env={**os.environ, "TZ": "UTC"},
         **options,
@@ -98,7 +98,7 @@ def on_a_terminal(*arguments: object, columns: int = 100) -> tuple[bytes, int]:
             shown += data
         assert process.stderr is not None
         shown += process.stderr.read()
-        code = process.wait(20)
+        code = process.wait(60)
     os.close(primary)
     return shown, code
 
@@ -207,7 +207,7 @@ def test_list_ends_quietly_when_nobody_reads_on(tmp_path: Path) -> None:
             assert process.stderr is not None
             assert process.stdout.readline()
             process.stdout.close()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
             assert process.stderr.read() == b""
 
 
@@ -314,5 +314,5 @@ def test_both_commands_are_light(capture: Path) -> None:
         "heavy = {'textual', 'rich', 'httpx', 'asyncio', 'inspectd.engine', 'inspectd.tui'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=30)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
     assert (answer.returncode, answer.stderr) == (0, b"")

@@ -155,7 +155,7 @@ def test_stop_ends_the_engine_with_its_capture_complete(engine: LiveEngine, clie
     ask(engine)
     client.stop()
 
-    assert engine.process.wait(10) == 0
+    assert engine.process.wait(60) == 0
     assert engine.exchange(id=1)
     with pytest.raises(ControlError, match="no engine answers"):
         client.status()
@@ -172,18 +172,18 @@ def test_events_tell_every_viewer_what_another_one_did(engine: LiveEngine, clien
 
     thread = threading.Thread(target=listen)
     thread.start()
-    first = seen.get(timeout=10)
+    first = seen.get(timeout=60)
     client.set_answer(status="404")
     client.clear()
     client.stop()
-    thread.join(15)
-    events = list(iter(lambda: seen.get(timeout=10), None))
+    thread.join(60)
+    events = list(iter(lambda: seen.get(timeout=60), None))
 
     assert first is not None
     assert json.loads(first.data)["description"] == "mirror"
     assert [event.name for event in events] == ["answer", "clear", "stopping"]
     assert json.loads(events[0].data) == {"description": "404", "status_line": "HTTP/1.1 404"}
-    assert engine.process.wait(10) == 0
+    assert engine.process.wait(60) == 0
 
 
 def test_nothing_of_the_control_api_is_in_the_capture(engine: LiveEngine, client: ControlClient) -> None:
@@ -265,7 +265,7 @@ class TestTcp:
     def talk(self, engine: LiveEngine, *fields: str, host: str | None = None) -> int:
         address, _, port = engine.listening["control_tcp"].rpartition(":")
         lines = ["GET /v1/status HTTP/1.1", f"Host: {host or f'{address}:{port}'}", *fields, "", ""]
-        with socket.create_connection((address, int(port)), timeout=10) as sock:
+        with socket.create_connection((address, int(port)), timeout=60) as sock:
             return _talk(sock, "\r\n".join(lines).encode())[0]
 
     def test_the_token_opens_it(self, tcp: LiveEngine) -> None:

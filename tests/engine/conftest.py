@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inspectd.capture.model import ConnectionRow, ExchangeRow
     from inspectd.rules.responder import Responder
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 def pytest_asyncio_loop_factories(

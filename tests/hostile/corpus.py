@@ -165,7 +165,7 @@ def tls_hello(name: bytes) -> bytes:
 
 def send(address: tuple[str, int], data: bytes) -> bytes:
     """Send everything on a connection of its own, then FIN; what came back until the other side ended."""
-    with socket.create_connection(address, timeout=20) as client:
+    with socket.create_connection(address, timeout=60) as client:
         received = b""
         try:
             client.sendall(data)

@@ -71,7 +71,7 @@ class Terminal:
                 os.write(self._controller, _ANSWERS[question])
         return piece
 
-    def wait_for(self, wanted: Callable[[bytes], bool], *, seconds: float = 20.0, since: int = 0) -> None:
+    def wait_for(self, wanted: Callable[[bytes], bool], *, seconds: float = 60.0, since: int = 0) -> None:
         """Read until what came after `since` is `wanted`."""
         deadline = time.monotonic() + seconds
         while not wanted(bytes(self.output[since:])):
@@ -100,7 +100,7 @@ class Terminal:
             self.settle(begin=begin, quiet=0.3 if key == "\x1b" else 0.05)
         return bytes(self.output[start:])
 
-    def finish(self, *, seconds: float = 20.0) -> int:
+    def finish(self, *, seconds: float = 60.0) -> int:
         """Read to the program's end; its exit code."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -113,7 +113,7 @@ class Terminal:
         """Kill what still runs and close the terminal."""
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         with contextlib.suppress(OSError):
             os.close(self._controller)
 

@@ -81,7 +81,7 @@ def test_headless_in_a_pipe(tmp_path: Path, verbosity: tuple[str, ...]) -> None:
         for data in corpus.crowded():
             corpus.send(_address(output), data)
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert_clean(output + rest, marker=MARKER, allowed=PIPE)
 
@@ -110,7 +110,7 @@ def test_json_lines_hold_no_control_character(tmp_path: Path) -> None:
         for _, data in sent:
             corpus.send(("127.0.0.1", port), data)
         process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=60)
     assert_clean(first + rest, marker=MARKER, allowed=PIPE)
     lines = [json.loads(line) for line in rest.splitlines()]
     assert (first + rest).isascii()

@@ -136,7 +136,7 @@ def _replayed(pages: list[bytes]) -> Iterator[int]:
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_no_script_of_the_wire_runs_in_chromium(pages: dict[str, bytes]) -> None:

@@ -28,7 +28,7 @@ LONG_TARGET = b"GET /" + b"a" * 10_000 + b" HTTP/1.1\r\nConnection: close\r\n\r\
 
 def _ask(address: tuple[str, int], data: bytes) -> bytes:
     """Send all and read to the end; a server that stops reading may reset, its answer counts all the same."""
-    with socket.create_connection(address, timeout=30) as client:
+    with socket.create_connection(address, timeout=60) as client:
         received = b""
         with contextlib.suppress(ConnectionError):
             client.sendall(data)
@@ -65,7 +65,7 @@ def test_with_larger_caps_the_whole_head_is_read_answered_and_kept(
     engine = live_engine("--max-head", "16MiB", "--answer", "200 OK")
     started = time.monotonic()
     assert _ask(engine.address, data).startswith(b"HTTP/1.1 200 OK\r\n")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert engine.stop() == 0
     with Capture.open(engine.capture) as capture:
         [row] = capture.exchanges_after(0, 10)
