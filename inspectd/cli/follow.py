@@ -7,6 +7,7 @@ that it keeps is the ids of what was unfinished when it looked last.
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
@@ -45,22 +46,24 @@ class Follower:
         """What has finished since the last call. With `final` nothing more will happen: all that is left."""
         changed = self._capture.changed() or final
         self._look_again |= changed
+        ended: deque[ExchangeRow | ConnectionRow] = deque()
         now = time.monotonic()
         if self._look_again and (final or now >= self._again_at):
             self._look_again = False
-            ended = self._again()
+            ended.extend(self._again())
             self._again_at = time.monotonic() + (time.monotonic() - now) / SHARE_OF_TIME
-            yield from ended
-        if not changed:
-            return
-        while rows := self._capture.exchanges_after(self._newest, ROWS_AT_ONCE):
+        while changed and (rows := self._capture.exchanges_after(self._newest, ROWS_AT_ONCE)):
             self.missed += rows[-1].id - self._newest - len(rows)
             self._newest = rows[-1].id
             finished = [row for row in rows if row.state & _FINISHED]
             self._open.update(row.id for row in rows if not row.state & _FINISHED)
-            yield from sorted(finished, key=_end)
+            for row in sorted(finished, key=_end):
+                while ended and _end(ended[0]) <= _end(row):
+                    yield ended.popleft()
+                yield row
             if len(rows) < ROWS_AT_ONCE:
                 break
+        yield from ended
         if final:
             yield from self._capture.exchanges(sorted(self._open))
             self._open.clear()

@@ -91,6 +91,21 @@ def test_what_finishes_while_the_follower_rests_is_seen_without_another_change(
     assert seen(follower) == ["e1"]
 
 
+def test_a_connection_that_ended_between_two_exchanges_is_seen_between_them(
+    writer: CaptureWriter, capture: Capture
+) -> None:
+    follower = Follower(capture)
+    lonely = open_connection(writer, now=900)
+    lonely.describe("preconnect", "no request")
+    lonely.closed_ns = 2500
+    lonely.save()
+    first, second = (begin(open_connection(writer), now) for now in (1000, 1001))
+    finish(writer, first, ANSWERED, 2000)
+    finish(writer, second, ANSWERED, 3000)
+
+    assert seen(follower) == ["e1", f"c{lonely.id}", "e2"]
+
+
 def test_what_never_finished_is_seen_at_the_end(writer: CaptureWriter, capture: Capture) -> None:
     follower = Follower(capture)
     begin(open_connection(writer), 1000)
