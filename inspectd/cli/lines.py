@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class PlainLines:
         taken = milliseconds(row.started_ns, row.finished_ns)
         before = f"{row.id:>5} {clock(row.started_ns)}  "
         if wide(96):
-            before += f"{self._cell(row.client or '-', 14)} "
+            before += f"{self._cell(short_client(row.client or '-', 14), 14)} "
         after = f" {size(row.res_len or 0):>7}"
         if wide(70):
             after += f" {'' if taken is None else f'{taken:.1f} ms':>10}"

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from inspectd.text.safe import clip, safe
+from inspectd.text.safe import cells, clip, safe
 
 WIDTH: Final = 24
 """Cells that a client's name takes at most."""
@@ -42,6 +42,11 @@ _CLIENTS: Final = tuple(
 def client_name(user_agent: bytes) -> str:
     """`Chrome 156`, `curl 8.14`, the first word of an unknown agent, or "". Safe for a terminal."""
     return _client_name(user_agent[:_READ])
+
+
+def short_client(name: str, width: int) -> str:
+    """The name in at most `width` cells. What makes it too long may be `Headless`: the version tells more then."""
+    return clip(name if cells(name) <= width else name.removeprefix("Headless"), width)
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspectd.text.client import WIDTH, client_name
+from inspectd.text.client import WIDTH, client_name, short_client
 from inspectd.text.safe import cells
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
@@ -48,6 +48,21 @@ WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 )
 def test_a_client_has_a_short_name(user_agent: str, name: str) -> None:
     assert client_name(user_agent.encode()) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "short"),
+    [
+        ("HeadlessChrome 156", 18, "HeadlessChrome 156"),
+        ("HeadlessChrome 156", 11, "Chrome 156"),
+        ("HeadlessChrome 156", 6, "Chrom…"),
+        ("python-requests 2.32", 11, "python-req…"),
+        ("curl 8.14", 11, "curl 8.14"),
+        ("", 11, ""),
+    ],
+)
+def test_a_narrow_column_keeps_the_version(name: str, width: int, short: str) -> None:
+    assert short_client(name, width) == short
 
 
 @given(st.binary(max_size=3000))

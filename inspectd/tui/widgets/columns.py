@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
 from inspectd.tui.feed import Row, is_finished
 from inspectd.tui.theme import status_tone
@@ -64,8 +65,8 @@ _PROFILES: Final = (
     (180, (12, 18, 8, 20, 30, 8, 9, 18)),
     (150, (12, 14, 8, 18, 26, 7, 8, 14)),
     (116, (12, 11, 7, 14, 19, 6, 7, 10)),
-    (96, (8, 10, 7, 12, 12, 5, 6, 2)),
-    (76, (8, 10, 7, 11, 0, 5, 6, 2)),
+    (96, (8, 11, 7, 12, 12, 5, 6, 2)),
+    (76, (8, 11, 7, 11, 0, 5, 6, 2)),
     (56, (0, 0, 7, 8, 0, 5, 6, 2)),
     (0, (0, 0, 5, 3, 0, 0, 5, 0)),
 )
@@ -183,7 +184,7 @@ def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None) -> l
 
     add(str(row.id), columns.number, "muted", right=True)
     add(clock(row.started_ns, columns.time), columns.time, "muted")
-    add(safe(row.client or ""), columns.client, "text")
+    add(short_client(safe(row.client or ""), columns.client), columns.client, "text")
     add(safe(row.method or ""), columns.method, "method", bold=True)
     if row.state & State.HEAD_COMPLETE or row.method:
         add(safe(row.target or ""), columns.target, "target")
