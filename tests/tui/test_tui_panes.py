@@ -467,4 +467,4 @@ async def test_reads_are_counted_at_the_end_of_the_head() -> None:
     async with app.run_test(size=(160, 30)) as pilot:
         await pilot.pause()
         last = screen_text(app.view("#bytes")).splitlines()[-1]
-        assert last.endswith(f"↵   8 fields, {len(PREFLIGHT)} bytes, in 2 reads at +1.0 ms")
+        assert last.endswith(f"↵   8 fields, {len(PREFLIGHT)} bytes, 2 reads at +1.00 ms")

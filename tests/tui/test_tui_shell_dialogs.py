@@ -61,6 +61,14 @@ async def test_what_is_wrong_is_said_and_nothing_is_sent(capture: Path) -> None:
         assert not shows(app, AnswerScreen)
 
 
+async def test_the_size_of_an_answer_is_said_once(capture: Path) -> None:
+    async with screen(capture, FakeEngine(capture)) as (app, pilot):
+        await pilot.press("s", *"404")
+        await until(pilot, lambda: "Exactly these" in picture(app))
+        assert "Sends" not in picture(app)
+        await pilot.press("escape")
+
+
 async def test_an_answer_can_be_chosen_and_is_remembered(capture: Path) -> None:
     engine = FakeEngine(capture)
     async with screen(capture, engine) as (app, pilot):

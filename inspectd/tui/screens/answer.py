@@ -222,11 +222,13 @@ class AnswerScreen(ModalScreen[str | None]):
             return
         self._good_for = text
         added = len(preview.added)
+        sends = f"Sends {preview.length:,} bytes."
         about = f"Exactly these {preview.length:,} bytes to a plain GET"
         about += (
             f"; inspectd adds the line{'s' if added != 1 else ''} marked +" if added else "; nothing is added"
         )
-        about = " ".join((about + ".", *preview.steps))
+        # The bytes have been said; what else the engine does, closing the connection for example, has not.
+        about = " ".join((about + ".", *(step for step in preview.steps if step != sends)))
         palette = tones(self.app)
         odd = "".join(f"\n▲ {remark}" for remark in preview.remarks)
         self.query_one("#answer-about", Static).update(

@@ -14,6 +14,7 @@ from inspectd.tui.widgets.panes.hexrows import HexRows
 from inspectd.tui.widgets.panes.meaning import Meaning
 from inspectd.tui.widgets.panes.pane import WIDE, Pane
 from inspectd.tui.widgets.panes.prose import GAP, Line, Page, Paragraph
+from inspectd.tui.widgets.panes.times import since
 from inspectd.tui.widgets.wireview import LineView, Run
 from inspectd.wire.span import Role
 
@@ -241,10 +242,10 @@ class Anatomy(Pane):
         reads = meaning.bytes.reads_before(message.head_end)
         if reads:
             unit = ("read" if self._side == "request" else "write") + ("" if len(reads) == 1 else "s")
-            note += f", in {len(reads):,} {unit}"
+            note += f", {len(reads):,} {unit}"
             connection = self._subject.connection
             if connection is not None:
-                note += f" at +{(reads[0].ns - connection.opened_ns) / 1e6:,.1f} ms"
+                note += f" at {since(reads[0].ns, connection.opened_ns)}"
         return note
 
     def _tail(self) -> str:
