@@ -49,7 +49,10 @@ def attach(engine: str | None) -> int:
     from inspectd.tui import app
 
     with ControlClient(socket) as client:
-        capture = Path(client.status().capture)
+        state = client.status()
+    capture = Path(state.capture)
     code = app.run(capture, socket, child=None)
     farewell(capture)
+    if places.is_alive(socket):
+        print(f"the engine goes on; to end it: inspectd control stop --engine {state.pid}", flush=True)
     return code

@@ -10,13 +10,13 @@ import click
 import msgspec
 
 from inspectd.cli.attach import find_engine
-from inspectd.cli.group import SectionCommand
+from inspectd.cli.group import SectionCommand, SectionGroup
 from inspectd.text.safe import safe
 
 _which = click.option("--engine", metavar="SOCKET|PID", help="Which engine; the newest one by default.")
 
 
-@click.group("control", no_args_is_help=False)
+@click.group("control", cls=SectionGroup, no_args_is_help=False)
 def control() -> None:
     """Ask a running engine, or change its answer."""
 
@@ -44,7 +44,9 @@ def status(engine: str | None, *, as_json: bool) -> None:
         sys.stdout.write(f"problem    {safe(state.capture_error)}\n")
 
 
-@control.command(cls=SectionCommand)
+@control.command(
+    cls=SectionCommand, short_help="Answer everything with this status line from the next request on."
+)
 @_which
 @click.argument("status_line", metavar="STATUS")
 @click.option(

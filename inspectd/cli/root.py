@@ -30,11 +30,11 @@ _COMMANDS: Final = {
 }
 
 _EXAMPLES: Final = (
-    ("inspectd", "listen on localhost:8080 and watch; clients see their own request"),
-    ('inspectd --answer "503 Back Soon"', "answer everything with this status line"),
-    ("inspectd -a 200 -H 'X-A: 1' --body hi", "choose the fields and the content as well"),
-    ("inspectd --listen 9000 --capture a.inspectd", "another port; keep the capture in this file"),
-    ("inspectd --headless", "no screen: a line an exchange (-v heads, -vv bodies)"),
+    ("inspectd", "watch localhost:8080"),
+    ('inspectd --answer "503 Back Soon"', "everybody gets this status line"),
+    ("inspectd -a 200 -H 'X-A: 1' --body hi", "with this field and content"),
+    ("inspectd --listen 9000 --capture a.inspectd", "another port, a capture to keep"),
+    ("inspectd --headless", "no screen: a line an exchange"),
     ("inspectd --headless --json | jq .target", "JSON lines for programs"),
     ("inspectd open a.inspectd", "look at a capture again"),
 )
@@ -109,9 +109,13 @@ def run_command_line(arguments: list[str]) -> int:
         code = root.main(
             args=arguments, prog_name="inspectd", standalone_mode=False, obj=arguments, color=colour
         )
+    except click.NoSuchOption as problem:
+        listen = "The port is chosen with --listen: inspectd --listen 9000"
+        asks_for_port = problem.option_name in {"-p", "--port"} and _path(problem) == "inspectd"
+        mend = listen if asks_for_port else f"See {_path(problem)} --help"
+        return complain(problem.format_message(), mend, problem.exit_code)
     except click.UsageError as problem:
-        command = problem.ctx.command_path if problem.ctx is not None else "inspectd"
-        return complain(problem.format_message(), f"See {command} --help", problem.exit_code)
+        return complain(problem.format_message(), f"See {_path(problem)} --help", problem.exit_code)
     except click.ClickException as problem:
         return complain(problem.format_message(), "", problem.exit_code)
     except InspectdError as problem:
@@ -122,6 +126,10 @@ def run_command_line(arguments: list[str]) -> int:
         let_go_of_stdout()
         return complain(f"{problem.filename or 'the output'}: {problem.strerror or problem}", "", 1)
     return code if isinstance(code, int) else 0
+
+
+def _path(problem: click.UsageError) -> str:
+    return problem.ctx.command_path if problem.ctx is not None else "inspectd"
 
 
 def _prepare_streams() -> None:

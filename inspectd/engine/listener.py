@@ -70,6 +70,8 @@ def parse(text: str) -> Address:
         if not text[5:]:
             raise _usage(text, "names no path")
         return Address(text, path=path)
+    if "://" in text:
+        raise _usage(text, "is a URL, not an address")
     host, colon, port = text.rpartition(":")
     if not colon:
         if not port.isdigit():

@@ -62,6 +62,8 @@ def run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
         (("--lisen", "1"), 2, "--listen"),
         (("opne", "x"), 2, "There is no command 'opne'. Did you mean 'open'?"),
         (("README.md",), 2, "inspectd open README.md"),
+        (("9000",), 2, "A port is chosen with: inspectd --listen 9000"),
+        (("--headless", "--listen", "http://localhost:80"), 2, "is a URL, not an address"),
         (("--listen", "0", "list", "x"), 2, "--listen is no option of `inspectd list`."),
         ((), 2, "the screen needs a terminal, and this is none"),
         (("open", "README.md"), 1, "README.md: is not a capture"),
@@ -79,6 +81,15 @@ def test_each_mistake(tmp_path: Path, arguments: tuple[str, ...], code: int, wha
     assert what in said.splitlines()[0]
     assert len(said.splitlines()) <= 2
     assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("option", ["-p", "--port"])
+def test_whoever_asks_for_a_port_learns_the_option(tmp_path: Path, option: str) -> None:
+    code, said = run(tmp_path, option, "9000")
+
+    assert code == 2
+    assert said.splitlines()[0].startswith(f"inspectd: No such option '{option}'")
+    assert said.splitlines()[1] == "  The port is chosen with --listen: inspectd --listen 9000"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no disk that is always full")  # noqa: PTH110

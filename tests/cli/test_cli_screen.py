@@ -123,6 +123,13 @@ def test_a_mistake_in_the_options_is_said_without_a_screen(terminal: Open) -> No
     assert b"\x1b" not in screen.output
 
 
+def test_a_terminal_that_cannot_move_its_cursor_gets_a_sentence(tmp_path: Path) -> None:
+    with Terminal("--listen", "127.0.0.1:0", state=tmp_path, env={"TERM": "dumb"}) as screen:
+        assert screen.finish() == 2
+    assert b"TERM=dumb" in screen.output
+    assert b"\x1b" not in screen.output
+
+
 def test_a_screen_that_fails_leaves_its_engine_running(tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sitecustomize.py").write_text(
@@ -165,6 +172,7 @@ def test_the_engine_outlives_a_killed_screen_and_attach_finds_it(terminal: Open,
         viewer.press("q")
         assert viewer.finish() == 0
         assert b"look at it: inspectd open " in viewer.output
+        assert b"the engine goes on; to end it: inspectd control stop --engine %d\r\n" % pid in viewer.output
 
         assert engine.status().pid == pid
         engine.stop()
