@@ -63,7 +63,7 @@ def answer(engine: str | None, status_line: str, *, dry_run: bool, **what: Any) 
 
     with ControlClient(find_engine(engine)) as client:
         if dry_run:
-            from inspectd.cli.lines import head_lines
+            from inspectd.cli.message_text import head_lines
 
             preview = client.preview(status=status_line, **what)
             head, _, content = preview.data.partition(b"\r\n\r\n")

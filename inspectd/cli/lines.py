@@ -11,9 +11,11 @@ import json
 import re
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.cli.message_text import message_lines
 from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
 
@@ -28,8 +30,6 @@ LINES_VERSION: Final = 1
 
 HEAD_READ: Final = 256 * 1024
 """Bytes of a head whose fields are read at most: one that was refused for its size may go on for ever."""
-HEAD_SHOWN: Final = 1024 * 1024
-BODY_SHOWN: Final = 16 * 1024
 
 # A head that needs no reader: a start line of three words, then plain field lines, each closed by CRLF.
 _PLAIN_HEAD: Final = re.compile(
@@ -252,56 +252,18 @@ class PlainLines:
             ("<", "green", capture.response_bytes, row.res_head or 0, row.res_len or 0),
         )
         for mark, colour, fetch, head, length in sides:
-            prefix = self._paint(f"      {mark} ", colour)
-            shown = fetch(row, limit=min(head or length, HEAD_SHOWN))
-            for line in head_lines(shown):
-                yield prefix + line
-            if self._verbosity > 1 and head and length > head:
-                content = fetch(row, offset=head, limit=BODY_SHOWN)
-                yield prefix.rstrip(" ")
-                for line in body_lines(content):
-                    yield prefix + line
-                if length - head > len(content):
-                    yield prefix + self._paint(f"… {length - head - len(content)} more bytes", "dim")
+            yield from message_lines(
+                head,
+                length,
+                partial(fetch, row),
+                prefix=self._paint(f"      {mark} ", colour),
+                remark=lambda text: self._paint(text, "dim"),
+                content=self._verbosity > 1,
+            )
         yield ""
 
 
 _STATUS_COLOURS: Final = {"1": "blue", "2": "green", "3": "cyan", "4": "yellow", "5": "red"}
-
-
-def head_lines(head: bytes) -> Iterator[str]:
-    """The lines of a head as safe text, without the empty line. A line end that isn't CRLF is shown."""
-    while head:
-        line, end, head = head.partition(b"\n")
-        if end and line.endswith(b"\r"):
-            line, end = line[:-1], b""
-        if line or (end and head):
-            yield safe(line) + ("\\n" if end else "")
-
-
-def body_lines(content: bytes) -> Iterator[str]:
-    """The beginning of a content as safe text, or as a hex dump when it isn't text."""
-    if is_text(content):
-        yield from (safe(line.removesuffix(b"\r")) for line in content.removesuffix(b"\n").split(b"\n"))
-        return
-    for at in range(0, min(len(content), 256), 16):
-        row = content[at : at + 16]
-        ascii_part = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
-        yield f"{at:06x}  {row.hex(' '):<47}  {ascii_part}"
-    if len(content) > 256:
-        yield f"… {len(content) - 256} more bytes of this part"
-
-
-def is_text(content: bytes) -> bool:
-    """Whether a content reads as UTF-8 text with few controls. The cut at its end may go through a character."""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as problem:
-        if problem.start < len(content) - 3 or problem.reason != "unexpected end of data":
-            return False
-        text = content[: problem.start].decode()
-    controls = sum(character < " " and character not in "\t\r\n" for character in text)
-    return controls * 20 <= len(text)
 
 
 def clock(ns: int) -> str:

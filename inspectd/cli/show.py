@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,15 +13,8 @@ import click
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
 from inspectd.cli.group import SectionCommand
-from inspectd.cli.lines import (
-    BODY_SHOWN,
-    HEAD_SHOWN,
-    JsonLines,
-    body_lines,
-    head_lines,
-    instant,
-    milliseconds,
-)
+from inspectd.cli.lines import JsonLines, instant, milliseconds
+from inspectd.cli.message_text import BODY_SHOWN, body_lines, message_lines
 from inspectd.cli.output import painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
@@ -141,13 +135,12 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
             f"request {row.number} of connection c{connection.id}: {connection_sentence(connection)}", "dim"
         )
     yield ""
-    yield from _message(
-        ">",
-        "cyan",
+    yield from message_lines(
         row.req_head,
         row.req_len or 0,
-        lambda o, n: capture.request_bytes(row, offset=o, limit=n),
-        paint,
+        partial(capture.request_bytes, row),
+        prefix=paint("> ", "cyan"),
+        remark=lambda text: paint(text, "dim"),
     )
     if not row.state & State.REQUEST_COMPLETE:
         if row.state & State.ABORTED:
@@ -158,13 +151,12 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
         yield paint(f"  {ending}", "magenta")
     yield ""
     if row.res_len:
-        yield from _message(
-            "<",
-            "green",
+        yield from message_lines(
             row.res_head or 0,
             row.res_len,
-            lambda o, n: capture.response_bytes(row, offset=o, limit=n),
-            paint,
+            partial(capture.response_bytes, row),
+            prefix=paint("< ", "green"),
+            remark=lambda text: paint(text, "dim"),
         )
         if not row.state & State.RESPONSE_COMPLETE:
             yield paint(
@@ -189,29 +181,6 @@ def time_lines(row: ExchangeRow) -> Iterator[str]:
     yield " · ".join(parts)
     if row.label:
         yield f"answered by {safe(row.label)}"
-
-
-def _message(
-    mark: str,
-    colour: str,
-    head: int,
-    length: int,
-    read: Callable[[int, int], bytes],
-    paint: Callable[[str, str], str],
-) -> Iterator[str]:
-    prefix = paint(f"{mark} ", colour)
-    shown = min(head or length, HEAD_SHOWN)
-    for line in head_lines(read(0, shown)):
-        yield prefix + line
-    if shown < (head or length):
-        yield prefix + paint(f"… {(head or length) - shown} more bytes of the head", "dim")
-    if head and length > head:
-        content = read(head, BODY_SHOWN)
-        yield prefix.rstrip()
-        for line in body_lines(content):
-            yield prefix + line
-        if length - head > len(content):
-            yield prefix + paint(f"… {length - head - len(content)} more bytes", "dim")
 
 
 # ---------------------------------------------------------------------------------------------------- one connection

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from inspectd.capture.model import State
-from inspectd.cli import lines
+from inspectd.cli import lines, message_text
 from inspectd.cli.output import painter
 from inspectd.wire import read
 from tests.cli.rows import REQUEST, RESPONSE, capture, connection, exchange
@@ -194,16 +194,16 @@ def test_heads_and_bodies_for_people_show_odd_line_ends_and_no_control() -> None
 
 
 def test_a_content_that_is_no_text_is_a_hex_dump() -> None:
-    shown = list(lines.body_lines(bytes(range(256)) * 2))
+    shown = list(message_text.body_lines(bytes(range(256)) * 2))
 
-    assert shown[0].startswith("000000  00 01 02")
-    assert shown[4].endswith("@ABCDEFGHIJKLMNO")
+    assert shown[0].startswith("00000000  00 01 02")
+    assert shown[4].endswith("|@ABCDEFGHIJKLMNO|")
     assert shown[-1] == "… 256 more bytes of this part"
 
 
 def test_text_cut_inside_a_character_is_still_text() -> None:
-    assert lines.is_text("grüß".encode()[:-1])
-    assert not lines.is_text(b"\xff\xfe\x00")
+    assert message_text.is_text("grüß".encode()[:-1])
+    assert not message_text.is_text(b"\xff\xfe\x00")
 
 
 @pytest.mark.parametrize(
