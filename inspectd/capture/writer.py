@@ -311,6 +311,7 @@ class CaptureWriter:
         self._parts: list[bytes] = []
         self._exchanges: list[ExchangeRecord] = []
         self._checkpointer = Checkpointer(path, self.db)
+        self._closed = False
 
     def _largest(self, table: str) -> int:
         (largest,) = self.db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608
@@ -366,7 +367,7 @@ class CaptureWriter:
     def flush(self, now: int) -> None:
         """Commit the turn. Exchanges that were answered in it get `now` (ns since the epoch) as the time of that."""
         exchanges, connections, parts = self._exchanges, self._connections, self._parts
-        if not (exchanges or connections or parts):
+        if not (exchanges or connections or parts) or self._closed:
             return
         new, known = [], []
         for exchange in exchanges:
@@ -398,7 +399,7 @@ class CaptureWriter:
                 executemany(_INSERT_SEGMENT, self._segments)
             execute("COMMIT")
             self.error = None
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, ValueError, OverflowError) as problem:  # the latter: a value SQLite can't hold
             self._give_up_turn(problem)
         self._exchanges = []
         self._connections = []
@@ -408,7 +409,7 @@ class CaptureWriter:
         self._checkpointer.wrote(self.gathered)
         self.gathered = 0
 
-    def _give_up_turn(self, problem: sqlite3.Error) -> None:
+    def _give_up_turn(self, problem: Exception) -> None:
         """Drop what can't be written, so that memory stays flat, and begin afresh: what goes on is written whole."""
         if self.db.in_transaction:
             self.db.execute("ROLLBACK")
@@ -420,8 +421,9 @@ class CaptureWriter:
         self.error = f"{self.path}: can't be written ({problem}); traffic is served but not recorded"
 
     def close(self, now: int) -> None:
-        """Flush, fold the write-ahead log into the file and close it."""
+        """Flush, fold the write-ahead log into the file and close it. What comes later is not recorded."""
         self.flush(now)
+        self._closed = True
         self._checkpointer.stop()
         try:
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -10,14 +10,15 @@ RFC 9112 §9 is the section on connections.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from inspectd.capture.model import State
-from inspectd.engine import tcp
+from inspectd.engine import ending, tcp
 from inspectd.engine.foreign import farewell
 from inspectd.engine.player import Player
 from inspectd.engine.sent import answered
@@ -67,6 +68,13 @@ class Pending:
         self.invited = False
 
 
+class Refused(NamedTuple):
+    """A request that is refused, when earlier ones have been answered."""
+
+    exchange: ExchangeRecord
+    program: Program
+
+
 class Connection(asyncio.Protocol):
     """The protocol object of one connection."""
 
@@ -81,18 +89,22 @@ class Connection(asyncio.Protocol):
         self._half_head: ExchangeRecord | None = (
             None  # a head that is late and is shown before it is complete
         )
-        self._queue: deque[Pending] = deque()  # complete requests that wait for earlier answers
+        self._queue: deque[Pending | Refused] = deque()  # what waits for earlier answers
         self._player: Player | None = None  # the answer under way, when it takes time
         self._playing: ExchangeRecord | None = None
         self._deaf = False  # bytes are recorded, but no request is read from them any more
         self._closing: str | None = None  # how this side ends the connection: "fin", "rst", "timeout"
         self._closing_ns = 0
-        self._half_closed = False
+        self._half_closed = False  # this side's FIN follows what was sent: nothing more can be
+        self._parting = False  # the client said that its last request is the last
         self._gone = False
         self._unsent = 0  # bytes that wait for the commit
         self._choked = False  # the client reads slower than this side sends
         self._stalled = False  # nothing is read from the client for now
         self._head_ns = 0
+        self._listening_ns = 0  # when reading went on after a stall
+        self._unread = 0  # bytes that this side has sent and the client has not taken
+        self._taken_ns = 0  # when that number changed
 
     # -- what asyncio calls
 
@@ -113,6 +125,8 @@ class Connection(asyncio.Protocol):
             sentence = f"{site.limits.connections} connections are open already, as many as allowed."
             record.describe("over-limit", sentence)
             self._refuse(503, sentence, None)
+        elif site.stopping:  # it was accepted in the last moment
+            self.close("fin")
 
     def data_received(self, data: bytes) -> None:
         """A read brought bytes."""
@@ -137,7 +151,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sent FIN: it will send no more, but may still read. Returns True: this side closes in its time."""
-        self._record.fin_in_ns = time.time_ns()
+        if self._record.fin_in_ns is None:  # reading goes on after a stall, and finds the same FIN again
+            self._record.fin_in_ns = time.time_ns()
         self._finish_reading("the client sent FIN")
         self._deaf = True
         if self._closing is not None:
@@ -161,8 +176,8 @@ class Connection(asyncio.Protocol):
         if self._playing is not None:
             self._abort(self._playing, "the connection ended before the whole answer was sent")
         record.closed_ns = now
-        record.closed_by, record.how = self._who_ended_it(reset=reset)
-        self._describe_end(now)
+        record.closed_by, record.how = ending.who_ended_it(record, self._closing, reset=reset)
+        ending.describe(record, now)
         record.save()
         site.forget(self)
         site.turn.soon()
@@ -211,6 +226,7 @@ class Connection(asyncio.Protocol):
         summary = self._site.summaries.of(head)
         exchange.client, exchange.dest, exchange.mode, exchange.site, exchange.host = summary
         self._reading = Pending(exchange, head)
+        self._parting = not head.keep_alive
         if self._site.strict:
             why = refusal(head)
             if why is not None:
@@ -270,7 +286,14 @@ class Connection(asyncio.Protocol):
 
     def _invite_content(self, reading: Pending) -> None:
         """Answer `Expect: 100-continue`, unless content is here already (RFC 9110 §10.1.1)."""
-        if reading.invited or self._answering or self._record.bytes_in > reading.head.end or self._closing:
+        if (
+            reading.invited
+            or not reading.head.expects_continue
+            or self._answering
+            or self._half_closed
+            or self._closing
+            or self._record.bytes_in > reading.head.end
+        ):
             return
         reading.invited = True
         self._send(reading.exchange, _CONTINUE)
@@ -313,7 +336,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def _answering(self) -> bool:
-        return self._playing is not None or bool(self._queue) or self._unsent > 0
+        return self._playing is not None or self._unsent > 0 or (bool(self._queue) and not self._half_closed)
 
     @property
     def _may_answer(self) -> bool:
@@ -323,23 +346,29 @@ class Connection(asyncio.Protocol):
             and self._closing is None
             and self._unsent < UNSENT_LIMIT
             and not self._choked
+            and not self._half_closed
         )
 
     def _answer_next(self) -> None:
         queue = self._queue
         while queue and self._may_answer:
             pending = queue.popleft()
-            self._play(pending.exchange, self._program_for(pending))
+            program = pending.program if isinstance(pending, Refused) else self._program_for(pending)
+            self._play(pending.exchange, program)
         if self._stalled and not self._choked and len(queue) <= QUEUE_LIMIT:
-            self._stalled = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._go_on_reading()
 
     def _stall(self) -> None:
         """Read no more for now: what the client sends waits in the kernel, and then in the client."""
         if not self._stalled and not self._transport.is_closing():
             self._stalled = True
             self._transport.pause_reading()
+
+    def _go_on_reading(self) -> None:
+        self._stalled = False
+        self._listening_ns = time.time_ns()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _program_for(self, pending: Pending) -> Program | LiveProgram:
         site = self._site
@@ -374,10 +403,13 @@ class Connection(asyncio.Protocol):
         if isinstance(program, Program):
             facts = self._site.answered(program)
             exchange.status, exchange.reason = facts.status, facts.reason
-            if facts.status == "101" or (
-                exchange.method == "CONNECT" and (facts.status or "").startswith("2")
-            ):
+            if facts.status == "101":
                 self._reader.switch()
+            elif exchange.method == "CONNECT":
+                if (facts.status or "").startswith("2"):
+                    self._reader.switch()
+                else:
+                    self._stop_reading()  # what follows is meant for a tunnel that isn't there (RFC 9110 §9.3.6)
             if facts.simple is not None:
                 self._send(exchange, facts.simple, head=facts.head)
                 exchange.state |= _RESPONSE_COMPLETE
@@ -405,23 +437,26 @@ class Connection(asyncio.Protocol):
             self._rest()
 
     def _rest(self) -> None:
-        """Nothing is left to answer for now: close if there is a reason to."""
-        if not self._answering and self._closing is None and (self._deaf or self._site.stopping):
+        """Nothing is left to answer for now: ask for content that waits to be asked for, or close if there is a
+        reason to."""
+        if self._answering or self._closing is not None:
+            return
+        if self._reading is not None:
+            self._invite_content(self._reading)
+        elif self._deaf or self._site.stopping:
             self._end_of_answers()
 
     def _refuse(self, status: int, sentence: str, exchange: ExchangeRecord | None) -> None:
         """Answer with a problem of this status and close; earlier answers go first."""
         self._reading = None
         self._stop_reading()
-        if self._playing is not None:
-            # An answer is under way: its end closes the connection, and the refusal would only disturb it.
-            if exchange is not None:
-                self._abort(exchange, sentence)
-            return
         method = (exchange.method or "").encode() if exchange is not None else b""
         program = compile_for(problem_answer(status, sentence), now=time.time(), method=method, persist=False)
         if exchange is not None:
-            self._play(exchange, program)
+            if self._queue or not self._may_answer:
+                self._queue.append(Refused(exchange, program))
+            else:
+                self._play(exchange, program)
         else:
             for op in program.ops:
                 if isinstance(op, Send):
@@ -436,7 +471,9 @@ class Connection(asyncio.Protocol):
     # -- what a player does, and everything that leaves
 
     def send(self, data: bytes) -> None:
-        """Record a piece of the answer under way, and send it."""
+        """Record a piece of the answer under way, and send it, while this side may still send."""
+        if self._half_closed or self._closing is not None:
+            return
         exchange = self._playing
         head = None
         if exchange is not None and exchange.res_head is None:
@@ -447,7 +484,8 @@ class Connection(asyncio.Protocol):
         self._send(exchange, data, head=head)
 
     def half_close(self) -> None:
-        """Send FIN and go on reading."""
+        """Send FIN and go on reading. Nothing can be sent after it: later requests are recorded only."""
+        self._half_closed = True
         self._site.turn.then(self._write_eof)
 
     def close(self, how: str) -> None:
@@ -468,35 +506,46 @@ class Connection(asyncio.Protocol):
         self._site.turn.then(self._write, data)
 
     def _write(self, data: bytes) -> None:
+        full = self._unsent >= UNSENT_LIMIT
         self._unsent -= len(data)
         if not self._transport.is_closing():
             self._transport.write(data)
-        if self._queue:
+        if full:  # only then did answers wait for this, and only then may they follow from here
             self._answer_next()
-        if self._deaf:
+        if self._deaf or self._reading is not None or self._site.stopping:
             self._rest()
 
     def _write_eof(self) -> None:
-        if self._half_closed or self._transport.is_closing():
+        if self._record.fin_out_ns is not None or self._transport.is_closing():
             return
-        self._half_closed = True
         self._record.fin_out_ns = time.time_ns()
-        self._transport.write_eof()
+        with contextlib.suppress(
+            OSError
+        ):  # the client's RST is here already, and asyncio has not seen it yet
+            self._transport.write_eof()
 
     def _end_of_answers(self) -> None:
         """The last answer is on its way. A client that may be sending is heard out: a RST would eat the answer."""
-        if self._record.fin_in_ns is not None or (self._reading is None and not self._deaf):
+        heard_out = self._parting and self._reading is None and not self._deaf
+        if self._record.fin_in_ns is not None or heard_out:
             self.close("fin")
         elif self._closing is None:
             self._closing = "fin"
             self._closing_ns = time.time_ns()
             self._stop_reading()
+            if self._stalled:
+                self._go_on_reading()
             self._site.turn.then(self._write_eof)
 
+    def _reset(self) -> None:
+        tcp.reset_on_close(self._transport.get_extra_info("socket"))
+        self._transport.abort()
+
     def _close_now(self) -> None:
+        if self._gone:
+            return
         if self._closing == "rst":
-            tcp.reset_on_close(self._transport.get_extra_info("socket"))
-            self._transport.abort()
+            self._reset()
             return
         if self._record.fin_out_ns is None:
             self._record.fin_out_ns = time.time_ns()
@@ -509,16 +558,16 @@ class Connection(asyncio.Protocol):
         record = self._record
         site = self._site
         limits = site.limits
+        self._see_what_is_taken(now)
+        idle_ns = int(limits.idle_timeout * 1e9)
         if self._closing is not None:
-            waited = now - self._closing_ns
             if not self._transport.is_closing():
-                if waited > LINGER_NS:
+                if now - self._closing_ns > LINGER_NS:
                     self._close_now()
-            elif waited > limits.idle_timeout * 1e9:
-                self._transport.abort()  # the client has not read the last bytes in all this time
+            elif now - max(self._closing_ns, self._taken_ns) > idle_ns:
+                self._reset()  # the client has taken nothing of the last bytes in all this time
             return
-        last = max(record.opened_ns, record.last_in_ns or 0, record.last_out_ns or 0)
-        quiet = now - last
+        quiet = now - max(record.opened_ns, record.last_in_ns or 0, record.last_out_ns or 0, self._taken_ns)
         if record.bytes_in == 0 and record.kind is None and quiet > QUIET_NS:
             record.describe(
                 "preconnect", "open, no byte yet: a browser's connection ahead of need, or a port check"
@@ -528,16 +577,30 @@ class Connection(asyncio.Protocol):
         if half_head and quiet > QUIET_NS and self._half_head is None:
             self._show_half_head()
             site.turn.soon()
-        if half_head and now - self._head_ns > limits.head_timeout * 1e9:
+        waiting = half_head and not self._stalled  # else the rest may be there, and this side doesn't read it
+        if waiting and now - max(self._head_ns, self._listening_ns) > limits.head_timeout * 1e9:
             self._time_out("The rest of the head did not arrive in time.")
-        elif quiet > limits.idle_timeout * 1e9 and not self._answering:
-            if self._reading is not None:
+        elif quiet > idle_ns:
+            if self._choked:
+                self._closing, self._closing_ns = "timeout", now
+                self._reset()  # the client asked, and takes nothing of the answer
+            elif self._answering:
+                pass
+            elif self._reading is not None:
                 self._time_out("The rest of the content did not arrive in time.")
             else:
                 self.close("timeout")
         if record.changed:
             record.save()
             site.turn.soon()
+
+    def _see_what_is_taken(self, now: int) -> None:
+        """Notice that a slow client goes on reading: bytes leave this side's buffer, or the kernel's."""
+        waiting = self._transport.get_write_buffer_size()
+        if waiting or self._unread:
+            unread = waiting + tcp.unacknowledged(self._transport.get_extra_info("socket"))
+            if unread != self._unread:
+                self._unread, self._taken_ns = unread, now
 
     def _time_out(self, sentence: str) -> None:
         """408 and a close: harmless to a client that will use the connection for another request."""
@@ -554,32 +617,10 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """The engine stops now."""
         self._closing = self._closing or "rst"
-        self._transport.abort()
-
-    def _who_ended_it(self, *, reset: bool) -> tuple[str, str]:
-        """Whose FIN or RST came first."""
-        record = self._record
-        if reset:
-            return "client", "rst"
-        if self._closing == "rst":
-            return "server", "rst"
-        ours, theirs = record.fin_out_ns, record.fin_in_ns
-        if ours is not None and (theirs is None or ours < theirs):
-            return "server", self._closing or "fin"
-        return "client", "fin"
-
-    def _describe_end(self, now: int) -> None:
-        record = self._record
-        if record.bytes_in == 0 and record.kind in {None, "preconnect"}:
-            who = "by inspectd" if record.closed_by == "server" else "by the client"
-            seconds = (now - record.opened_ns) / 1e9
-            record.describe(
-                "preconnect",
-                f"opened, closed {who} {seconds:.1f} s later, not a byte sent: a browser's connection ahead of need, "
-                "or a port check",
-            )
-        elif record.exchanges == 0 and record.kind is None:
-            record.describe("other", f"{record.bytes_in} bytes, and no request among them")
+        if self._transport.get_write_buffer_size():
+            self._reset()  # a FIN would say that the answer was whole
+        else:
+            self._transport.abort()
 
 
 @lru_cache(maxsize=64)

@@ -237,7 +237,8 @@ def _open_unix(address: Address, path: Path, backlog: int) -> Opened:
             errno.EACCES: "name a path in a folder you may write to",
         }.get(problem.errno or 0, "a path may be about 100 bytes long; name a shorter one")
         raise ListenError(f"--listen {address.asked}: {problem.strerror or problem}", mend) from problem
-    return Opened(sock, f"unix:{path}", address.asked, steps[0][0], steps, path)
+    asked = render(address.asked.removeprefix("unix:"))
+    return Opened(sock, render(str(path)), asked, steps[0][0], steps, path)
 
 
 def _remove_stale(path: Path) -> None:
@@ -273,9 +274,8 @@ def render(name: object) -> str:
     """A socket's own or peer name as people write it; a Unix peer usually has none."""
     if isinstance(name, tuple):
         return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
-    if isinstance(name, bytes):
-        name = os.fsdecode(name)
-    return f"unix:{name}" if name else "unix"
+    raw = name if isinstance(name, bytes) else os.fsencode(str(name or ""))
+    return f"unix:{raw.decode('utf-8', 'backslashreplace')}" if raw else "unix"
 
 
 def reach(opened: Opened) -> str | None:

@@ -82,6 +82,8 @@ class Player:
                 await self._follow(program.ops)
         except OSError as error:
             problem = f"the answer's file can't be read: {error.strerror or error}"
+        except Exception as error:  # noqa: BLE001  whatever a live program does, its connection must end
+            problem = f"the answer failed: {type(error).__name__}: {error}"
         self._finished(problem)
 
     async def _follow(self, ops: AsyncIterator[Op]) -> None:

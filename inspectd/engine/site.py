@@ -95,8 +95,10 @@ class Site:
     ) -> ConnectionRecord:
         """Count a new connection in, and open its record."""
         self.connections.add(connection)
-        peer = render(transport.get_extra_info("peername"))
-        local = render(transport.get_extra_info("sockname"))
+        local_name, peer_name = (transport.get_extra_info(name) for name in ("sockname", "peername"))
+        local = render(local_name)
+        # uvloop asks the socket for the peer, and a client that has reset it by then has no name any more.
+        peer = "unknown" if peer_name is None and isinstance(local_name, tuple) else render(peer_name)
         if self._writer is None:
             return ConnectionRecord(self._nothing, 0, listener, peer, local, now)
         return self._writer.connection(listener, peer, local, now)

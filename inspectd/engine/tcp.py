@@ -5,9 +5,12 @@ Linux only (`struct tcp_info`, tcp(7)). Elsewhere every function answers None, a
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import socket
 import struct
 import sys
+import termios
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 _SIZE: Final = 104
+_INT: Final = struct.Struct("i")
 # Eight one-byte members, then unsigned 32-bit ones: tcpi_unacked is the 5th of these, tcpi_sacked the 6th,
 # tcpi_rtt the 16th.
 _WORDS: Final = struct.Struct("8x16I")
@@ -49,6 +53,15 @@ def accept_queue(listener: socket.socket | TransportSocket) -> AcceptQueue | Non
     return AcceptQueue(words[4], words[5]) if words else None
 
 
+def unacknowledged(sock: socket.socket | TransportSocket) -> int:
+    """Bytes in the kernel's send queue, those included that the peer has not acknowledged; tcp(7), SIOCOUTQ."""
+    try:
+        return int(_INT.unpack(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(_INT.size)))[0])
+    except (OSError, ValueError):
+        return 0  # closed already
+
+
 def reset_on_close(sock: socket.socket | TransportSocket) -> None:
     """Make the coming close() send RST instead of FIN: SO_LINGER with a time of zero, socket(7)."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError, ValueError):  # closed already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

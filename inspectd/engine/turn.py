@@ -56,7 +56,10 @@ class CommittedTurn:
         self._writer.flush(time.time_ns())
         actions, self._actions = self._actions, []
         for action, arguments in actions:
-            action(*arguments)
+            try:
+                action(*arguments)
+            except Exception as problem:  # noqa: BLE001  one connection's trouble must not cost the others theirs
+                self._loop.call_exception_handler({"message": "an action of a turn", "exception": problem})
 
 
 class RelaxedTurn:
