@@ -145,6 +145,7 @@ class Bench(App[None]):
     def __init__(self, shown: Subject | None) -> None:
         super().__init__()
         self.shown = shown
+        self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name

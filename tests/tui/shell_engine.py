@@ -95,6 +95,7 @@ async def screen(
     link = EngineLink(None) if engine is None else EngineLink(Path("/nowhere"), connect=lambda _: engine)
     with Capture.open(capture) as reader:
         app = InspectdApp(reader, link)
+        app.animation_level = "none"
         async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
             yield app, pilot

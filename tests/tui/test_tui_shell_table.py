@@ -10,7 +10,7 @@ import pytest
 from inspectd.capture.model import ExchangeRow
 from inspectd.capture.reader import Capture
 from inspectd.text.safe import cells
-from inspectd.tui.widgets.bars import FooterHints
+from inspectd.tui.widgets.bars import DETAIL_HINTS, TABLE_HINTS, FooterHints, Hint
 from inspectd.tui.widgets.columns import amount, columns_for, milliseconds, row_cells
 from tests.tui.shell_engine import FakeEngine, lines, picture, screen, until
 from tests.tui.shell_scribe import Scribe, browse, get, lively
@@ -129,6 +129,19 @@ async def test_a_new_row_appears_and_the_cursor_follows(tmp_path: Path) -> None:
             await until(pilot, lambda: app.detail.subject is not None and app.detail.subject.key == 2)
 
 
+async def test_the_first_row_is_looked_at_without_following_too(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
+            await pilot.press("f")
+            scribe.exchange(get("/first"))
+            scribe.flush()
+            await until(pilot, lambda: app.table.selected == 1)
+            scribe.exchange(get("/second"))
+            scribe.flush()
+            await until(pilot, lambda: len(app.feed) == 2)
+            assert app.table.selected == 1
+
+
 async def test_the_newest_exchange_is_followed_past_the_connections_behind_it(tmp_path: Path) -> None:
     with Scribe(tmp_path / "b.inspectd") as scribe:
         scribe.exchange(get("/asked"))
@@ -150,6 +163,34 @@ async def test_the_newest_exchange_is_followed_past_the_connections_behind_it(tm
 
 def following(app: InspectdApp) -> bool:
     return app.table.follow
+
+
+@pytest.mark.parametrize(
+    ("hints", "width", "line"),
+    [
+        (
+            TABLE_HINTS,
+            80,
+            " ? help  / filter  f following  s answer…  y copy  ^p everything  q quit  ",
+        ),
+        (DETAIL_HINTS, 80, " ? help  esc back to the list  1-7 panes  y copy  ^p everything  q quit  "),
+        (DETAIL_HINTS, 40, " ? help  esc back to the list  q quit  "),
+        (DETAIL_HINTS, 5, " ? help  "),
+    ],
+)
+def test_the_footer_has_the_most_useful_keys_that_fit(hints: tuple[Hint, ...], width: int, line: str) -> None:
+    footer = FooterHints()
+    footer.hints = hints
+
+    assert "".join(cell.text for cell in footer.line(width)) == line
+
+
+async def test_a_small_screen_counts_in_words_while_they_fit(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        scribe.exchange(get("/"))
+        scribe.flush()
+        async with screen(scribe.path, FakeEngine(scribe.path), size=(80, 24)) as (app, pilot):
+            await until(pilot, lambda: "1 exchange  " in picture(app))
 
 
 async def test_going_up_stays_and_end_follows_again(tmp_path: Path) -> None:

@@ -166,7 +166,9 @@ class Detail(Widget):
             self.focus_pane()
 
     def switch_side(self) -> None:
-        """Show the other direction."""
+        """Show the other direction, unless the pane on screen shows both."""
+        if not self.pane.sided:
+            return
         self._side = "response" if self._side == "request" else "request"
         self._stale |= {number for number, pane in enumerate(PANES) if pane.sided}
         self._update()
@@ -195,7 +197,7 @@ class Detail(Widget):
 
     def action_switch_side(self) -> None:
         """The tab key; on a pane without sides it moves the focus as everywhere else."""
-        if PANES[self._current].sided:
+        if self.pane.sided:
             self.switch_side()
         else:
             self.screen.focus_next()

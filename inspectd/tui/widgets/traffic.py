@@ -106,8 +106,8 @@ class TrafficTable(ScrollView, can_focus=True):
         """Show what a poll found."""
         if change.cleared or change.reordered:
             self.rebase()
-        elif change.appended and self.follow:
-            self._move_to(self._newest())
+        elif change.appended and (self.follow or self.selected is None):
+            self._move_to(self._wanted())
         if change.appended or change.reordered:
             self._grow_soon()
         # Unfinished rows on screen may have moved on.
@@ -116,13 +116,7 @@ class TrafficTable(ScrollView, can_focus=True):
     def rebase(self) -> None:
         """Find the cursor's row again after positions moved (a filter, retention, a clear)."""
         self._strips.clear()
-        count = len(self.feed)
-        if not count:
-            self._move_to(-1)
-        elif self.follow or self._chosen is None:
-            self._move_to(self._newest())
-        else:
-            self._move_to(self.feed.nearest(self._chosen))
+        self._move_to(self._wanted())
         self.grow()
         self._reveal()
         self.refresh()
@@ -188,6 +182,14 @@ class TrafficTable(ScrollView, can_focus=True):
         if key != self.selected:
             self.selected = key
             self.post_message(self.Highlighted())
+
+    def _wanted(self) -> int:
+        """Index of the row that is followed, or of the chosen one or what stands in its place; -1 without rows."""
+        if self.follow:
+            return self._newest()
+        if self._chosen is None:
+            return min(0, len(self.feed) - 1)
+        return self.feed.nearest(self._chosen)
 
     def _newest(self) -> int:
         """Index of the row that is followed: the newest exchange, as long as it is on screen with the end of the list.
