@@ -132,7 +132,9 @@ def _with_our_own_engine(problem: ListenError) -> ListenError:
     taken = isinstance(problem.__cause__, OSError) and problem.__cause__.errno == errno.EADDRINUSE
     if not taken or not (running := places.running_engines()):
         return problem
-    way = f"an inspectd engine is running (process {running[0].pid}): inspectd attach"
+    way = (
+        f"an inspectd engine is running (process {running[0].pid}): inspectd attach, or inspectd control stop"
+    )
     return ListenError(problem.what, f"{problem.mend}; {way}", exit_code=problem.exit_code)
 
 

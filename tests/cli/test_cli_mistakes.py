@@ -153,7 +153,8 @@ def test_a_port_that_an_engine_of_ours_holds_names_the_way_to_it(tmp_path: Path)
         code, said = run(tmp_path, "--headless", "--listen", engine.addresses[0])
 
     assert code == 1
-    assert said.rstrip().endswith(f"an inspectd engine is running (process {engine.pid}): inspectd attach")
+    way = f"an inspectd engine is running (process {engine.pid}): inspectd attach, or inspectd control stop"
+    assert said.rstrip().endswith(way)
 
 
 def test_a_file_that_is_no_capture_is_left_as_it_was(tmp_path: Path) -> None:

@@ -90,10 +90,17 @@ class HeaderBar(_Bar):
 
     def line(self, width: int) -> list[Cell]:
         """The richest form that fits: the capture's name goes first, then words, then the second address."""
-        forms = ((9, True, True), (9, True, False), (9, False, False), (2, False, False), (1, False, False))
-        for addresses, words, capture in forms:
+        forms = (
+            (9, True, True, True),
+            (9, True, True, False),
+            (9, False, True, False),
+            (9, False, False, False),
+            (2, False, False, False),
+            (1, False, False, False),
+        )
+        for addresses, words, unit, capture in forms:
             left = self._left(addresses, words=words)
-            right = self._right(words=words, capture=capture)
+            right = self._right(words=unit, capture=capture)
             gap = width - _width(left) - _width(right)
             if gap >= 2:
                 return [*left, Cell(" " * gap), *right]
@@ -199,10 +206,12 @@ class FooterHints(_Bar):
             self.refresh()
 
     def line(self, width: int) -> list[Cell]:
-        """As many hints as fit, the least useful left out."""
-        kept = list(self.hints)
-        while len(kept) > 1 and self._needed(kept) > width:
-            kept.remove(max(reversed(kept), key=lambda hint: hint.rank))
+        """As many hints as fit, the most useful first: one that is too wide leaves its room to others."""
+        fitting: set[Hint] = set()
+        for hint in sorted(self.hints, key=lambda hint: hint.rank):
+            if not fitting or self._needed([*fitting, hint]) <= width:
+                fitting.add(hint)
+        kept = [hint for hint in self.hints if hint in fitting]
         out = [Cell(" ")]
         for hint in kept:
             out.append(Cell(hint.key, "brand", bold=True, click=hint.action))
@@ -218,4 +227,4 @@ class FooterHints(_Bar):
 
     def _needed(self, hints: Sequence[Hint]) -> int:
         wide = sum(cells(hint.key) + cells(hint.label) + 3 for hint in hints)
-        return 1 + wide + (3 if self.following else 0)
+        return 1 + wide + (3 if self.following and any(each.action == "app.follow" for each in hints) else 0)
