@@ -9,6 +9,7 @@ database holds a shared lock on fixed bytes of the main file, which is how anoth
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -18,13 +19,16 @@ import stat
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from inspectd.capture import trouble
 from inspectd.capture.migrations import NoWayForward, migrate
 from inspectd.capture.model import APPLICATION_ID, SCHEMA_VERSION, State
 from inspectd.capture.trouble import CaptureError
 from inspectd.errors import InspectdError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     "CaptureConnection",
@@ -113,7 +117,7 @@ def create(path: os.PathLike[str] | str) -> CaptureConnection:
     path = Path(path)
     _make_file(path)
     db = _connect_writer(path)
-    try:
+    with _closed_on_failure(path, db):
         db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         # Schema and identity go into the main file before WAL begins, so that the file alone says what it is.
         db.execute("BEGIN EXCLUSIVE")
@@ -125,12 +129,6 @@ def create(path: os.PathLike[str] | str) -> CaptureConnection:
         _set_up_writer(path, db)
         # The first write into the WAL: from here on its presence tells readers that somebody may be writing.
         db.execute("INSERT INTO meta VALUES ('created', ?)", (str(time.time_ns()),))
-    except sqlite3.Error as error:
-        db.close()
-        raise trouble.damage(path, error) from None
-    except BaseException:
-        db.close()
-        raise
     return db
 
 
@@ -163,18 +161,25 @@ def create_or_continue(path: os.PathLike[str] | str) -> CaptureConnection:
         error.mend = error.mend or f"it is left as it is; {_ELSEWHERE}"
         raise
     db = _connect_writer(path)
-    try:
+    with _closed_on_failure(path, db):
         migrate(db)
         _set_up_writer(path, db)
         db.execute("INSERT OR REPLACE INTO meta VALUES ('continued', ?)", (str(time.time_ns()),))
         _close_what_was_left(db)
+    return db
+
+
+@contextlib.contextmanager
+def _closed_on_failure(path: Path, db: CaptureConnection) -> Iterator[None]:
+    """Close `db` when what is done with it fails; an error of SQLite becomes a `CaptureError`."""
+    try:
+        yield
     except sqlite3.Error as error:
         db.close()
         raise trouble.damage(path, error) from None
     except BaseException:
         db.close()
         raise
-    return db
 
 
 def _connect_writer(path: Path) -> CaptureConnection:
@@ -299,13 +304,10 @@ def _open_as_it_is(path: Path) -> tuple[CaptureConnection, int]:
         if wal and not live and trouble.primary(error) in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise _Unusable from None
         raise trouble.damage(path, error) from None
-    try:
+    with _closed_on_failure(path, db):
         version = _identify(path, db)
         if not (wal or live):
             _refuse_truncated(path, db, status)
-    except BaseException:
-        db.close()
-        raise
     return db, version
 
 
@@ -402,12 +404,9 @@ def _connect(path: Path, *, immutable: bool, private: Path | None = None) -> Cap
 
 def _identify(path: Path, db: sqlite3.Connection) -> int:
     """The capture's schema version, at most ours; `CaptureError` when it isn't a capture or is newer."""
-    try:
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    except sqlite3.Error as error:
-        raise trouble.damage(path, error) from None
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     if application != APPLICATION_ID:
         raise trouble.foreign_database(path)
     if version > SCHEMA_VERSION:
