@@ -28,7 +28,8 @@ def status(engine: str | None, *, as_json: bool) -> None:
     """Where it listens, what it answers, how much it has seen."""
     from inspectd.control.client import ControlClient
 
-    with ControlClient(find_engine(engine)) as client:
+    socket = find_engine(engine)
+    with ControlClient(socket) as client:
         state = client.status()
     if as_json:
         sys.stdout.write(msgspec.json.encode(state).decode() + "\n")
@@ -39,6 +40,7 @@ def status(engine: str | None, *, as_json: bool) -> None:
         f"answers    {safe(state.answer.description)}\n"
         f"exchanges  {state.exchanges}, {state.connections_open} connections open\n"
         f"capture    {safe(state.capture)}\n"
+        f"control    {safe(str(socket))}\n"
     )
     if state.capture_error:
         sys.stdout.write(f"problem    {safe(state.capture_error)}\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,7 +14,10 @@ from inspectd.cli.lines import JsonLines
 from inspectd.cli.root import root
 from inspectd.control.api import _ROUTES
 from tests.cli.rows import capture, connection, exchange
-from tests.live_engine import ROOT, LiveEngine
+from tests.live_engine import ROOT, LiveEngine, environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -53,6 +58,23 @@ def test_the_listening_line_is_documented(tmp_path_factory: pytest.TempPathFacto
         tmp_path_factory.mktemp("engine"), "--control", "127.0.0.1:0", listen=("0.0.0.0:0",)
     ) as engine:
         assert set(engine.listening) == documented("listening")
+
+
+def test_the_control_socket_is_found_the_way_the_page_says(tmp_path: Path) -> None:
+    line = re.search(r"^CONTROL=.+$", section("Control API"), re.MULTILINE)
+    assert line
+    command = line[0].replace("inspectd control", f"{sys.executable} -m inspectd control")
+    with LiveEngine(tmp_path) as engine:
+        found = subprocess.run(
+            ["bash", "-c", f'{command}; echo "$CONTROL"'],
+            cwd=ROOT,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+        assert found == f"{engine.listening['control']}\n"
 
 
 def test_every_route_of_the_control_api_is_documented() -> None:
