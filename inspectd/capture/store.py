@@ -1,4 +1,4 @@
-"""The capture as a file: making it, opening it to read, knowing what it is, and where captures live.
+"""The capture as a file: making it, opening it to read, knowing what it is, deleting it.
 
 A capture is never overwritten and never changed by anyone who only looks. Two rules of POSIX locks shape this
 module: closing *any* descriptor of a file drops every lock this process has on it, SQLite's too, so a file
@@ -13,7 +13,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import sqlite3
 import stat
 import threading
@@ -25,7 +24,6 @@ from inspectd.capture import trouble
 from inspectd.capture.migrations import NoWayForward, migrate
 from inspectd.capture.model import APPLICATION_ID, SCHEMA_VERSION, State
 from inspectd.capture.trouble import CaptureError
-from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,15 +31,13 @@ if TYPE_CHECKING:
 __all__ = [
     "CaptureConnection",
     "CaptureError",
-    "captures_directory",
     "check",
     "create",
     "create_or_continue",
-    "default_path",
+    "delete",
     "in_use",
     "migrate",
     "open_reader",
-    "prune_old",
 ]
 
 PAGE_SIZE: Final = 4096
@@ -56,7 +52,6 @@ _SHARED_SIZE: Final = 510
 
 _ELSEWHERE: Final = "choose another name with --capture"
 _TABLES: Final = frozenset({"meta", "listener", "connection", "exchange", "page", "segment"})
-_CAPTURE_NAME: Final = re.compile(r"\d{8}-\d{6}-\d+\.inspectd")
 
 
 _open_here: dict[tuple[int, int], int] = {}
@@ -496,63 +491,8 @@ def _remove_empty_log(path: Path) -> None:
         os.close(descriptor)
 
 
-# --------------------------------------------------------------------------------- where captures live
-
-
-def captures_directory() -> Path:
-    """The directory of captures nobody named, made with mode 0700: `$XDG_STATE_HOME/inspectd/captures`.
-
-    XDG Base Directory Specification 0.8: a relative XDG_STATE_HOME is to be ignored, the default is
-    `~/.local/state`.
-    """
-    given = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        state = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
-    except RuntimeError:
-        raise InspectdError(
-            "there is no home directory to keep captures in", "set HOME or use --capture"
-        ) from None
-    ours = state / "inspectd"
-    directory = ours / "captures"
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for each in (ours, directory):
-            each.mkdir(mode=0o700, exist_ok=True)
-            if stat.S_IMODE(each.stat().st_mode) & 0o077:
-                each.chmod(0o700)
-    except OSError as error:
-        raise trouble.system_error(directory, error) from None
-    return directory
-
-
-def default_path() -> Path:
-    """A name for this run's capture that sorts by time, in `captures_directory()`; nothing is there yet."""
-    directory = captures_directory()
-    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-"
-    number = os.getpid()
-    while (path := directory / f"{stem}{number}.inspectd").exists():
-        number += 1
-    return path
-
-
-def prune_old(keep: int = 10) -> list[Path]:
-    """Delete the oldest captures in the default directory until `keep` are left; what was deleted.
-
-    Only files that `default_path` names, that are captures, belong to this user and are open nowhere are
-    deleted. Never raises: old captures are no reason not to start.
-    """
-    try:
-        directory = captures_directory()
-        names = sorted(each.name for each in directory.iterdir() if _CAPTURE_NAME.fullmatch(each.name))
-    except (InspectdError, OSError):
-        return []
-    return [
-        path for path in (directory / name for name in names[: max(0, len(names) - keep)]) if _delete(path)
-    ]
-
-
-def _delete(path: Path) -> bool:
-    """Delete a capture of ours that nobody has open; whether it is gone."""
+def delete(path: Path) -> bool:
+    """Delete a capture of this user that nobody has open; whether it is gone. Never raises."""
     try:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or _is_open_here(status):

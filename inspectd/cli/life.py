@@ -15,7 +15,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from inspectd.capture import store
+from inspectd.capture.directory import captures_directory, prune_old
 from inspectd.cli.listening import FORCED_EXIT_CODE
 from inspectd.control import places
 from inspectd.control.api import Api, Door
@@ -117,8 +117,8 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
             warm = getattr(responder, "warm", None)
             if warm is not None:  # so that the first client doesn't wait for what every answer needs
                 await asyncio.to_thread(warm)
-            if config.capture.parent == store.captures_directory():
-                await asyncio.to_thread(store.prune_old)
+            if config.capture.parent == captures_directory():
+                await asyncio.to_thread(prune_old)
             await over.wait()
             watching.cancel()
             front.stopping()

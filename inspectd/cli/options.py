@@ -130,7 +130,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def engine_config(values: Mapping[str, Any]) -> EngineConfig:
     """The engine's configuration that the options ask for."""
-    from inspectd.capture import store
+    from inspectd.capture.directory import default_path
     from inspectd.engine.config import EngineConfig, Limits
 
     limits = Limits(
@@ -155,7 +155,7 @@ def engine_config(values: Mapping[str, Any]) -> EngineConfig:
     if listen := tuple(address for asked in values.get("listen", ()) for address in listen_addresses(asked)):
         given["listen"] = listen
     # Absolute: a viewer may ask for it from another directory.
-    given["capture"] = given["capture"].absolute() if "capture" in given else store.default_path()
+    given["capture"] = given["capture"].absolute() if "capture" in given else default_path()
     return EngineConfig(**given, limits=limits)
 
 

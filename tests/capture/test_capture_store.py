@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ from inspectd.capture.model import APPLICATION_ID, SCHEMA_VERSION, State
 from inspectd.capture.reader import Capture
 from inspectd.capture.store import CaptureError
 from inspectd.capture.writer import CaptureWriter
-from tests.capture.traffic import get, new_writer, open_connection
+from tests.capture.processes import WRITE_AND_WAIT, other_process
+from tests.capture.traffic import finished_capture, get, new_writer, open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,16 +42,6 @@ def contents(directory: Path) -> dict[str, str]:
         for each in directory.iterdir()
         if not each.name.endswith("-shm")
     }
-
-
-def finished_capture(path: Path, exchanges: int = 3) -> list[bytes]:
-    """A capture whose engine has ended, and the bytes of its requests."""
-    writer = new_writer(path)
-    connection = open_connection(writer)
-    requests = [get(writer, connection, f"/{n}", now=1000 + n)[0] for n in range(exchanges)]
-    writer.flush(2000)
-    writer.close(3000)
-    return requests
 
 
 def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -83,37 +74,6 @@ except store.CaptureError as error:
         *arguments,
     )
 
-
-@contextmanager
-def other_process(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A process that runs `code`, which prints a line when it is ready and then waits for its standard input."""
-    with subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "ready"
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-WRITE_AND_WAIT = """
-import sys
-from pathlib import Path
-from tests.capture.traffic import get, new_writer, open_connection
-writer = new_writer(Path(sys.argv[1]))
-connection = open_connection(writer)
-for n in range(50):
-    get(writer, connection, f"/{n}", now=1000 + n)
-    writer.flush(1001 + n)
-print("ready", flush=True)
-sys.stdin.read()
-"""
 
 PRINT_NEWEST = "print(Capture.open(sys.argv[1]).newest_exchange())"
 
@@ -592,86 +552,3 @@ def test_looking_does_not_take_the_writers_lock_away(tmp_path: Path) -> None:
     writer.close(1)
     assert run_python(IN_USE, path).stdout == "False\n"
     assert not store.in_use(path)
-
-
-# -- where captures live
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    return tmp_path / "state"
-
-
-def test_captures_live_in_the_state_directory(state: Path) -> None:
-    path = store.default_path()
-    assert path.parent == state / "inspectd" / "captures"
-    assert [mode(path.parent), mode(path.parent.parent)] == [0o700, 0o700]
-    assert path.name.endswith(f"-{os.getpid()}.inspectd")
-    store.create(path).close()
-    assert store.default_path() != path
-
-
-def test_a_state_directory_open_to_others_is_closed(state: Path) -> None:
-    (state / "inspectd" / "captures").mkdir(parents=True)
-    (state / "inspectd" / "captures").chmod(0o755)
-    assert mode(store.captures_directory()) == 0o700
-
-
-@pytest.mark.parametrize("given", ["", "relative/state"])
-def test_without_a_proper_xdg_state_home_it_is_below_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", given)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert store.captures_directory() == tmp_path / ".local" / "state" / "inspectd" / "captures"
-
-
-def test_a_state_directory_that_cannot_be_made_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    with pytest.raises(CaptureError, match="is a file, not a directory"):
-        store.default_path()
-    assert store.prune_old() == []
-
-
-def test_only_the_last_captures_are_kept(state: Path) -> None:
-    directory = store.captures_directory()
-    names = [f"20260101-0000{n:02}-1.inspectd" for n in range(15)]
-    for name in names:
-        store.create(directory / name).close()
-    (directory / f"{names[1]}-wal").touch()
-    gone = store.prune_old()
-    assert [each.name for each in gone] == names[:5]
-    assert sorted(each.name for each in directory.iterdir()) == names[5:]
-
-
-def test_old_captures_that_are_in_use_or_not_ours_are_left(state: Path, tmp_path: Path) -> None:
-    directory = store.captures_directory()
-    mine, other, text, link, named = (
-        directory / name
-        for name in (
-            "20260101-000000-1.inspectd",
-            "20260101-000000-2.inspectd",
-            "20260101-000000-3.inspectd",
-            "20260101-000000-4.inspectd",
-            "important.inspectd",
-        )
-    )
-    writer = new_writer(mine)
-    text.write_text("dear diary")
-    finished_capture(tmp_path / "elsewhere")
-    link.symlink_to(tmp_path / "elsewhere")
-    finished_capture(named)
-    unused = directory / "20260101-000000-5.inspectd"
-    finished_capture(unused)
-    with other_process(WRITE_AND_WAIT, other):
-        assert store.prune_old(keep=0) == [unused]
-        assert other.exists()
-        assert Path(f"{other}-wal").exists()
-    assert all(each.exists() for each in (mine, text, link, named, tmp_path / "elsewhere"))
-    assert store.prune_old(keep=0) == [other]
-    assert not Path(f"{other}-wal").exists()
-    writer.close(1)

@@ -62,3 +62,13 @@ def get(
 def open_connection(writer: CaptureWriter, *, now: int = 1000) -> ConnectionRecord:
     """An accepted connection."""
     return writer.connection(1, "127.0.0.1:50000", "127.0.0.1:8080", now)
+
+
+def finished_capture(path: Path, exchanges: int = 3) -> list[bytes]:
+    """A capture whose engine has ended, and the bytes of its requests."""
+    writer = new_writer(path)
+    connection = open_connection(writer)
+    requests = [get(writer, connection, f"/{n}", now=1000 + n)[0] for n in range(exchanges)]
+    writer.flush(2000)
+    writer.close(3000)
+    return requests
