@@ -28,6 +28,8 @@ class State(IntFlag):
     PLAIN = 32
     """The request's head is plain grammatical CRLF: syntactic checks have nothing to find."""
     HELD = 64
+    AMBIGUOUS = 128
+    """Parsers differ about where the request ends: the start of many an attack on a proxy and the server behind it."""
 
 
 class ExchangeRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,6 +50,7 @@ _HEAD_COMPLETE: Final = State.HEAD_COMPLETE.value
 _HEAD_PLAIN: Final = State.HEAD_COMPLETE.value | State.PLAIN.value
 _REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
 _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
+_AMBIGUOUS: Final = State.AMBIGUOUS.value
 _ABORTED: Final = State.ABORTED.value
 
 _TOO_LARGE: Final = {"head": 431, "request-line": 414}
@@ -219,6 +220,8 @@ class Connection(asyncio.Protocol):
             exchange = self._record.begin(head.start, self._head_ns)
         self._half_head = None
         exchange.state |= _HEAD_PLAIN if head.plain else _HEAD_COMPLETE
+        if head.framing.alternatives:
+            exchange.state |= _AMBIGUOUS
         exchange.method = shown(head.method)
         exchange.target = shown(head.target[:TARGET_KEPT])
         exchange.version = shown(head.version)
@@ -303,13 +306,12 @@ class Connection(asyncio.Protocol):
 
     def _finish_reading(self, why: str) -> None:
         """No more bytes will come: account for what is unfinished."""
-        if self._deaf:
-            return
-        for event in self._reader.eof():
-            if not isinstance(event, MessageEnd) or event.complete:
-                self._on_event(event)
-        self._show_half_head()
-        self._deaf = True
+        if not self._deaf:
+            for event in self._reader.eof():
+                if not isinstance(event, MessageEnd) or event.complete:
+                    self._on_event(event)
+            self._show_half_head()
+            self._deaf = True
         if self._half_head is not None:
             arrived = self._record.bytes_in - self._half_head.req_offset
             self._abort(self._half_head, f"half a head: {arrived} bytes, then {why}")

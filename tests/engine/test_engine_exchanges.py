@@ -309,3 +309,21 @@ async def test_stopping_finishes_what_is_in_flight(run_engine: Any) -> None:
 
 async def _nothing() -> None:
     """In the place of a second stop."""
+
+
+@pytest.mark.parametrize(
+    ("framing", "ambiguous"),
+    [
+        (b"Content-Length: 5\r\n\r\n0\r\n\r\n", False),
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
+        (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", True),
+        (b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n0\r\n\r\n", True),
+    ],
+)
+async def test_a_request_whose_end_parsers_differ_about_is_marked(
+    run_engine: Any, framing: bytes, ambiguous: bool
+) -> None:
+    async with run_engine() as running:
+        await running.ask(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing)
+        row = await running.exchange(1)
+        assert bool(State(row.state) & State.AMBIGUOUS) is ambiguous

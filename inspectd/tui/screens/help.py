@@ -72,6 +72,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(WORDS, "size", "bytes of the answer behind its head, as sent"),
     Entry(WORDS, "ms", "from the request's first byte to the last byte of the answer"),
     Entry(WORDS, "▲ odd head", "the request's head isn't plain grammatical HTTP: look at it in Anatomy"),
+    Entry(WORDS, "▲ ambiguous", "parsers differ about where the request ends: Anatomy says which and why"),
     Entry(WORDS, "✗ cut short", "the connection ended before the exchange did"),
     Entry(WORDS, "● tls, garbage…", "something else than HTTP came to this port"),
     Entry(

@@ -259,6 +259,8 @@ def _marks(row: ExchangeRow) -> tuple[str, str]:
         return "✗ cut short", "bad"
     if row.marked:
         return "★ marked", "warn"
+    if row.state & State.AMBIGUOUS:
+        return "▲ ambiguous", "warn"
     if row.state & State.HEAD_COMPLETE and not row.state & State.PLAIN:
         return "▲ odd head", "warn"
     return "", "text"
