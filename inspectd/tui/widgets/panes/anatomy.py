@@ -12,10 +12,10 @@ from inspectd.tui.subject import LONGEST_PARSED
 from inspectd.tui.widgets.panes.document import ROLE_STYLES, Document, Stop
 from inspectd.tui.widgets.panes.hexrows import HexRows
 from inspectd.tui.widgets.panes.meaning import Meaning
-from inspectd.tui.widgets.panes.pane import WIDE, Pane
-from inspectd.tui.widgets.panes.prose import GAP, Line, Page, Paragraph
+from inspectd.tui.widgets.panes.pane import NOTHING_SELECTED, WIDE, Pane, nothing_yet, sentence_page
+from inspectd.tui.widgets.panes.prose import GAP, Page
 from inspectd.tui.widgets.panes.times import since
-from inspectd.tui.widgets.wireview import LineView, Run
+from inspectd.tui.widgets.wireview import LineView
 from inspectd.wire.span import Role
 
 if TYPE_CHECKING:
@@ -163,8 +163,6 @@ class Anatomy(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._subject: Subject | None = None
-        self._side: Side = "request"
         self._meaning: Meaning | None = None
         self._places: dict[Side, int] = {}
 
@@ -202,7 +200,7 @@ class Anatomy(Pane):
             self._places[previous_side] = self.tokens.stop.start
         self._subject, self._side = subject, side
         if subject is None:
-            self._empty("Nothing is selected.")
+            self._empty(NOTHING_SELECTED)
             return
         stays = same and side == previous_side and self._meaning is not None
         self._read(offset=None if stays else self._places.get(side, 0))
@@ -211,7 +209,7 @@ class Anatomy(Pane):
         self._meaning = None
         self.tokens.document = None
         self.tokens.stop = None
-        self.tokens.show(Page([Line(), Paragraph(Run(sentence, "dim"), indent=1)]))
+        self.tokens.show(sentence_page(sentence))
         self.meaning_view.show(Page([]))
 
     def _read(self, *, offset: int | None) -> None:
@@ -303,21 +301,3 @@ class Anatomy(Pane):
             name = safe(meaning.name_of(stop.span) or b"")
             label = f"part of {name}" if stop.part >= 0 else f"value of {name}"
         return label, document.data[stop.start : stop.end]
-
-
-def nothing_yet(subject: Subject, side: Side) -> str:
-    """Why there are no bytes to show on this side."""
-    if subject.side(side).lost:
-        return safe(subject.side(side).lost)
-    if side == "response":
-        if subject.row is None:
-            return "Nothing was sent on this connection."
-        return (
-            "No answer was sent." if subject.row.finished_ns or _over(subject) else "No answer was sent yet."
-        )
-    sentence = subject.connection.sentence if subject.connection is not None else None
-    return safe(sentence) if sentence else "No bytes arrived."
-
-
-def _over(subject: Subject) -> bool:
-    return subject.connection is not None and subject.connection.closed_ns is not None

@@ -13,10 +13,9 @@ from inspectd.text.coding import Decoded, decode_content
 from inspectd.text.pretty import pretty
 from inspectd.text.safe import safe
 from inspectd.tui.subject import LONGEST_PARSED
-from inspectd.tui.widgets.panes.anatomy import nothing_yet
 from inspectd.tui.widgets.panes.hexrows import HexRows
 from inspectd.tui.widgets.panes.image import image_of
-from inspectd.tui.widgets.panes.pane import TextPane
+from inspectd.tui.widgets.panes.pane import TextPane, nothing_yet, sentence_page
 from inspectd.tui.widgets.panes.prose import GAP, Block, Folded, Page, Paragraph
 from inspectd.tui.widgets.wireview import Run
 
@@ -46,19 +45,15 @@ class Body(TextPane):
     def __init__(self) -> None:
         super().__init__()
         self._raw = False
-        self._last: tuple[Subject | None, Side] = (None, "request")
 
-    def page(self, subject: Subject | None, side: Side) -> LineSource:
+    def page(self, subject: Subject, side: Side) -> LineSource:
         """The content, or why there is none."""
-        self._last = (subject, side)
-        if subject is None:
-            return _sentence("Nothing is selected.")
         bytes_ = subject.side(side)
         if not bytes_.prefix:
-            return _sentence(nothing_yet(subject, side))
+            return sentence_page(nothing_yet(subject, side))
         message = bytes_.message
         if message is None:
-            return _sentence("These bytes are no HTTP message: 1 Anatomy and 4 Hex show them.")
+            return sentence_page("These bytes are no HTTP message: 1 Anatomy and 4 Hex show them.")
         chunked = _field(message, b"transfer-encoding")
         most = _FIRST_CHUNKED if chunked else _FIRST
         if message.head.complete and len(bytes_.prefix) < most and bytes_.load(message.head_end + most):
@@ -125,17 +120,17 @@ class Body(TextPane):
     def action_raw(self) -> None:
         """Between decoded and raw."""
         self._raw = not self._raw
-        self.show(self._last[0], side=self._last[1])
+        self.show(self._subject, side=self._side)
 
     def action_more(self) -> None:
         """Read four times as much of the message."""
-        subject, side = self._last
+        subject, side = self._subject, self._side
         if subject is not None and subject.side(side).load(len(subject.side(side).prefix) * 4):
             self.show(subject, side=side)
 
     def selected_value(self) -> tuple[str, bytes] | None:
         """The content octets that were read, decoded unless the raw ones are shown."""
-        subject, side = self._last
+        subject, side = self._subject, self._side
         message = subject.side(side).message if subject is not None else None
         if subject is None or message is None:
             return None
@@ -168,7 +163,3 @@ def _coding_facts(coding: bytes, decoded: Decoded) -> list[Run]:
         Run(safe(coding), "value"),
         Run(f" → {len(decoded.data):,} octets decoded" + (f" by {taken}" if taken else ""), "plain"),
     ]
-
-
-def _sentence(text: str) -> LineSource:
-    return Page([GAP, Paragraph(Run(text, "dim"), indent=1)])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inspectd import explain
 from inspectd.capture.model import State
 from inspectd.text.safe import clip, safe
-from inspectd.tui.widgets.panes.pane import TextPane
+from inspectd.tui.widgets.panes.pane import TextPane, sentence_page
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph
 from inspectd.tui.widgets.panes.times import clock, count, duration, since
 from inspectd.tui.widgets.wireview import Run
@@ -50,11 +50,10 @@ class Connection(TextPane):
 
     title = "Connection"
 
-    def page(self, subject: Subject | None, side: Side) -> LineSource:  # noqa: ARG002
+    def page(self, subject: Subject, side: Side) -> LineSource:  # noqa: ARG002
         """The listener's steps, the connection's, and its exchanges."""
-        if subject is None or subject.connection is None:
-            text = "Nothing is selected." if subject is None else "Nothing is known about the connection."
-            return Page([GAP, Paragraph(Run(text, "dim"), indent=1)])
+        if subject.connection is None:
+            return sentence_page("Nothing is known about the connection.")
         connection = subject.connection
         blocks: list[Block] = _title(connection)
         told: set[str] = set()
@@ -79,10 +78,6 @@ class Connection(TextPane):
         blocks += _loose_blocks(subject, connection)
         blocks += _exchange_blocks(subject)
         return Page(blocks)
-
-    def selected_value(self) -> tuple[str, bytes] | None:
-        """The page has no cursor."""
-        return None
 
 
 def _title(connection: ConnectionRow) -> list[Block]:

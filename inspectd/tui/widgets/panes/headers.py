@@ -9,9 +9,8 @@ from textual.binding import Binding, BindingType
 
 from inspectd import explain
 from inspectd.text.safe import safe
-from inspectd.tui.widgets.panes.anatomy import nothing_yet
 from inspectd.tui.widgets.panes.meaning import Meaning, reading_blocks
-from inspectd.tui.widgets.panes.pane import WIDE, TextPane
+from inspectd.tui.widgets.panes.pane import WIDE, TextPane, nothing_yet, sentence_page
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph, fold, width_of, wrap
 from inspectd.tui.widgets.wireview import LineView, Run
 
@@ -178,7 +177,7 @@ class Headers(TextPane):
 
     def show(self, subject: Subject | None, *, side: Side) -> None:
         """Show the fields; the cursor stays on its field when only more bytes came."""
-        same = subject is not None and self._shown == (subject.key, side)
+        same = self._shows(subject, side)
         super().show(subject, side=side)
         view = self.query_one(FieldView)
         source = view.source
@@ -189,10 +188,8 @@ class Headers(TextPane):
         )
         view.put(view.current if same else 0, scroll=not same)
 
-    def page(self, subject: Subject | None, side: Side) -> LineSource:
+    def page(self, subject: Subject, side: Side) -> LineSource:
         """The table, and what the fields say together."""
-        if subject is None:
-            return Page([GAP, Paragraph(Run("Nothing is selected.", "dim"), indent=1)])
         bytes_ = subject.side(side)
         messages = bytes_.stream.messages if bytes_.prefix else []
         if not messages:
@@ -201,7 +198,7 @@ class Headers(TextPane):
                 if bytes_.prefix
                 else nothing_yet(subject, side)
             )
-            return Page([GAP, Paragraph(Run(text, "dim"), indent=1)])
+            return sentence_page(text)
         blocks: list[Block] = []
         for message in messages:
             blocks += _message_blocks(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.message import Message
 
 from inspectd.text.safe import clip, safe
-from inspectd.tui.widgets.panes.anatomy import nothing_yet
 from inspectd.tui.widgets.panes.document import ROLE_STYLES, span_index
 from inspectd.tui.widgets.panes.hexrows import HexRows
-from inspectd.tui.widgets.panes.pane import Pane
-from inspectd.tui.widgets.panes.prose import GAP, Line, Page, Paragraph
+from inspectd.tui.widgets.panes.pane import NOTHING_SELECTED, Pane, nothing_yet, sentence_page
+from inspectd.tui.widgets.panes.prose import Line, Page
 from inspectd.tui.widgets.panes.times import count
 from inspectd.tui.widgets.wireview import LineView, Run
 from inspectd.wire.span import Role
@@ -41,6 +41,9 @@ class HexView(LineView):
         Binding("p", "token(-1)", "token before", show=False, id="token.before"),
     ]
 
+    class Moved(Message):
+        """The cursor stands on a byte."""
+
     def __init__(self) -> None:
         super().__init__(id="dump")
         self.offset_shown = 0
@@ -53,7 +56,7 @@ class HexView(LineView):
             return
         self.offset_shown = min(max(offset, 0), self.total - 1)
         self.select(self.offset_shown, self.offset_shown + 1, scroll=scroll)
-        self.post_message(self.Picked(self, self.offset_shown, -1))
+        self.post_message(self.Moved())
 
     def span_at(self, offset: int) -> int:
         """The index of the span that holds a byte; -1 where no spans were read."""
@@ -86,6 +89,12 @@ class HexView(LineView):
         if at >= 0 and 0 <= at + step < len(self.spans):
             self.put(self.spans[at + step].start)
 
+    def on_line_view_picked(self, event: LineView.Picked) -> None:
+        """A click puts the cursor on the byte."""
+        event.stop()
+        if event.offset >= 0:
+            self.put(event.offset)
+
 
 class Hex(Pane):
     """The dump, and a line that names what the cursor is on."""
@@ -101,7 +110,6 @@ class Hex(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._shown: tuple[int, Side] | None = None
         self._bytes: SideBytes | None = None
 
     def compose(self) -> ComposeResult:
@@ -114,13 +122,13 @@ class Hex(Pane):
     def show(self, subject: Subject | None, *, side: Side) -> None:
         """Show the whole message."""
         view, under = self.query_one(HexView), self.query_one("#under", LineView)
-        same = subject is not None and self._shown == (subject.key, side)
-        self._shown = (subject.key, side) if subject is not None else None
+        same = self._shows(subject, side)
+        self._subject, self._side = subject, side
         bytes_ = self._bytes = subject.side(side) if subject is not None else None
         if subject is None or bytes_ is None or not bytes_.prefix:
-            text = nothing_yet(subject, side) if subject is not None else "Nothing is selected."
+            text = nothing_yet(subject, side) if subject is not None else NOTHING_SELECTED
             view.total, view.spans, self._bytes = 0, (), None
-            view.show(Page([GAP, Paragraph(Run(text, "dim"), indent=1)]))
+            view.show(sentence_page(text))
             under.show(Page([]))
             return
         spans = view.spans = bytes_.stream.spans
@@ -134,25 +142,22 @@ class Hex(Pane):
         view.show(HexRows(bytes_.read, bytes_.total, style_of=style_of), keep_scroll=same)
         view.put(view.offset_shown if same else 0, scroll=not same)
 
-    def on_line_view_picked(self, event: LineView.Picked) -> None:
-        """Name the byte under the cursor; a click moves the cursor first."""
+    def on_hex_view_moved(self, event: HexView.Moved) -> None:
+        """Name the byte under the cursor."""
         event.stop()
         view = self.query_one(HexView)
-        if event.row >= 0:
-            if event.offset >= 0:
-                view.put(event.offset)
-            return
         if self._bytes is None:
             return
-        byte = view.source.byte(event.offset, 1) if isinstance(view.source, HexRows) else b""
-        runs = [Run(f"{event.offset:04x} ", "strong"), Run(f"{event.offset:,} of {view.total:,}", "dim")]
+        offset = view.offset_shown
+        byte = view.source.byte(offset, 1) if isinstance(view.source, HexRows) else b""
+        runs = [Run(f"{offset:04x} ", "strong"), Run(f"{offset:,} of {view.total:,}", "dim")]
         if byte:
             runs.append(
                 Run(
                     f"  {byte[0]:#04x} {byte[0]} {byte[0]:08b} {safe(byte) if byte[0] < 128 else ''}", "plain"
                 )
             )
-        at = view.span_at(event.offset)
+        at = view.span_at(offset)
         if at >= 0:
             runs += self._token_runs(view.spans, at)
         elif byte:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 from inspectd import explain
 from inspectd.capture.model import State
 from inspectd.text.safe import safe
-from inspectd.tui.widgets.panes.anatomy import nothing_yet
 from inspectd.tui.widgets.panes.meaning import framing_blocks
-from inspectd.tui.widgets.panes.pane import TextPane
+from inspectd.tui.widgets.panes.pane import TextPane, nothing_yet
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph
 from inspectd.tui.widgets.panes.times import count, duration
 from inspectd.tui.widgets.wireview import Run
@@ -30,16 +29,9 @@ class Response(TextPane):
 
     title = "Response"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._bytes: SideBytes | None = None
-
-    def page(self, subject: Subject | None, side: Side) -> LineSource:  # noqa: ARG002
+    def page(self, subject: Subject, side: Side) -> LineSource:  # noqa: ARG002
         """Status line, fields, what was added, framing."""
-        self._bytes = None
-        if subject is None:
-            return Page([GAP, Paragraph(Run("Nothing is selected.", "dim"), indent=1)])
-        bytes_ = self._bytes = subject.side("response")
+        bytes_ = subject.side("response")
         row = subject.row
         blocks: list[Block] = []
         if row is not None and row.label:
@@ -72,10 +64,10 @@ class Response(TextPane):
 
     def selected_value(self) -> tuple[str, bytes] | None:
         """The page has no cursor: the status line."""
-        if self._bytes is None or self._bytes.message is None:
+        if self._subject is None or self._subject.response_message is None:
             return None
-        start, end = self._bytes.message.head.start_line
-        return "status line", self._bytes.prefix[start:end]
+        start, end = self._subject.response_message.head.start_line
+        return "status line", self._subject.response[start:end]
 
 
 def added_lines(row: ExchangeRow | None) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inspectd.tui.widgets.panes.pane import TextPane
+from inspectd.tui.widgets.panes.pane import TextPane, sentence_page
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph, clipped
 from inspectd.tui.widgets.panes.times import clock, count, duration, since
 from inspectd.tui.widgets.wireview import Run
@@ -73,16 +73,14 @@ class Timing(TextPane):
 
     title = "Timing"
 
-    def page(self, subject: Subject | None, side: Side) -> LineSource:  # noqa: ARG002
+    def page(self, subject: Subject, side: Side) -> LineSource:  # noqa: ARG002
         """Bars first, then every read and write."""
-        if subject is None:
-            return Page([GAP, Paragraph(Run("Nothing is selected.", "dim"), indent=1)])
         requests, responses = subject.side("request").reads, subject.side("response").reads
         phases = phases_of(subject, requests)
         times = [time for phase in phases for time in (phase.start, phase.end)]
         times += [each.ns for each in (*requests[:1], *requests[-1:], *responses[:1], *responses[-1:])]
         if not times:
-            return Page([GAP, Paragraph(Run("No times are known.", "dim"), indent=1)])
+            return sentence_page("No times are known.")
         first, last = min(times), max(times)
         blocks: list[Block] = [
             Line(
