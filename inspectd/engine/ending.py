@@ -27,9 +27,10 @@ def describe(record: ConnectionRecord, now: int) -> None:
     if record.bytes_in == 0 and record.kind in {None, "preconnect"}:
         who = "by inspectd" if record.closed_by == "server" else "by the client"
         seconds = (now - record.opened_ns) / 1e9
+        when = "at once" if seconds < 0.05 else f"{seconds:.1f} s later"
         record.describe(
             "preconnect",
-            f"opened, closed {who} {seconds:.1f} s later, not a byte sent: a browser's connection ahead of need, "
+            f"opened, closed {who} {when}, not a byte sent: a browser's connection ahead of need, "
             "or a port check",
         )
     elif record.exchanges == 0 and record.kind is None:

@@ -88,6 +88,15 @@ async def test_a_connection_without_a_byte_is_a_row_while_it_is_open_and_after(r
         assert "not a byte" in row.sentence
 
 
+async def test_a_connection_that_is_closed_as_soon_as_it_is_open_ends_at_once(run_engine: Any) -> None:
+    async with run_engine() as running:
+        client = await running.connect()
+        await client.close()
+        row = await running.closed()
+
+        assert row.closed_ns - row.opened_ns >= 50_000_000 or "closed by the client at once" in row.sentence
+
+
 async def test_a_preconnect_that_is_used_later_says_so(run_engine: Any) -> None:
     async with run_engine() as running:
         client = await running.connect()
