@@ -294,9 +294,9 @@ CONDITIONAL = {
 )
 def test_a_huge_request_makes_a_page_of_bounded_size(raw: bytes) -> None:
     asked = request(raw)
-    start = time.perf_counter()
+    start = time.process_time()
     body = answer(asked)[2]
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(body) < 800_000
     assert "are on record" in Page(body).text
 
@@ -306,9 +306,9 @@ def test_a_page_is_made_within_a_few_milliseconds() -> None:
     answer(asked)
     took = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         answer(asked)
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert min(took) < 0.02
 
 

@@ -134,9 +134,9 @@ def test_a_cut_of_our_own_is_not_blamed_on_the_peer() -> None:
 
 def test_a_flood_of_empty_members_ends_soon() -> None:
     flood = gzip.compress(b"") * 200_000
-    start = time.perf_counter()
+    start = time.process_time()
     assert decode_content(flood, "gzip").error == "More than 1000 gzip members."
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @given(st.binary(max_size=2000), st.sampled_from([*CODED, "gzip, br", "zstd,deflate"]), st.integers(1, 5000))

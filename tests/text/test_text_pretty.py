@@ -142,9 +142,9 @@ def test_long_content_is_cut_and_says_so() -> None:
     ],
 )
 def test_no_content_takes_long_or_grows_without_bound(data: bytes, content_type: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     shown = pretty(data, content_type)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
     assert len(shown.lines) <= MAX_LINES
     assert max(map(len, shown.lines), default=0) <= MAX_LINE * 10
 

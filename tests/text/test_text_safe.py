@@ -163,10 +163,10 @@ def test_the_time_is_linear_in_the_length(unit: str) -> None:
         text = unit * length
         took = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             safe(text)
             wire_text(text.encode())
-            took.append(time.perf_counter() - start)
+            took.append(time.process_time() - start)
         return min(took)
 
     fastest(1000)

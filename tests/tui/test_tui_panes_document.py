@@ -208,10 +208,10 @@ def test_prose_breaks_between_words_and_long_words_anywhere() -> None:
 
 def test_a_run_of_megabytes_is_folded_in_linear_time() -> None:
     def seconds(size: int) -> float:
-        started = time.perf_counter()
+        started = time.process_time()
         rows = fold([Run("x" * size, "plain", 0, size)], 50)
         assert (rows[-1][-1].end, len(rows)) == (size, -(-size // 50))
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     seconds(100_000)
     assert min(seconds(1_600_000) for _ in range(3)) < 40 * min(seconds(200_000) for _ in range(3))
