@@ -42,7 +42,7 @@ def commands(app: InspectdApp) -> Iterator[SystemCommand]:
     yield SystemCommand(
         "Clear the capture", why_not or "remove every row, after a question (c)", app.action_clear_capture
     )
-    yield SystemCommand("Light or dark", "change the colours", app.action_theme)
+    yield SystemCommand("Theme: light or dark", "change the colours", app.action_theme)
     yield SystemCommand("Save a picture of the screen", "an SVG file in this directory", app.action_picture)
     yield SystemCommand("Help", "what can be done where you are (?)", app.action_help)
     yield SystemCommand("Quit", "q; the capture stays", app.action_leave)

@@ -307,6 +307,10 @@ async def test_the_hex_pane_names_the_byte_and_its_token() -> None:
         await pilot.press("end")
         await pilot.pause()
         assert "empty-line" in screen_text(app.view("#under"))
+        await pilot.press("home")
+        await pilot.click("#dump", offset=(1 + len("0000  "), 1))
+        await pilot.pause()
+        assert screen_text(app.view("#under")).split()[0] == "0010"
 
 
 async def test_the_response_lists_what_inspectd_added_and_where_the_answer_came_from() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 
 from inspectd.tui.engine_link import NO_ENGINE
 from inspectd.tui.screens.answer import AnswerScreen
@@ -187,12 +187,12 @@ async def test_help_is_for_where_you_are_and_can_be_searched(capture: Path) -> N
 async def test_the_palette_holds_every_command_and_runs_it(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         names = {command.title for command in app.get_system_commands(app.screen)}
-        assert {"Copy…", "Filter", "Help", "Quit", "Light or dark", "Clear the capture"} <= names
+        assert {"Copy…", "Filter", "Help", "Quit", "Theme: light or dark", "Clear the capture"} <= names
         await pilot.press("ctrl+p")
         await until(pilot, lambda: shows(app, CommandPalette))
-        await pilot.press(*"light")
-        await until(pilot, lambda: "Light or dark" in picture(app))
-        await pilot.pause(0.3)
+        await pilot.press(*"theme")
+        await until(pilot, lambda: app.screen.query_one(CommandList).option_count == 1)
+        assert "Theme: light or dark" in picture(app)
         await pilot.press("enter")
         await until(pilot, lambda: not app.current_theme.dark)
 

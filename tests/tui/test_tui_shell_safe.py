@@ -57,7 +57,7 @@ async def test_a_hostile_filter_and_answer_are_drawn_harmlessly(capture: Path) -
     async with screen(capture, FakeEngine(capture)) as (app, pilot):
         await pilot.press("slash")
         app.filter_bar.input.value = NASTY
-        await pilot.pause(0.3)
+        await until(pilot, lambda: app.feed.filtered and not app.feed.searching)
         assert LIVE.search(picture(app).replace("\n", "")) is None
         app.say(NASTY, NASTY)
         await pilot.pause()

@@ -108,16 +108,10 @@ class LineView(ScrollView, can_focus=True):
     class Picked(Message):
         """Somebody clicked on the byte at `offset` (-1: on no byte) in row `row`."""
 
-        def __init__(self, view: LineView, offset: int, row: int) -> None:
+        def __init__(self, offset: int, row: int) -> None:
             super().__init__()
-            self.view = view
             self.offset = offset
             self.row = row
-
-        @property
-        def control(self) -> LineView:
-            """The view that was clicked."""
-            return self.view
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -291,7 +285,7 @@ class LineView(ScrollView, can_focus=True):
         row = self.scroll_offset.y + where.y
         if width <= 0 or row >= self._source.height(width):
             return
-        self.post_message(self.Picked(self, byte_at(self._source.row(row, width), where.x), row))
+        self.post_message(self.Picked(byte_at(self._source.row(row, width), where.x), row))
 
 
 def byte_at(runs: Sequence[Run], x: int) -> int:
