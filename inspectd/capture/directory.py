@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sqlite3
 import stat
 import time
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Final
 from inspectd.capture import store, trouble
 from inspectd.errors import InspectdError
 
+_NEW_SECONDS: Final = 60.0
+"""An engine that is starting may be about to open an empty file of this age."""
 _CAPTURE_NAME: Final = re.compile(r"\d{8}-\d{6}-\d+\.inspectd")
 
 
@@ -52,8 +56,10 @@ def default_path() -> Path:
 
 
 def prune_old(keep: int = 10) -> list[Path]:
-    """Delete the oldest captures in the default directory until `keep` are left; what was deleted.
+    """Delete captures in the default directory until `keep` are left; what was deleted.
 
+    Those that hold no connection go first, so that runs without traffic never push one with traffic out; then the
+    oldest ones.
     Only files that `default_path` names, that are captures, belong to this user and are open nowhere are
     deleted. Never raises: old captures are no reason not to start.
     """
@@ -62,8 +68,25 @@ def prune_old(keep: int = 10) -> list[Path]:
         names = sorted(each.name for each in directory.iterdir() if _CAPTURE_NAME.fullmatch(each.name))
     except (InspectdError, OSError):
         return []
-    return [
-        path
-        for path in (directory / name for name in names[: max(0, len(names) - keep)])
-        if store.delete(path)
-    ]
+    surplus = max(0, len(names) - keep)
+    paths = [directory / name for name in names]
+    if surplus:
+        paths.sort(key=_holds_something)
+    gone: list[Path] = []
+    for path in paths:
+        if len(gone) == surplus:
+            break
+        if store.delete(path):
+            gone.append(path)
+    return gone
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether there is a connection in a capture; True for what can't be read or has only just been made."""
+    try:
+        if time.time() - path.stat().st_mtime < _NEW_SECONDS:
+            return True
+        with contextlib.closing(store.open_reader(path)) as db:
+            return db.execute("SELECT 1 FROM connection LIMIT 1").fetchone() is not None
+    except (InspectdError, OSError, sqlite3.Error):
+        return True

@@ -70,6 +70,21 @@ def test_only_the_last_captures_are_kept(state: Path) -> None:
     assert sorted(each.name for each in directory.iterdir()) == names[5:]
 
 
+def test_captures_without_a_connection_go_before_those_with_traffic(state: Path) -> None:
+    directory = captures_directory()
+    names = [f"20260101-0000{n:02}-1.inspectd" for n in range(5)]
+    for name in names:
+        if name in {names[0], names[3]}:
+            finished_capture(directory / name)
+        else:
+            store.create(directory / name).close()
+        os.utime(directory / name, (1_700_000_000, 1_700_000_000))
+
+    assert [each.name for each in prune_old(keep=3)] == [names[1], names[2]]
+    assert [each.name for each in prune_old(keep=1)] == [names[4], names[0]]
+    assert [each.name for each in directory.iterdir()] == [names[3]]
+
+
 def test_old_captures_that_are_in_use_or_not_ours_are_left(state: Path, tmp_path: Path) -> None:
     directory = captures_directory()
     mine, other, text, link, named = (
