@@ -233,8 +233,10 @@ class InspectdApp(App[int]):
             self._show_counts()
         elif self._count_timer is None:
             self._count_timer = self.set_timer(COUNT_SECONDS, self._show_counts)
-        row = self.table.selected_row
-        if row is not None and not is_finished(row):
+        # What the panes show decides, not what the list knows: they were drawn before the row was finished.
+        subject = self.detail.subject
+        shown = None if subject is None else subject.row or subject.connection
+        if shown is not None and not is_finished(shown):
             self._show_subject_soon(FOLLOW_SECONDS)
 
     def _say_problem(self, problem: InspectdError) -> None:

@@ -240,7 +240,8 @@ async def test_a_click_selects_and_a_double_click_opens(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         y = next(at for at, line in enumerate(lines(app)) if "/pay" in line)
         await pilot.click("#traffic", offset=(30, y - app.table.region.y))
-        row = app.table.selected_row
+        assert app.table.selected is not None
+        row = app.feed.row(app.table.selected)
         assert isinstance(row, ExchangeRow)
         assert row.target == "/pay"
         assert not app.table.follow
@@ -272,6 +273,21 @@ async def test_an_open_exchange_counts_up_and_then_shows_its_answer(tmp_path: Pa
             pending.answer(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
             scribe.flush()
             await until(pilot, lambda: re.search(r"/slow +202 Accepted +— +0 ", picture(app)))
+
+
+async def test_the_panes_show_the_end_of_an_exchange_that_they_showed_going_on(tmp_path: Path) -> None:
+    def answered(app: InspectdApp) -> bool | None:
+        subject = app.detail.subject
+        return None if subject is None or subject.row is None else subject.row.status == "202"
+
+    with Scribe(tmp_path / "b.inspectd") as scribe:
+        pending = scribe.request(get("/slow"))
+        scribe.flush()
+        async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
+            await until(pilot, lambda: answered(app) is False)
+            pending.answer(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+            scribe.flush()
+            await until(pilot, lambda: answered(app))
 
 
 async def test_without_an_engine_an_open_exchange_does_not_count(tmp_path: Path) -> None:

@@ -326,8 +326,3 @@ class TrafficTable(ScrollView, can_focus=True):
             text = cell.text[1:] if at == 0 and cell.text[:1] == " " else cell.text
             marked.append(cell._replace(text=text, tone="text" if cell.tone == "muted" else cell.tone))
         return self._painter.strip(marked, palette, ground, width)
-
-    @property
-    def selected_row(self) -> Row | None:
-        """The row the cursor is on, as the capture has it now."""
-        return None if self.selected is None else self.feed.row(self.selected)
