@@ -197,10 +197,23 @@ async def test_a_client_without_fetch_metadata_is_told_why() -> None:
     )
     async with app.run_test(size=WIDE) as pilot:
         await pilot.pause()
-        assert "No Sec-Fetch-* fields" in whole_text(app.view("#meaning"))
+        assert "No Sec-Fetch-* fields  plain http" in whole_text(app.view("#meaning"))
         await pilot.press("2")
         await pilot.pause()
         assert "No Sec-Fetch-* fields" in whole_text(app.detail.pane.main_view)
+
+
+async def test_an_ambiguous_request_says_at_its_first_token_who_reads_it_otherwise() -> None:
+    app = Bench(
+        subject(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"
+        )
+    )
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        told = whole_text(app.view("#meaning"))
+
+        assert told.index("Framing") < told.index("What made this request")
 
 
 async def test_a_preflight_says_what_the_answer_must_say_and_whether_it_did() -> None:

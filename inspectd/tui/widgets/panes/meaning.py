@@ -151,6 +151,9 @@ class Meaning:
         source = (meaning.source if meaning else "") or about_role.source
         blocks = [title, GAP, *blocks]
         name = (self.name_of(stop.span) or b"").decode("latin-1").lower() if role not in _START_LINE else ""
+        message = self.message_at(start)
+        if role in _START_LINE and message is not None and message.framing.ambiguous:
+            blocks += framing_blocks(message)  # what the list marks is the first thing to be said
         blocks += self._reading_blocks(role, name)
         if role in _FRAMED or name in _FRAMING_FIELDS:
             blocks += self._framing_blocks(start)
@@ -266,7 +269,8 @@ def reading_blocks(reading: Reading, subject: Subject, *, first: bool) -> list[B
     heading = "What made this request" if first else "Also"
     if reading.kind.startswith("no-fetch-metadata"):
         heading = "No Sec-Fetch-* fields"
-    blocks: list[Block] = [Paragraph(Run(f"{heading}  ", "heading"), say(reading.title, "reading"), hang=2)]
+    title = reading.title.removeprefix("No Sec-Fetch-*").removeprefix(":").strip()
+    blocks: list[Block] = [Paragraph(Run(f"{heading}  ", "heading"), say(title, "reading"), hang=2)]
     if reading.because:
         blocks.append(
             Paragraph(Run("because ", "heading"), say(" + ".join(reading.because)), indent=2, hang=10)
