@@ -185,7 +185,8 @@ def test_a_second_interrupt_does_not_wait(live_engine: Start) -> None:
             engine.process.send_signal(signal.SIGINT)
             time.sleep(0.02)
 
-        assert engine.process.wait(60) == 130  # a graceful stop would have given the request its time, and exit 0
+        # A graceful stop would have given the request its time, and exited with 0.
+        assert engine.process.wait(60) == 130
 
 
 def test_a_request_in_flight_is_finished_before_the_end(live_engine: Start) -> None:
