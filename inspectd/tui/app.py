@@ -48,8 +48,11 @@ if TYPE_CHECKING:
 
     from textual.app import ComposeResult
     from textual.filter import LineFilter
+    from textual.notifications import SeverityLevel
     from textual.screen import Screen
     from textual.timer import Timer
+
+    from inspectd.tui.widgets.bars import Hint
 
 POLL_SECONDS: Final = 1 / 25
 ENGINE_SECONDS: Final = 1.0
@@ -301,8 +304,9 @@ class InspectdApp(App[int]):
 
     def _show_hints(self) -> None:
         focused = self.screen_stack[0].focused
+        hints: Sequence[Hint]
         if isinstance(focused, FilterInput):
-            hints: Any = FILTER_HINTS
+            hints = FILTER_HINTS
         elif focused is not None and self.detail in focused.ancestors_with_self:
             hints = DETAIL_HINTS
         else:
@@ -382,7 +386,7 @@ class InspectdApp(App[int]):
 
     # actions
 
-    def say(self, what: str, more: str = "", *, severity: Any = "information") -> None:
+    def say(self, what: str, more: str = "", *, severity: SeverityLevel = "information") -> None:
         """A note in the corner. Text, never markup."""
         self.notify(
             safe(f"{what}\n{more}" if more else what, newline=True),
