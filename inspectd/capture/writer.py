@@ -237,6 +237,7 @@ class ConnectionRecord:
         """The read has been understood; `unfinished` is the request that goes on after it."""
         if self._covered < self.bytes_in:
             self._segment(self._covered, self.bytes_in)
+        self._base = self.bytes_in  # what only the end of the stream settles has its place already
         if unfinished is not None:
             unfinished.req_len = self.bytes_in - unfinished.req_offset
             self._writer.save(unfinished)

@@ -230,3 +230,29 @@ async def test_a_unix_peer_of_any_name_is_recorded(run_engine: Any, tmp_path: Pa
         row = await running.closed()
         assert row.peer.endswith("\\xff")
         assert running.engine.problem is None
+
+
+@pytest.mark.parametrize("cut", [b"PRI * HTTP/2.0\r\n\r\nS", b"PRI * HTTP/2.0\r\n\r\n", b"*1\r\n"])
+async def test_a_head_that_only_fin_settles_is_recorded_once(run_engine: Any, cut: bytes) -> None:
+    async with run_engine(Echo()) as running:
+        client = await running.connect()
+        await client.send(cut)
+        await running.eventually(lambda: running.capture.stream_bytes(1, 0) == cut)
+        assert await running.ask(GET) == echo(b"/x")  # other bytes take the next page
+        client.writer.write_eof()
+        await client.rest()
+        await running.closed()
+        assert running.capture.stream_bytes(1, 0) == cut
+        for row in running.capture.exchanges_of(1):
+            assert cut.startswith(running.capture.request_bytes(row), row.req_offset)
+        await client.close()
+
+
+async def test_a_request_behind_an_answer_that_closes_does_not_stay_open(run_engine: Any) -> None:
+    half = b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"
+    async with run_engine(Echo()) as running:
+        client = await running.connect()
+        await client.send(get("/wait") + get("/close") + half)
+        await client.rest()
+        await client.close()
+        assert (await running.exchange(3)).state & State.ABORTED
