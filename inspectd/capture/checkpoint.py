@@ -72,7 +72,13 @@ class Checkpointer:
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _run(self) -> None:
-        db = sqlite3.connect(self._path, isolation_level=None)
+        # mode=rw: a capture that somebody removed must not come back as an empty file.
+        try:
+            db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+        except sqlite3.Error:
+            self._thread = None  # the next time tries again; the engine reports what became of the file
+            self._idle.set()
+            return
         db.execute("PRAGMA wal_autocheckpoint = 0")
         try:
             while True:
@@ -92,11 +98,11 @@ class Checkpointer:
 
     def stop(self) -> None:
         """Wait for a running checkpoint and end the thread."""
-        if self._thread is not None:
-            self._idle.wait()
+        self._idle.wait()
+        if (thread := self._thread) is not None:
             self._closing = True
             self._wake.set()
-            self._thread.join()
+            thread.join()
 
     def close(self) -> None:
         """Let go of the file. To be called when SQLite has closed it."""

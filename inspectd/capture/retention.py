@@ -83,7 +83,10 @@ class Retention:
         It takes `SLICE_SECONDS`, and longer the more the file holds above what it may. Never raises for a file
         that can't be written now: the writer reports that.
         """
-        over = self.used() - self.keep_bytes
+        try:
+            over = self.used() - self.keep_bytes
+        except sqlite3.Error:
+            return False
         if over <= 0 and not self._clearing():
             return False
         if self._clearing():

@@ -313,10 +313,23 @@ class CaptureWriter:
         self._exchanges: list[ExchangeRecord] = []
         self._checkpointer = Checkpointer(path, self.db)
         self._closed = False
+        status = path.stat()
+        self._identity = (status.st_dev, status.st_ino)
 
     def _largest(self, table: str) -> int:
         (largest,) = self.db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608
         return int(largest)
+
+    @property
+    def problem(self) -> str | None:
+        """`error`, or that the file was removed or replaced: what is written then goes where nobody finds it."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return self.error or f"{self.path}: the capture is gone; what is recorded now is lost at the end"
+        if (status.st_dev, status.st_ino) != self._identity:
+            return self.error or f"{self.path}: is another file now; what is recorded now is lost at the end"
+        return self.error
 
     # -- what the records above call
 

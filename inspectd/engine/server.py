@@ -174,7 +174,7 @@ class Engine:
     @property
     def problem(self) -> str | None:
         """What is wrong with the engine or its capture, in a sentence."""
-        return self._writer.error or self._site.problem
+        return self._writer.problem or self._site.problem
 
     def clear(self) -> None:
         """Forget everything that has ended. Ids go on counting."""

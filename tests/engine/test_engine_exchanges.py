@@ -327,3 +327,11 @@ async def test_a_request_whose_end_parsers_differ_about_is_marked(
         await running.ask(b"POST / HTTP/1.1\r\nHost: a\r\n" + framing)
         row = await running.exchange(1)
         assert bool(State(row.state) & State.AMBIGUOUS) is ambiguous
+
+
+async def test_a_capture_that_is_removed_while_it_is_written_is_reported(run_engine: Any) -> None:
+    async with run_engine() as running:
+        assert not running.engine.problem
+        running.engine.capture.unlink()
+        assert (await running.ask(GET)).endswith(b"hello")
+        assert "gone" in str(running.engine.problem)
