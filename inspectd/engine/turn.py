@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RELAXED_DELAY: Final = 0.05
 """Seconds that a commit may lag behind with relaxed durability."""
+RELAXED_BYTES: Final = 96 * 1024
+"""Bytes that wait for it at most: little commits leave the processor's caches to the answers."""
 
 
 class Turn(Protocol):
@@ -68,7 +70,8 @@ class RelaxedTurn:
     def __init__(self, loop: asyncio.AbstractEventLoop, writer: CaptureWriter) -> None:
         self._loop = loop
         self._writer = writer
-        self._scheduled = False
+        self._commit: asyncio.Handle | None = None
+        self._pressing = False
 
     def then(self, action: Callable[..., object], *arguments: object) -> None:
         """Run `action` now."""
@@ -76,13 +79,17 @@ class RelaxedTurn:
         action(*arguments)
 
     def soon(self) -> None:
-        """Commit within `RELAXED_DELAY`."""
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_later(RELAXED_DELAY, self._end)
+        """Commit within `RELAXED_DELAY`, and at the end of this turn when much is waiting."""
+        if self._commit is None:
+            self._commit = self._loop.call_later(RELAXED_DELAY, self._end)
+        elif self._writer.gathered > RELAXED_BYTES and not self._pressing:
+            self._pressing = True
+            self._commit.cancel()
+            self._commit = self._loop.call_soon(self._end)
 
     def _end(self) -> None:
-        self._scheduled = False
+        self._commit = None
+        self._pressing = False
         self._writer.flush(time.time_ns())
 
 
