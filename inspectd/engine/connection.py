@@ -15,17 +15,18 @@ import json
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from inspectd.capture.model import State
 from inspectd.engine import ending, tcp
 from inspectd.engine.foreign import farewell
+from inspectd.engine.pending import Pending, Refused
 from inspectd.engine.player import Player
 from inspectd.engine.sent import answered
-from inspectd.engine.summary import shown
+from inspectd.engine.summary import TARGET_KEPT, shown
 from inspectd.rules.answer import compile_for, problem_answer
 from inspectd.rules.program import LiveProgram, Program, Send
-from inspectd.rules.request import CONTENT_PREFIX, Request
+from inspectd.rules.request import Request
 from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
 from inspectd.wire.strict import refusal
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from inspectd.engine.site import Site
     from inspectd.wire import Event
 
-TARGET_KEPT: Final = 4096
-"""Bytes of a target in the summary row; the pages hold all of them."""
 LINGER_NS: Final = 2_000_000_000
 """How long to go on reading after the last answer to a client that is still sending (RFC 9112 §9.6)."""
 UNSENT_LIMIT: Final = 1024 * 1024
@@ -46,34 +45,11 @@ QUIET_NS: Final = 200_000_000
 """Silence after which a connection without a byte, or half a head, is shown as such."""
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_HEAD_COMPLETE: Final = State.HEAD_COMPLETE.value
-_HEAD_PLAIN: Final = State.HEAD_COMPLETE.value | State.PLAIN.value
 _REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
 _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
-_AMBIGUOUS: Final = State.AMBIGUOUS.value
 _ABORTED: Final = State.ABORTED.value
 
 _TOO_LARGE: Final = {"head": 431, "request-line": 414}
-
-
-class Pending:
-    """A request on its way to an answer."""
-
-    __slots__ = ("content", "content_length", "exchange", "head", "invited")
-
-    def __init__(self, exchange: ExchangeRecord, head: ArrivedHead) -> None:
-        self.exchange = exchange
-        self.head = head
-        self.content = b""
-        self.content_length = 0
-        self.invited = False
-
-
-class Refused(NamedTuple):
-    """A request that is refused, when earlier ones have been answered."""
-
-    exchange: ExchangeRecord
-    program: Program
 
 
 class Connection(asyncio.Protocol):
@@ -219,15 +195,7 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             exchange = self._record.begin(head.start, self._head_ns)
         self._half_head = None
-        exchange.state |= _HEAD_PLAIN if head.plain else _HEAD_COMPLETE
-        if head.framing.alternatives:
-            exchange.state |= _AMBIGUOUS
-        exchange.method = shown(head.method)
-        exchange.target = shown(head.target[:TARGET_KEPT])
-        exchange.version = shown(head.version)
-        exchange.req_head = head.end - head.start
-        summary = self._site.summaries.of(head)
-        exchange.client, exchange.dest, exchange.mode, exchange.site, exchange.host = summary
+        self._site.summaries.describe(exchange, head)
         self._reading = Pending(exchange, head)
         self._parting = not head.keep_alive
         if self._site.strict:
@@ -237,13 +205,8 @@ class Connection(asyncio.Protocol):
                 self._refuse(400, why, exchange)
 
     def _on_content(self, event: ContentData) -> None:
-        reading = self._reading
-        if reading is None:
-            return
-        reading.content_length += len(event.data)
-        room = CONTENT_PREFIX - len(reading.content)
-        if room > 0:
-            reading.content += event.data[:room]
+        if self._reading is not None:
+            self._reading.take(event.data)
 
     def _on_end(self, event: MessageEnd) -> None:
         pending = self._reading
@@ -392,12 +355,7 @@ class Connection(asyncio.Protocol):
         persist = (
             complete and pending.head.keep_alive and not (pending.head.framing.ambiguous or site.stopping)
         )
-        try:
-            return site.responder.respond(request, now=now, persist=persist)
-        except Exception as problem:  # noqa: BLE001  whatever a responder does, the client gets an answer
-            site.report(f"{type(site.responder).__name__} failed on exchange {exchange.id}: {problem!r}")
-            answer = problem_answer(500, f"inspectd's responder failed: {type(problem).__name__}.")
-            return compile_for(answer, now=now, method=pending.head.method, persist=False)
+        return site.respond(request, now=now, persist=persist)
 
     def _play(self, exchange: ExchangeRecord, program: Program | LiveProgram) -> None:
         exchange.label = program.label
@@ -521,9 +479,7 @@ class Connection(asyncio.Protocol):
         if self._record.fin_out_ns is not None or self._transport.is_closing():
             return
         self._record.fin_out_ns = time.time_ns()
-        with contextlib.suppress(
-            OSError
-        ):  # the client's RST is here already, and asyncio has not seen it yet
+        with contextlib.suppress(OSError):  # the client's RST is here, and asyncio has not seen it yet
             self._transport.write_eof()
 
     def _end_of_answers(self) -> None:

@@ -13,6 +13,7 @@ from inspectd.engine.sent import answered
 from inspectd.engine.summary import Summaries
 from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
 from inspectd.engine.unrecorded import Unrecorded
+from inspectd.rules.answer import compile_for, problem_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from inspectd.engine.connection import Connection
     from inspectd.engine.sent import Answered
     from inspectd.engine.turn import Turn
-    from inspectd.rules.program import Program
+    from inspectd.rules.program import LiveProgram, Program
+    from inspectd.rules.request import Request
     from inspectd.rules.responder import Responder
 
 
@@ -86,9 +88,16 @@ class Site:
             self._last_program = program
         return self._last_answered
 
-    def report(self, problem: str) -> None:
-        """Something of ours failed; the engine's status shows it."""
-        self.problem = problem
+    def respond(self, request: Request, *, now: float, persist: bool) -> Program | LiveProgram:
+        """The responder's answer; a 500 when it fails, and the engine's status says how."""
+        try:
+            return self.responder.respond(request, now=now, persist=persist)
+        except Exception as problem:  # noqa: BLE001  whatever a responder does, the client gets an answer
+            self.problem = (
+                f"{type(self.responder).__name__} failed on {request.head.target[:80]!r}: {problem!r}"
+            )
+            answer = problem_answer(500, f"inspectd's responder failed: {type(problem).__name__}.")
+            return compile_for(answer, now=now, method=request.head.method, persist=False)
 
     def welcome(
         self, connection: Connection, transport: asyncio.Transport, listener: int, now: int

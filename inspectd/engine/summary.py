@@ -1,4 +1,4 @@
-"""The few words that the traffic list shows of a request's fields.
+"""The few words that the traffic list shows of a request's head.
 
 A client repeats itself: on one connection the field lines of request after request are the same bytes. So the words
 are looked up by those bytes, and found anew only when they change.
@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from inspectd.capture.model import State
 from inspectd.text.client import client_name
 
 if TYPE_CHECKING:
+    from inspectd.capture.writer import ExchangeRecord
     from inspectd.wire import ArrivedHead
+
+TARGET_KEPT: Final = 4096
+"""Bytes of a target in the summary row; the pages hold all of them."""
+
+_COMPLETE: Final = State.HEAD_COMPLETE.value
+_PLAIN: Final = State.HEAD_COMPLETE.value | State.PLAIN.value
+_AMBIGUOUS: Final = State.AMBIGUOUS.value
 
 _SECTIONS: Final = 512
 _SECTION_SIZE: Final = 4096
@@ -66,3 +75,14 @@ class Summaries:
                 self._known.clear()
             summary = self._known[section] = summarise(head)
         return summary
+
+    def describe(self, exchange: ExchangeRecord, head: ArrivedHead) -> None:
+        """Fill in what a head says of its exchange."""
+        exchange.state |= _PLAIN if head.plain else _COMPLETE
+        if head.framing.alternatives:
+            exchange.state |= _AMBIGUOUS
+        exchange.method = shown(head.method)
+        exchange.target = shown(head.target[:TARGET_KEPT])
+        exchange.version = shown(head.version)
+        exchange.req_head = head.end - head.start
+        exchange.client, exchange.dest, exchange.mode, exchange.site, exchange.host = self.of(head)

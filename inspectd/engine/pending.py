@@ -1,0 +1,41 @@
+"""What waits on a connection for its turn to be answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from inspectd.rules.request import CONTENT_PREFIX
+
+if TYPE_CHECKING:
+    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.rules.program import Program
+    from inspectd.wire import ArrivedHead
+
+
+class Pending:
+    """A request on its way to an answer."""
+
+    __slots__ = ("content", "content_length", "exchange", "head", "invited")
+
+    def __init__(self, exchange: ExchangeRecord, head: ArrivedHead) -> None:
+        self.exchange = exchange
+        self.head = head
+        self.content = b""
+        """The first `CONTENT_PREFIX` bytes of the content, and how many there were in all."""
+        self.content_length = 0
+        self.invited = False
+        """Whether `100 Continue` was sent."""
+
+    def take(self, data: bytes) -> None:
+        """More content has arrived."""
+        self.content_length += len(data)
+        room = CONTENT_PREFIX - len(self.content)
+        if room > 0:
+            self.content += data[:room]
+
+
+class Refused(NamedTuple):
+    """A request that is refused, when earlier ones have been answered."""
+
+    exchange: ExchangeRecord
+    program: Program
