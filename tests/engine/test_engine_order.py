@@ -183,14 +183,14 @@ async def test_a_client_that_never_reads_is_let_go(run_engine: Any) -> None:
 async def test_a_slow_reader_gets_everything(run_engine: Any) -> None:
     size = 8_000_000
     answer = Fixed(make_answer(body=bytes(size)))
-    async with run_engine(answer, limits=Limits(idle_timeout=0.4)) as running:
+    async with run_engine(answer, limits=Limits(idle_timeout=1.2)) as running:
         client = await running.connect()
         await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         head = await client.until(b"\r\n\r\n")
         assert b"200 OK" in head
-        for _ in range(8):  # a second and more in all, and something is read in every idle time
+        for _ in range(8):  # two seconds and more in all, and something is read in every idle time
             await client.reader.readexactly(size // 8)
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.3)
         assert await client.rest() == b""
         await client.close()
 
