@@ -216,6 +216,25 @@ async def test_an_ambiguous_request_says_at_its_first_token_who_reads_it_otherwi
         assert told.index("Framing") < told.index("What made this request")
 
 
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+        (b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", "three words with one space"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", "between a field name and its colon"),
+        (b"GET / HTTP/1.1\r\nA: b\r\n\r\n", "Host"),
+    ],
+)
+async def test_the_first_token_says_what_is_odd_about_a_head(request_: bytes, reason: str) -> None:
+    app = Bench(subject(request_))
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        told = " ".join(whole_text(app.view("#meaning")).split())
+
+        assert ("A strict server answers 400" in told) is bool(reason)
+        assert reason in told
+
+
 async def test_a_preflight_says_what_the_answer_must_say_and_whether_it_did() -> None:
     app = Bench(subject())
     async with app.run_test(size=WIDE) as pilot:

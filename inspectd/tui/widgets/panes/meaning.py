@@ -13,7 +13,9 @@ from inspectd import explain
 from inspectd.text.safe import clip, safe
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Paragraph, Title
 from inspectd.tui.widgets.wireview import Run
+from inspectd.wire import ArrivedHead, RequestReader
 from inspectd.wire.span import Role
+from inspectd.wire.strict import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,8 +154,10 @@ class Meaning:
         blocks = [title, GAP, *blocks]
         name = (self.name_of(stop.span) or b"").decode("latin-1").lower() if role not in _START_LINE else ""
         message = self.message_at(start)
-        if role in _START_LINE and message is not None and message.framing.ambiguous:
-            blocks += framing_blocks(message)  # what the list marks is the first thing to be said
+        if role in _START_LINE and message is not None:  # what the list marks is the first thing to be said
+            blocks += refusal_blocks(message)
+            if message.framing.ambiguous:
+                blocks += framing_blocks(message)
         blocks += self._reading_blocks(role, name)
         if role in _FRAMED or name in _FRAMING_FIELDS:
             blocks += self._framing_blocks(start)
@@ -291,6 +295,17 @@ def reading_blocks(reading: Reading, subject: Subject, *, first: bool) -> list[B
     if reading.source:
         blocks.append(Paragraph(say(reading.source, "dim"), indent=2))
     return blocks
+
+
+def refusal_blocks(message: Message) -> list[Block]:
+    """Why a strict server would refuse a request, and with `--strict` this one does."""
+    if message.kind != "request":
+        return []
+    events = RequestReader(max_head=None, max_request_line=None).feed(message.head.data)
+    reason = next((refusal(event) for event in events if isinstance(event, ArrivedHead)), None)
+    if reason is None:
+        return []
+    return [GAP, Paragraph(Run("A strict server answers 400  ", "heading"), say(reason, "warning"), hang=2)]
 
 
 def framing_blocks(message: Message) -> list[Block]:
