@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from inspectd.capture.directory import captures_directory, prune_old
 from inspectd.cli.listening import FORCED_EXIT_CODE
 from inspectd.control import places
-from inspectd.control.api import Api, Door
+from inspectd.control.api import Api, Door, refusal
 from inspectd.engine.listener import ListenError
 from inspectd.engine.server import Engine
 from inspectd.errors import InspectdError
@@ -94,11 +94,11 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
             raise _with_our_own_engine(problem) from problem
         try:
             api = Api(engine, over.set)
-            await engine.listen_private(_open_control_socket(control_socket), Door(api))
+            await engine.listen_private(_open_control_socket(control_socket), Door(api), refusal)
             token_file = None
             if control_tcp is not None:
                 token_file, token = _new_token()
-                await engine.listen_private(control_tcp, Door(api, token))
+                await engine.listen_private(control_tcp, Door(api, token), refusal)
             _on_signals(loop, over.set, control_socket)
             front.started(
                 Started(

@@ -105,7 +105,11 @@ def _bodies(request: AnswerRequest) -> list[str]:
 def _body(request: AnswerRequest) -> bytes | Path:
     if request.body_file is not None:
         path = Path(request.body_file)
-        if not path.is_absolute() or not path.is_file():
+        try:
+            found = path.is_absolute() and path.is_file()
+        except OSError as problem:  # a name that is too long, a folder that may not be entered
+            raise AnswerError(f"{request.body_file!r} can't be read: {problem.strerror}") from problem
+        if not found:
             raise AnswerError(
                 f"{request.body_file!r} is no file that the engine can send", "Give an absolute path."
             )

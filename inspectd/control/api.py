@@ -22,6 +22,7 @@ import hmac
 import os
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -30,12 +31,14 @@ from inspectd import __version__
 from inspectd.control.answer import preview_of, responder_for
 from inspectd.control.messages import PREFIX, AnswerRequest, CurrentAnswer, Problem, Status
 from inspectd.errors import InspectdError
+from inspectd.rules.answer import problem_answer
 from inspectd.rules.program import Close, LiveProgram, Program, Send
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from inspectd.engine.server import Engine
+    from inspectd.rules.answer import Answer
     from inspectd.rules.program import Op
     from inspectd.rules.request import Request
 
@@ -69,9 +72,10 @@ T = TypeVar("T")
 class RefusalError(Exception):
     """A request that gets a 4xx, and why."""
 
-    def __init__(self, status: int, error: str, mend: str = "") -> None:
+    def __init__(self, status: int, error: str, mend: str = "", *, allow: tuple[str, ...] = ()) -> None:
         super().__init__(error)
         self.status = status
+        self.allow = allow
         self.problem = Problem(error=error, mend=mend)
 
 
@@ -114,8 +118,9 @@ class Api:
         try:
             _admit(request, token)
             return self._route(request)
-        except RefusalError as refusal:
-            return _json(refusal.status, refusal.problem)
+        except RefusalError as refused:
+            bare = request.head.method == b"HEAD"
+            return _json(refused.status, refused.problem, allow=refused.allow, bare=bare)
         except InspectdError as problem:
             return _json(400, Problem(error=problem.what, mend=problem.mend))
         except Exception as problem:  # noqa: BLE001 - whatever fails here must not take the engine down
@@ -128,7 +133,7 @@ class Api:
             raise RefusalError(404, f"there is no {path!r} here", f"See {', '.join(_ROUTES)}.")
         handler = methods.get(request.head.method.decode("latin-1"))
         if handler is None:
-            raise RefusalError(405, f"{path} takes {', '.join(methods)}")
+            raise RefusalError(405, f"{path} takes {', '.join(methods)}", allow=tuple(methods))
         if not request.complete or request.content_length > len(request.content):
             raise RefusalError(413, "the content is too large", "Send a large body as body_file.")
         answer = handler(self, request)
@@ -221,6 +226,13 @@ class Door:
         return Program((*program.ops, Close()), label=program.label)
 
 
+def refusal(status: int, sentence: str) -> Answer:
+    """The engine's answer to what is no request for the API: garbage, an endless head, a connection too many."""
+    answer = problem_answer(status, sentence)
+    fields = (b"Content-Type: application/json", *answer.fields[1:])
+    return replace(answer, fields=fields, body=msgspec.json.encode(Problem(error=sentence)))
+
+
 _ROUTES: Final[Mapping[str, Mapping[str, Handler]]] = {
     f"{PREFIX}/status": {"GET": Api._status},  # noqa: SLF001 - the table of the class's own methods
     f"{PREFIX}/answer": {"GET": Api._current, "PUT": Api._set_answer},  # noqa: SLF001
@@ -256,7 +268,8 @@ def _decode(request: Request, kind: type[T]) -> T:
         raise RefusalError(400, f"the content is not what is asked for here: {problem}") from problem
 
 
-def _json(status: int, value: Any) -> Program:
+def _json(status: int, value: Any, *, allow: tuple[str, ...] = (), bare: bool = False) -> Program:
+    """An answer; `allow` names the methods of a 405, and a `bare` one (to HEAD) leaves its content out."""
     content = msgspec.json.encode(value)
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
@@ -264,11 +277,12 @@ def _json(status: int, value: Any) -> Program:
     )
     if status == 401:
         head += "WWW-Authenticate: Bearer\r\n"
+    if allow:
+        head += f"Allow: {', '.join(allow)}\r\n"
     if status >= 400:
         # What follows an unwelcome request on its connection is not read.
-        return Program(
-            (Send(f"{head}Connection: close\r\n\r\n".encode() + content), Close()), label="control"
-        )
+        sent = f"{head}Connection: close\r\n\r\n".encode() + (b"" if bare else content)
+        return Program((Send(sent), Close()), label="control")
     return Program((Send(f"{head}\r\n".encode() + content),), label="control")
 
 

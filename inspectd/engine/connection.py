@@ -24,7 +24,7 @@ from inspectd.engine.pending import Pending, Refused
 from inspectd.engine.player import Player
 from inspectd.engine.sent import answered
 from inspectd.engine.summary import TARGET_KEPT, shown
-from inspectd.rules.answer import compile_for, problem_answer
+from inspectd.rules.answer import compile_for
 from inspectd.rules.program import LiveProgram, Program, Send
 from inspectd.rules.request import Request
 from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
@@ -411,7 +411,9 @@ class Connection(asyncio.Protocol):
         self._reading = None
         self._stop_reading()
         method = (exchange.method or "").encode() if exchange is not None else b""
-        program = compile_for(problem_answer(status, sentence), now=time.time(), method=method, persist=False)
+        program = compile_for(
+            self._site.refusal(status, sentence), now=time.time(), method=method, persist=False
+        )
         if exchange is not None:
             if self._queue or not self._may_answer:
                 self._queue.append(Refused(exchange, program))

@@ -16,9 +16,11 @@ from inspectd.engine.site import Site
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from pathlib import Path
 
     from inspectd.engine.config import EngineConfig
+    from inspectd.rules.answer import Answer
     from inspectd.rules.responder import Responder
 
 TICK: Final = 0.25
@@ -87,9 +89,14 @@ class Engine:
         self._trim()
         return self.addresses
 
-    async def listen_private(self, sock: socket.socket, responder: Responder) -> None:
-        """Serve a bound socket with `responder` and record nothing of it: the control API's way in."""
-        site = Site(responder, _PRIVATE_LIMITS)
+    async def listen_private(
+        self, sock: socket.socket, responder: Responder, refusal: Callable[[int, str], Answer]
+    ) -> None:
+        """Serve a bound socket with `responder` and record nothing of it: the control API's way in.
+
+        `refusal` makes the answer to what never comes to the responder: garbage, an endless head.
+        """
+        site = Site(responder, _PRIVATE_LIMITS, refusal=refusal)
         self._private.append((site, await _serve(site, 0, sock, 16)))
 
     async def stop(self) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from inspectd.engine.connection import Connection
     from inspectd.engine.sent import Answered
     from inspectd.engine.turn import Turn
+    from inspectd.rules.answer import Answer
     from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.request import Request
     from inspectd.rules.responder import Responder
@@ -43,8 +44,11 @@ class Site:
         writer: CaptureWriter | None = None,
         durability: Durability = "commit",
         strict: bool = False,
+        refusal: Callable[[int, str], Answer] = problem_answer,
     ) -> None:
         self.responder = responder
+        self.refusal = refusal
+        """What is answered, with this status and sentence, to what never comes to the responder."""
         self.limits = limits
         self.strict = strict
         self.stopping = False

@@ -129,6 +129,7 @@ def test_a_large_body_comes_from_a_file(engine: LiveEngine, client: ControlClien
         ({"status": "200 a\r\nb: c"}, "a line end inside the status line"),
         ({"status": "200", "no_auto": ["server"]}, "inspectd adds no field named 'server' by itself"),
         ({"status": "200", "body_file": Path("/no/such/file")}, "no file that the engine can send"),
+        ({"status": "200", "body_file": Path("/" + "x" * 300)}, "can't be read: File name too long"),
         ({"status": "200", "body": "x" * 100_000}, "the content is too large"),
         ({"status": "200 \udcff"}, "can't be said in JSON"),
     ],
@@ -240,6 +241,35 @@ def test_routes(engine: LiveEngine, request_line: bytes, code: int) -> None:
 
     assert status == code
     assert ("error" in answer) == (code != 200)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "code"),
+    [
+        (b"\x00\xff\r\n\r\n", 400),
+        (b"GET /" + b"a" * 9000, 414),
+        (b"GET /v1/status HTTP/1.1\r\nX: " + b"a" * 70_000, 431),
+    ],
+)
+def test_what_is_no_request_gets_an_error_in_json_too(
+    engine: LiveEngine, request_bytes: bytes, code: int
+) -> None:
+    status, answer = by_socket(engine, request_bytes)
+
+    assert status == code
+    assert list(answer) == ["error"]
+
+
+def test_a_method_that_is_not_taken_names_those_that_are_and_head_gets_a_head(engine: LiveEngine) -> None:
+    with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rb") as answer:
+        sock.settimeout(10)
+        sock.connect(engine.listening["control"])
+        sock.sendall(b"HEAD /v1/answer HTTP/1.1\r\nHost: x\r\n\r\n")
+        response = answer.read()
+
+    assert response.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: GET, PUT\r\n" in response
+    assert response.endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize(
