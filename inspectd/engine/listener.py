@@ -47,6 +47,8 @@ class Opened:
     opened_ns: int
     steps: list[tuple[int, str, str]] = field(default_factory=list)
     path: Path | None = None
+    inode: tuple[int, int] | None = None
+    """Device and number of the file at `path`, by which a file that took its place is told apart."""
 
     @property
     def loopback(self) -> bool:
@@ -57,19 +59,23 @@ class Opened:
         return ipaddress.ip_address(host).is_loopback
 
     def close(self) -> None:
-        """Close the socket and take a Unix socket's name off the file system."""
+        """Close the socket and take a Unix socket's name off the file system, unless it is another's by now."""
         self.sock.close()
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                if _inode(self.path) == self.inode:
+                    self.path.unlink()
 
 
 def parse(text: str) -> Address:
     """Understand one address. Raises ListenError (exit code 2) that says how to write it."""
     if text.startswith("unix:"):
-        path = Path(text[5:]).expanduser()
         if not text[5:]:
             raise _usage(text, "names no path")
-        return Address(text, path=path)
+        try:
+            return Address(text, path=Path(text[5:]).expanduser())
+        except RuntimeError as problem:
+            raise _usage(text, "names the home of nobody known here") from problem
     if "://" in text:
         raise _usage(text, "is a URL, not an address")
     host, colon, port = text.rpartition(":")
@@ -225,6 +231,7 @@ def _open_unix(address: Address, path: Path, backlog: int) -> Opened:
     try:
         _remove_stale(path)
         sock.bind(str(path))
+        inode = _inode(path)
         steps.append((time.time_ns(), "bind", str(path)))
         sock.listen(backlog)
         steps.append((time.time_ns(), "listen", f"backlog {backlog}"))
@@ -238,7 +245,12 @@ def _open_unix(address: Address, path: Path, backlog: int) -> Opened:
         }.get(problem.errno or 0, "a path may be about 100 bytes long; name a shorter one")
         raise ListenError(f"--listen {address.asked}: {problem.strerror or problem}", mend) from problem
     asked = render(address.asked.removeprefix("unix:"))
-    return Opened(sock, render(str(path)), asked, steps[0][0], steps, path)
+    return Opened(sock, render(str(path)), asked, steps[0][0], steps, path, inode)
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
 
 
 def _remove_stale(path: Path) -> None:

@@ -31,7 +31,18 @@ def test_addresses_are_understood_as_people_write_them(text: str, address: Addre
 
 
 @pytest.mark.parametrize(
-    "text", ["", "localhost", "::1:80", "a:b", "127.0.0.1:70000", "127.0.0.1:-1", "unix:", "x:٣"]
+    "text",
+    [
+        "",
+        "localhost",
+        "::1:80",
+        "a:b",
+        "127.0.0.1:70000",
+        "127.0.0.1:-1",
+        "unix:",
+        "unix:~no.such.user/x",
+        "x:٣",
+    ],
 )
 def test_what_is_no_address_is_a_usage_error_that_says_how(text: str) -> None:
     with pytest.raises(ListenError) as caught:
@@ -103,6 +114,17 @@ def test_a_stale_unix_socket_is_replaced_and_a_file_is_not(tmp_path: Path) -> No
     with pytest.raises(ListenError, match="No such file") as caught:
         _open(f"unix:{tmp_path}/none/s")
     assert "mkdir" in caught.value.mend
+
+
+def test_a_unix_socket_that_took_the_place_of_ours_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    opened = _open(f"unix:{path}")
+    path.rename(tmp_path / "ours")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        _close(opened)
+
+        assert path.is_socket()
 
 
 async def test_a_unix_listener_serves_like_any_other(run_engine: Any, tmp_path: Path) -> None:
