@@ -94,10 +94,15 @@ def is_alive(path: Path) -> bool:
 
 
 def _candidates() -> list[Path]:
+    """XDG Base Directory Specification 0.8: a relative path is to be ignored."""
     candidates = []
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+    runtime, state = (os.environ.get(name, "") for name in ("XDG_RUNTIME_DIR", "XDG_STATE_HOME"))
+    if runtime.startswith("/"):
         candidates.append(Path(runtime) / "inspectd")
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    candidates.append(Path(state) / "inspectd" / "run")
+    if state.startswith("/"):
+        candidates.append(Path(state) / "inspectd" / "run")
+    else:
+        with contextlib.suppress(RuntimeError):  # there is no home
+            candidates.append(Path.home() / ".local" / "state" / "inspectd" / "run")
     candidates.append(Path("/tmp") / f"inspectd-{os.getuid()}")  # noqa: S108 - what is found there is checked
     return candidates

@@ -72,6 +72,15 @@ def test_a_path_too_long_for_a_socket_falls_back_to_a_short_one(
     assert len(str(places.socket_path())) <= places.LONGEST_SOCKET_PATH
 
 
+def test_a_relative_directory_is_ignored(monkeypatch: pytest.MonkeyPatch, runtime: Path) -> None:
+    monkeypatch.chdir(runtime)
+    monkeypatch.setenv("HOME", str(runtime))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "here")
+    monkeypatch.setenv("XDG_STATE_HOME", "there")
+
+    assert places.socket_directory() == runtime / ".local" / "state" / "inspectd" / "run"
+
+
 @pytest.mark.usefixtures("runtime")
 def test_engines_that_answer_are_found_newest_first_and_stale_sockets_removed() -> None:
     import os
