@@ -12,11 +12,12 @@ import errno
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from inspectd.capture.directory import captures_directory, prune_old
 from inspectd.cli.listening import FORCED_EXIT_CODE
+from inspectd.cli.open_files import fitting
 from inspectd.control import places
 from inspectd.control.api import Api, Door, refusal
 from inspectd.engine.listener import ListenError
@@ -86,7 +87,8 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
     over = asyncio.Event()
     control_socket = places.socket_path()
     control_tcp = None if control is None else _open_control_port(control)
-    engine = Engine(config, responder)
+    limits = replace(config.limits, connections=fitting(config.limits.connections))
+    engine = Engine(replace(config, limits=limits), responder)
     with _left_behind(control_socket, places.token_path()):
         try:
             addresses = await engine.start()
@@ -116,7 +118,10 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
             watching = asyncio.create_task(api.watch_capture(front.trouble))
             warm = getattr(responder, "warm", None)
             if warm is not None:  # so that the first client doesn't wait for what every answer needs
-                await asyncio.to_thread(warm)
+                with contextlib.suppress(
+                    OSError, ImportError
+                ):  # no file is left: the first client asks again
+                    await asyncio.to_thread(warm)
             if config.capture.parent == captures_directory():
                 await asyncio.to_thread(prune_old)
             await over.wait()

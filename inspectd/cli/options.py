@@ -112,7 +112,8 @@ _OPTIONS: Final = (
     ),
     option(
         "--max-connections", section=LIMITS, metavar="N", type=click.IntRange(1),
-        help="How many connections may be open at once; a further one is answered 503.  [default: 4096]",
+        help="How many connections may be open at once; a further one is answered 503.  [default: 4096, or as many"
+        " as the system lets this process have open]",
     ),
     option(
         "--control", section=CONTROL, metavar="HOST:PORT",
