@@ -122,8 +122,9 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
                     OSError, ImportError
                 ):  # no file is left: the first client asks again
                     await asyncio.to_thread(warm)
-            if config.capture.parent == captures_directory():
-                await asyncio.to_thread(prune_old)
+            with contextlib.suppress(InspectdError):  # a home that can't be written is no reason to end
+                if config.capture.parent == captures_directory():
+                    await asyncio.to_thread(prune_old)
             await over.wait()
             watching.cancel()
             front.stopping()

@@ -309,6 +309,18 @@ def test_a_capture_is_continued_and_only_what_is_new_is_printed(live_engine: Sta
         assert engine.stop() == 0
 
 
+def test_a_capture_of_ones_own_needs_no_home(tmp_path: Path) -> None:
+    nowhere = {"HOME": "/dev/null", "XDG_STATE_HOME": ""}
+    with LiveEngine(tmp_path, env=nowhere) as engine:
+        with engine.connect() as client:
+            client.sendall(GET % b"homeless")
+            receive_response(client)
+        engine.exchange(target="/homeless")
+
+        assert engine.stop() == 0
+        assert engine.stderr.startswith("capture: ")
+
+
 def test_the_captures_of_the_last_runs_are_kept_and_older_ones_go(headless: Callable[..., Process]) -> None:
     captures = []
     for _ in range(12):
