@@ -8,6 +8,10 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """The `inspectd` command. Exits with 0 when all is well, 1 when the job failed, 2 for wrong usage."""
-    from inspectd.cli.root import run_command_line
+    try:
+        from inspectd.cli.root import run_command_line
 
-    sys.exit(run_command_line(sys.argv[1:]))
+        code = run_command_line(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules were loaded
+        code = 130
+    sys.exit(code)

@@ -95,3 +95,25 @@ def test_help_version_and_mistakes_import_neither_engine_nor_screen(
 
     assert "click" in imported
     assert packages(imported).isdisjoint({"textual", "httpx", "asyncio", "sqlite3", "msgspec"})
+
+
+def test_an_interrupt_while_modules_are_loaded_is_no_traceback(tmp_path: Path) -> None:
+    interrupted = (
+        "import builtins, inspectd.cli\n"
+        "load = builtins.__import__\n"
+        "def interrupt(name, *rest):\n"
+        "    if name == 'click':\n"
+        "        raise KeyboardInterrupt\n"
+        "    return load(name, *rest)\n"
+        "builtins.__import__ = interrupt\n"
+        "inspectd.cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", interrupted],
+        env=environment(tmp_path),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
