@@ -302,7 +302,7 @@ class CaptureWriter:
         self.db.execute(f"PRAGMA synchronous = {synchronous}")
         self.error: str | None = None
         self.lost_turns = 0
-        self.newest_exchange = self._largest("exchange")
+        self.newest_exchange = max(self._largest("exchange"), self._taken_upto())
         self.newest_connection = self._largest("connection")
         self.newest_listener = self._largest("listener")
         self.page = self._largest("page") + 1
@@ -319,6 +319,11 @@ class CaptureWriter:
     def _largest(self, table: str) -> int:
         (largest,) = self.db.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608
         return int(largest)
+
+    def _taken_upto(self) -> int:
+        """The newest exchange that retention has looked at: after `clear` it may be gone, and its id stays taken."""
+        found = self.db.execute("SELECT value FROM meta WHERE key = 'taken_upto'").fetchone()
+        return int(found[0]) if found else 0
 
     @property
     def problem(self) -> str | None:

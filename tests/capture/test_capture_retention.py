@@ -328,6 +328,13 @@ def test_clearing_leaves_what_has_not_ended_and_ids_go_on(tmp_path: Path) -> Non
     assert leftovers(writer.db) == NOTHING
     writer.close(4000)
 
+    writer = new_writer(tmp_path / "x")
+    get(writer, open_connection(writer), now=5000)
+    writer.close(5001)
+    with Capture.open(tmp_path / "x") as capture:
+        assert list(capture.exchange_ids()) == [23]
+        assert capture.counts().exchanges == 1
+
 
 def test_a_file_that_cannot_be_written_is_left_for_the_writer_to_report(tmp_path: Path) -> None:
     writer = new_writer(tmp_path / "x")
