@@ -102,10 +102,11 @@ async def screen(
             app.exit()
 
 
-async def until(pilot: Pilot[int], condition: Callable[[], object], *, turns: int = 200) -> None:
-    """Let the app run until `condition` holds; fails when it never does."""
+async def until(pilot: Pilot[int], condition: Callable[[], object], *, turns: int = 1000) -> None:
+    """Let the app run until `condition` holds and what belongs to it is painted; fails when it never does."""
     for _ in range(turns):
         if condition():
+            await pilot.pause(0.05)  # state comes first, then its layout, then its picture
             return
         await pilot.pause(0.02)
     raise AssertionError("this never happened")

@@ -30,7 +30,7 @@ async def test_words_filter_while_they_are_typed(capture: Path) -> None:
         await until(pilot, lambda: "1 of 8 shown · / edits · esc clears" in picture(app))
         await pilot.press("escape")
         await until(pilot, lambda: len(app.feed) == 8)
-        assert "shown" not in picture(app)
+        await until(pilot, lambda: "shown" not in picture(app))
 
 
 async def test_escape_while_typing_clears(capture: Path) -> None:
