@@ -6,19 +6,40 @@ gives it a life. Nothing is repaired here: what an answer says is what a program
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How bytes trickle: `piece` of them at a time, with a pause between two pieces.
+
+    A pause lasts `seconds`, more or less by up to the fraction `jitter` of it. The same `seed` gives the same pauses.
+    """
+
+    piece: int
+    seconds: float
+    jitter: float = 0.0
+    seed: int = 0
+
+    def pauses(self) -> Iterator[float]:
+        """The pauses in seconds, one after the other, without an end."""
+        chance = random.Random(self.seed)  # noqa: S311  a repeatable tremble, not a secret
+        while True:
+            yield self.seconds * (1 + self.jitter * chance.uniform(-1, 1))
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
-    """Write these bytes."""
+    """Write these bytes, all at once or at a pace."""
 
     data: bytes
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +49,7 @@ class SendFile:
     path: Path
     offset: int
     length: int
+    pace: Pace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +61,15 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Wait until somebody opens the gate of this name."""
+    """Wait until somebody opens the gate of this name, or `timeout` seconds are over."""
 
     gate: str
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Send nothing more and leave the connection open, until the client or the engine's stop ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +87,7 @@ class Reset:
     """Abort the connection: RST, and whatever is unsent is lost."""
 
 
-Op: TypeAlias = Send | SendFile | Wait | Hold | HalfClose | Close | Reset
+Op: TypeAlias = Send | SendFile | Wait | Hold | Stall | HalfClose | Close | Reset
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +95,16 @@ class Program:
     """The steps of one answer.
 
     `added` lists the field lines that inspectd put in by itself, as text (`"Date: ..."`).
-    `label` says in a few words where the answer came from (`"mirror"`, `"answer 503 Busy"`).
+    `label` says in a few words where the answer came from (`"mirror"`, `"answer 503 Busy"`). `rule` is the id of the
+    rule it comes from: what a client does with a crafted answer is kept as evidence. With `hold` the exchange waits for
+    a person before the first step, and for so many seconds at most.
     """
 
     ops: tuple[Op, ...]
     label: str = ""
     added: tuple[str, ...] = ()
+    rule: str = ""
+    hold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +114,5 @@ class LiveProgram:
     ops: AsyncIterator[Op]
     label: str = ""
     added: tuple[str, ...] = ()
+    rule: str = ""
+    hold: float | None = None

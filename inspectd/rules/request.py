@@ -9,17 +9,18 @@ if TYPE_CHECKING:
     from inspectd.wire import ArrivedHead
 
 CONTENT_PREFIX: Final = 65536
-"""Octets of content that a request carries to its responder at most. The capture has all of them."""
+"""Octets of content that a request carries to its responder, unless that one asks for more (`content_kept`)."""
 
 
 @dataclass(slots=True)
 class Request:
     """One request, ready to be answered.
 
-    `content` is the beginning of the content with the transfer coding taken off (never the content coding),
-    at most `CONTENT_PREFIX` octets of the `content_length` that arrived so far. `complete` is False when the
-    connection ended, or the answer was due, before the content did. `number` counts the requests of the
-    connection from 1. `peer` and `local` are the connection's addresses, as text.
+    `content` is the beginning of the content with the transfer coding taken off (never the content coding), at most
+    `CONTENT_PREFIX` octets (or as many as the responder wants) of the `content_length` that arrived so far. `complete`
+    is False when the connection ended, or the answer was due, before the content did. `number` counts the requests of
+    the connection from 1. `peer` and `local` are the connection's addresses, as text; `tls` says whether it is
+    encrypted, and `sent` how many bytes this side has sent on it before the answer.
     """
 
     head: ArrivedHead
@@ -30,3 +31,5 @@ class Request:
     number: int
     peer: str
     local: str
+    tls: bool = False
+    sent: int = 0

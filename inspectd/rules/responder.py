@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from inspectd.rules.answer import AnswerError, compile_answer, problem_answer
 
@@ -29,6 +29,31 @@ class Responder(Protocol):
         `persist` says whether the connection may serve another request afterwards: False when the client
         asked to close, or can't do otherwise, or the engine is stopping.
         """
+
+
+class Plan(NamedTuple):
+    """When a request is answered, known from its head.
+
+    `answer_at` is the number of octets of content to wait for: None waits for the end of the request, 0 answers at
+    once. `invite` says whether `Expect: 100-continue` is answered with an interim 100.
+    """
+
+    answer_at: int | None = None
+    invite: bool = True
+
+
+ORDINARY = Plan()
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """A responder that may answer before a request is complete, or wants much of its content."""
+
+    content_kept: int
+    """Octets of content that its requests carry at most."""
+
+    def plan(self, request: Request) -> Plan:
+        """When to answer `request`, of which only the head is there. Nothing is consumed: `respond` follows."""
 
 
 class Fixed:

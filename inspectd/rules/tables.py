@@ -1,0 +1,419 @@
+"""What may stand in a rule file, table by table: the one definition behind the loader, the errors and the schema.
+
+A struct is a TOML table, a field is a key of it. Nothing is interpreted here. Durations are `"300ms"`, `"2s"`, `"1m"`
+or a number of seconds; sizes are `"4KiB"` or a number of bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+Duration: TypeAlias = Annotated[
+    str | int | float, Meta(description='"300ms", "2s", "1m", or a number of seconds')
+]
+Size: TypeAlias = Annotated[str | int, Meta(description='"4KiB", "2MB", or a number of bytes')]
+Rate: TypeAlias = Annotated[
+    str, Meta(description="bytes in a time", examples=["4KiB/s", "1B/20ms", "100B/1s"])
+]
+Place: TypeAlias = Annotated[
+    str,
+    Meta(
+        description="a place in the answer: before its first byte (start), after the status line, the head or the body,"
+        " after so many bytes of the whole answer (byte N), or some way into one of these parts",
+        examples=[
+            "start",
+            "status-line",
+            "head",
+            "body",
+            "byte 100",
+            "body+50%",
+            "head+10",
+            "chunk 2",
+            "50%",
+        ],
+    ),
+]
+Coding: TypeAlias = Literal["gzip", "deflate", "br", "zstd", "identity"]
+
+
+class Table(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename="kebab"):
+    """A TOML table. Keys of more than one word have a hyphen: `body-file`. An underscore is understood as well."""
+
+
+# -- what a rule is for
+
+
+class TextMatch(Table):
+    """How a text has to be: one of these."""
+
+    equals: str | None = None
+    glob: str | None = None
+    regex: str | None = None
+    present: bool | None = None
+
+
+TextTest: TypeAlias = Annotated[
+    str | bool | TextMatch,
+    Meta(description="a glob (* ? [..]), true for present, false for absent, or a table"),
+]
+
+
+class MatchTable(Table):
+    """What a request must be like. Every key that is given has to hold."""
+
+    method: str | tuple[str, ...] | None = None
+    path: (
+        Annotated[
+            str, Meta(description="a glob over the path: * within a segment, ** across; {name} captures one")
+        ]
+        | None
+    ) = None
+    path_regex: (
+        Annotated[str, Meta(description="a regular expression over the whole path (RE2 syntax)")] | None
+    ) = None
+    query: dict[str, TextTest] | None = None
+    host: TextTest | None = None
+    header: dict[str, TextTest] | None = None
+    body: str | None = None
+    body_regex: str | None = None
+    json: (
+        Annotated[
+            dict[str, Any], Meta(description="JSON path -> the value it must have; true alone: it exists")
+        ]
+        | None
+    ) = None
+    client: (
+        Annotated[str, Meta(description="an address or a network", examples=["127.0.0.1", "10.0.0.0/8"])]
+        | None
+    ) = None
+    tls: bool | None = None
+    version: Annotated[str, Meta(examples=["HTTP/1.0"])] | None = None
+    nth: Annotated[int, Meta(ge=1, description="only the nth request of its connection")] | None = None
+    first: bool | None = None
+    """True: only the first request of a connection; False: only on a reused one."""
+
+
+# -- what an answer is made of
+
+
+class RawLine(Table):
+    """A field line as bytes: each character up to U+00FF stands for the byte of that number."""
+
+    raw: str
+
+
+class CodingTable(Table):
+    """Content codings, right or deliberately wrong."""
+
+    apply: tuple[Coding, ...] = ()
+    say: (
+        Annotated[
+            str, Meta(description="the value of Content-Encoding; default: what was applied, empty: no field")
+        ]
+        | None
+    ) = None
+    damage: Literal["truncate", "flip", "checksum", "garbage-after"] | None = None
+    members: Annotated[int, Meta(ge=1, description="gzip: split the content into so many members")] = 1
+
+
+class ChunkedTable(Table):
+    """Chunked transfer coding, chunk by chunk."""
+
+    sizes: (
+        Annotated[
+            tuple[Annotated[int, Meta(ge=1)], ...],
+            Meta(description="sizes of the chunks; the last one repeats"),
+        ]
+        | None
+    ) = None
+    extension: Annotated[str, Meta(description="goes after each size, verbatim", examples=[";a=b"])] = ""
+    trailers: tuple[str | RawLine, ...] = ()
+    size_lines: Annotated[
+        tuple[str, ...],
+        Meta(description="size lines to send instead of the right ones, verbatim, without line end"),
+    ] = ()
+    line_end: Annotated[str, Meta(description="the line end of the chunk framing", examples=["\\n"])] = "\r\n"
+    last: Annotated[bool, Meta(description="whether the last chunk (and the trailer section) is sent")] = True
+
+
+class InterimTable(Table):
+    """An interim response before the final one."""
+
+    respond: str
+    headers: tuple[str | RawLine, ...] = ()
+    after: Duration = 0
+
+
+class RedirectTable(Table):
+    """A redirect; `chain` leads through so many steps, `loop` never ends."""
+
+    to: str
+    status: Annotated[str, Meta(examples=["301", "302 Found", "308"])] = "302 Found"
+    chain: Annotated[int, Meta(ge=0)] = 0
+    loop: bool = False
+
+
+class AuthTable(Table):
+    """Authentication that really checks. Without the right credentials the client gets a challenge."""
+
+    scheme: Literal["basic", "digest", "bearer"] | None = None
+    basic: dict[str, str] | None = None
+    """User name to password."""
+    digest: dict[str, str] | None = None
+    bearer: str | tuple[str, ...] | None = None
+    realm: str = "inspectd"
+    proxy: Annotated[
+        bool, Meta(description="407 and Proxy-Authenticate instead of 401 and WWW-Authenticate")
+    ] = False
+    algorithm: Literal["MD5", "SHA-256", "MD5-sess", "SHA-256-sess"] = "SHA-256"
+    stale: Annotated[int, Meta(ge=0, description="digest: say stale=true to so many right answers first")] = 0
+    challenges: Annotated[
+        tuple[str, ...], Meta(description="further challenges, verbatim, a field line each")
+    ] = ()
+
+
+class CookieTable(Table):
+    """A cookie to set, attributes as given."""
+
+    name: str
+    value: str = ""
+    path: str | None = None
+    domain: str | None = None
+    max_age: int | None = None
+    expires: str | None = None
+    secure: bool = False
+    http_only: bool = False
+    same_site: str | None = None
+    partitioned: bool = False
+
+
+class CorsTable(Table):
+    """CORS: answers preflights by itself and adds the fields to other answers, rightly or deliberately wrongly."""
+
+    origins: tuple[str, ...] = ("*",)
+    methods: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+    headers: tuple[str, ...] = ("*",)
+    expose: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age: int | None = None
+    wrong: (
+        Literal[
+            "no-origin",
+            "other-origin",
+            "two-origins",
+            "wildcard-with-credentials",
+            "no-method",
+            "no-header",
+            "preflight-redirect",
+            "preflight-404",
+        ]
+        | None
+    ) = None
+
+
+class ConditionalTable(Table):
+    """Validators and ranges: 304, 412, 206 and 416 are answered by themselves."""
+
+    etag: Annotated[str, Meta(description='with its quotes; "auto" makes one from the content')] | None = None
+    last_modified: (
+        Annotated[str, Meta(description='an HTTP date, or "auto" for the time of the file')] | None
+    ) = None
+    ranges: bool = True
+    wrong: (
+        Literal[
+            "ignore-range",
+            "content-range-off-by-one",
+            "content-range-other-total",
+            "no-content-range",
+            "always-304",
+        ]
+        | None
+    ) = None
+
+
+class EventTable(Table):
+    """A server-sent event, or a comment, or just a pause."""
+
+    data: str | None = None
+    event: str | None = None
+    id: str | None = None
+    retry: int | None = None
+    comment: str | None = None
+    raw: str | None = None
+    after: Duration = 0
+    """How long to wait before it."""
+
+
+class EventsTable(Table):
+    """An event stream."""
+
+    send: tuple[str | EventTable, ...]
+    every: Duration = 0
+    repeat: bool = False
+    close: bool = True
+    """False: after the last event the stream stays open."""
+
+
+class PollTable(Table):
+    """A long poll: the answer waits until a gate is opened; when the time is over, `otherwise` is the answer."""
+
+    gate: str | None = None
+    timeout: Duration = "30s"
+    otherwise: str = "204 No Content"
+
+
+# -- how it is sent
+
+
+class PaceTable(Table):
+    """When the bytes of an answer leave."""
+
+    before: Duration = 0
+    head: Rate | None = None
+    body: Rate | None = None
+    all: Rate | None = None
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    seed: int = 0
+
+
+class FaultTable(Table):
+    """Something goes wrong at a place in the answer."""
+
+    do: Literal["close", "half-close", "reset", "stall", "truncate", "garbage"]
+    at: Place = "start"
+    bytes: (
+        Annotated[str, Meta(description="garbage: these bytes instead of random ones; U+00NN is a byte")]
+        | None
+    ) = None
+    length: Annotated[Size, Meta(description="garbage: how many random bytes")] = 64
+    seed: int = 0
+    after: Duration = 0
+    """How long to wait at the place first."""
+    per: Annotated[
+        Literal["response", "connection"],
+        Meta(description="where `byte N` counts from: the response, or all that was sent on its connection"),
+    ] = "response"
+
+
+class HoldTable(Table):
+    """The exchange waits for a person or a test to decide."""
+
+    timeout: Duration = "5m"
+
+
+class AnswerTable(Table):
+    """One answer. At most one of the bodies, and one of the ways to make an answer as a whole."""
+
+    respond: (
+        Annotated[str, Meta(description="the status line, verbatim; a code alone gets HTTP/1.1 before it")]
+        | None
+    ) = None
+    headers: Annotated[tuple[str | RawLine, ...], Meta(description="field lines, verbatim and in order")] = ()
+    body: str | None = None
+    json: Any = msgspec.UNSET
+    body_file: str | None = None
+    body_hex: str | None = None
+    raw: (
+        Annotated[
+            str, Meta(description="the whole answer, byte-exact: each character up to U+00FF is a byte")
+        ]
+        | None
+    ) = None
+    raw_file: str | None = None
+    raw_hex: str | None = None
+    template: Annotated[
+        bool, Meta(description="respond, headers and body are templates over the request")
+    ] = False
+    auto: (
+        Annotated[
+            tuple[Literal["date", "content-length", "transfer-encoding", "content-type", "connection"], ...],
+            Meta(description="fields that inspectd may add when they are not given; default: all of them"),
+        ]
+        | None
+    ) = None
+    interim: tuple[str | InterimTable, ...] = ()
+    coding: Coding | tuple[Coding, ...] | CodingTable | None = None
+    chunked: bool | ChunkedTable = False
+    conditional: bool | ConditionalTable = False
+    redirect: str | RedirectTable | None = None
+    auth: AuthTable | None = None
+    cookies: tuple[str | CookieTable, ...] = ()
+    cors: bool | CorsTable = False
+    folder: (
+        Annotated[
+            str,
+            Meta(
+                description="serve the files of this folder; the part of the path that ** matched names one"
+            ),
+        ]
+        | None
+    ) = None
+    events: tuple[str | EventTable, ...] | EventsTable | None = None
+    poll: bool | str | PollTable = False
+    mirror: Annotated[bool, Meta(description="answer with the client's own request")] = False
+    pace: PaceTable | None = None
+    fault: FaultTable | tuple[FaultTable, ...] | None = None
+    hold: bool | HoldTable = False
+    close: Annotated[bool, Meta(description="close the connection after this answer")] = False
+    weight: Annotated[
+        float, Meta(ge=0, description='with pick = "weighted": how often, beside the others of `each`')
+    ] = 1.0
+
+
+class RuleTable(AnswerTable):
+    """A rule: what it is for, and one answer, or several in `each`."""
+
+    name: str | None = None
+    about: str | None = None
+    match: str | MatchTable = "*"
+    when: Annotated[
+        str,
+        Meta(
+            description="answer when the request is complete, when its head is, or after so many bytes of its content",
+            examples=["request", "head", "content 1000"],
+        ),
+    ] = "request"
+    invite: Annotated[bool, Meta(description="whether Expect: 100-continue is answered with 100")] = True
+    each: tuple[str | AnswerTable, ...] | None = None
+    then: Annotated[
+        str,
+        Meta(
+            description="after the last of `each`: last, cycle, close, next (the next rule that matches) or a status",
+            examples=["last", "cycle", "404", "close", "next"],
+        ),
+    ] = "last"
+    per: Annotated[
+        str,
+        Meta(
+            description="who has a place of their own in `each`",
+            examples=["rule", "connection", "client", "header:NAME"],
+        ),
+    ] = "rule"
+    pick: Literal["in-order", "weighted"] = "in-order"
+    seed: int = 0
+
+
+class AcceptTable(Table):
+    """What happens to connections before a byte is read."""
+
+    do: Literal["reset", "close", "wait", "refuse"]
+    count: (
+        Annotated[int, Meta(ge=1, description="reset, close: to so many connections; default: all")] | None
+    ) = None
+    after: Annotated[int, Meta(ge=0, description="after so many connections that are accepted as usual")] = 0
+    # `for` is a word of Python
+    seconds: (
+        Annotated[Duration, Meta(description="wait, refuse: for so long; default: until it is changed")]
+        | None
+    ) = msgspec.field(default=None, name="for")
+
+
+class FileTable(Table):
+    """A rule file."""
+
+    rule: tuple[RuleTable, ...] = ()
+    accept: AcceptTable | None = None
+    seed: int | None = None
