@@ -103,6 +103,8 @@ class RawLine(Table):
     """A field line as bytes: each character up to U+00FF stands for the byte of that number."""
 
     raw: str
+    length: Annotated[Size, Meta(description="the line is filled up with the letter a to so many bytes")] = 0
+    times: Annotated[int, Meta(ge=1, le=1_000_000, description="the line is sent so many times")] = 1
 
 
 class CodingTable(Table):
@@ -313,6 +315,7 @@ class AnswerTable(Table):
     ) = None
     headers: Annotated[tuple[str | RawLine, ...], Meta(description="field lines, verbatim and in order")] = ()
     body: str | None = None
+    body_repeat: Annotated[int, Meta(ge=1, le=1 << 30, description="`body` stands for so many copies of it")] = 1
     json: Any = msgspec.UNSET
     body_file: str | None = None
     body_hex: str | None = None
