@@ -198,28 +198,19 @@ _SPECIAL_METHODS: Final = frozenset({b"HEAD", b"CONNECT"})
 
 def _build(answer: Answer, now: float, key: tuple[bytes, bool, bool]) -> Program:
     method, old_client, persist = key
-    code = status_code(answer.status_line)
-    given = _names(answer.fields)
-    bodiless = has_no_content(method, code)
     size = len(answer.body) if isinstance(answer.body, bytes) else _file_size(answer.body)
-    framed = bodiless or "content-length" in given or "transfer-encoding" in given
-
-    added: list[str] = []
-    automatic = answer.auto - given
-    if "date" in automatic and not _interim(code):
-        added.append(f"Date: {imf_fixdate(now)}")
-    if "content-length" in automatic and "transfer-encoding" not in given and _may_say_length(method, code):
-        added.append(f"Content-Length: {size}")
-        framed = True
-    closes = not persist or not framed or "close" in _connection_options(answer.fields)
-    if "connection" in automatic:
-        if closes:
-            added.append("Connection: close")
-        elif old_client or answer.status_line.startswith(b"HTTP/1.0"):
-            added.append("Connection: keep-alive")
-
-    lines = (answer.status_line, *answer.fields, *(line.encode("ascii") for line in added))
-    head = b"\r\n".join(lines) + b"\r\n\r\n"
+    bodiless = has_no_content(method, status_code(answer.status_line))
+    added, closes = automatic_fields(
+        answer.status_line,
+        answer.fields,
+        answer.auto,
+        size=size,
+        method=method,
+        old_client=old_client,
+        persist=persist,
+        now=now,
+    )
+    head = head_bytes(answer.status_line, answer.fields, added)
     ops: list[Op] = []
     if bodiless or not size:
         ops.append(Send(head))
@@ -232,6 +223,54 @@ def _build(answer: Answer, now: float, key: tuple[bytes, bool, bool]) -> Program
     if closes:
         ops.append(Close())
     return Program(tuple(ops), label=answer.label, added=tuple(added))
+
+
+def head_bytes(status_line: bytes, fields: Iterable[bytes], added: Iterable[str] = ()) -> bytes:
+    """A head: the status line, the field lines as they are and those that were added, and the empty line."""
+    return b"\r\n".join((status_line, *fields, *(line.encode("utf-8") for line in added), b"", b""))
+
+
+def automatic_fields(
+    status_line: bytes,
+    fields: Iterable[bytes],
+    auto: frozenset[str],
+    *,
+    size: int | None,
+    method: bytes,
+    old_client: bool,
+    persist: bool,
+    now: float,
+    chunked: bool = False,
+) -> tuple[list[str], bool]:
+    """The field lines that inspectd adds to a head, and whether the connection closes after the answer.
+
+    `size` is the number of bytes of content, None when nobody knows it; `chunked` says that the content is sent in
+    chunks. A field is added when `auto` names it and `fields` has none of its name. `old_client` is one of HTTP/1.0,
+    `persist` whether the connection may go on, and `now` in seconds since the epoch.
+    """
+    fields = tuple(fields)
+    code = status_code(status_line)
+    given = _names(fields)
+    automatic = auto - given
+    framed = has_no_content(method, code) or "content-length" in given or "transfer-encoding" in given
+    added: list[str] = []
+    if "date" in automatic and not _interim(code):
+        added.append(f"Date: {imf_fixdate(now)}")
+    if _may_say_length(method, code):
+        if chunked:
+            if "transfer-encoding" in automatic:
+                added.append("Transfer-Encoding: chunked")
+                framed = True
+        elif "content-length" in automatic and "transfer-encoding" not in given and size is not None:
+            added.append(f"Content-Length: {size}")
+            framed = True
+    closes = not persist or not framed or "close" in _connection_options(fields)
+    if "connection" in automatic:
+        if closes:
+            added.append("Connection: close")
+        elif old_client or status_line.startswith(b"HTTP/1.0"):
+            added.append("Connection: keep-alive")
+    return added, closes
 
 
 def has_no_content(method: bytes, code: int | None) -> bool:
