@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from inspectd.errors import InspectdError
 from inspectd.rules.answer import AUTOMATIC
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
     from inspectd.rules.program import Hold, Send, Stall, Wait
     from inspectd.rules.request import Request
+
+
+class CraftError(InspectdError):
+    """A key of an answer's table can't be used as it is written: which, what is wrong with it, how to mend it."""
+
+    def __init__(self, key: str, what: str, mend: str = "") -> None:
+        super().__init__(what, mend, exit_code=2)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,8 @@ class Draft:
 
     `added` lists what a step put in by itself beyond the words of the rule. `closes` asks for the end of the
     connection after the answer, `final` skips the steps that are left (a challenge, a 304). `before` runs ahead of the
-    head: the wait of a long poll.
+    head: the wait of a long poll. When a hold in it comes to the end of its time, `otherwise` is the answer instead of
+    this one, if there is an `otherwise`.
     """
 
     status_line: bytes
@@ -80,6 +90,7 @@ class Draft:
     closes: bool = False
     before: tuple[Wait | Hold, ...] = ()
     final: bool = False
+    otherwise: Draft | None = None
 
     def get(self, name: bytes) -> bytes | None:
         """The value of the first field of this name (in lower case), without the white space around it."""

@@ -61,10 +61,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Wait until somebody opens the gate of this name, or `timeout` seconds are over."""
+    """Wait until somebody opens the gate of this name, or `timeout` seconds are over.
+
+    When the time is over and there is an `otherwise`, those steps are played instead of all that would follow.
+    """
 
     gate: str
     timeout: float | None = None
+    otherwise: tuple[Op, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
