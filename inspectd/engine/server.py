@@ -58,12 +58,7 @@ class Engine:
         Raises ListenError or CaptureError, and then leaves nothing open and no capture behind.
         """
         config = self.config
-        self._opened = listeners.open_all(
-            config.listen,
-            backlog=config.backlog,
-            reuse_port=config.reuse_port,
-            defaults=config.listen == DEFAULT_LISTEN,
-        )
+        self._opened = self._open_listeners()
         try:
             self._writer = CaptureWriter(config.capture)
         except BaseException:
@@ -78,15 +73,51 @@ class Engine:
             strict=config.strict,
         )
         self.started_ns = time.time_ns()
+        await self._listen()
+        self._tick()
+        self._trim()
+        return self.addresses
+
+    def _open_listeners(self) -> list[listeners.Opened]:
+        config = self.config
+        return listeners.open_all(
+            config.listen,
+            backlog=config.backlog,
+            reuse_port=config.reuse_port,
+            defaults=config.listen == DEFAULT_LISTEN,
+        )
+
+    async def _listen(self) -> None:
+        """Accept connections on the listeners that are open."""
+        backlog = self.config.backlog
         for opened in self._opened:
             number = self._writer.listener(
-                opened.address, opened.asked, opened.opened_ns, config.backlog, opened.steps
+                opened.address, opened.asked, opened.opened_ns, backlog, opened.steps
             )
             self._listener_ids.append(number)
             self._site.add_listener(number, opened.sock)
-            self._servers.append(await _serve(self._site, number, opened.sock, config.backlog))
-        self._tick()
-        self._trim()
+            self._servers.append(await _serve(self._site, number, opened.sock, backlog))
+
+    async def renew(self) -> list[str]:
+        """Begin afresh in the same process: end every connection, forget what was recorded, open the listeners again.
+
+        Nothing that clients of before do comes to those who ask from now on: with port 0 the port is another one.
+        Returns the addresses as they were bound; raises ListenError, and then nothing listens.
+        """
+        self._close_listeners()
+        for connection in list(self._site.connections):
+            connection.abort()
+        await _emptied(self._site)
+        now = time.time_ns()
+        for number in self._listener_ids:
+            self._site.remove_listener(number)
+            self._writer.close_listener(number, now)
+        self._listener_ids.clear()
+        self._servers.clear()
+        self.clear()
+        self._opened = []
+        self._opened = self._open_listeners()
+        await self._listen()
         return self.addresses
 
     async def listen_private(
@@ -172,6 +203,11 @@ class Engine:
     def exchanges(self) -> int:
         """How many exchanges were recorded, those since deleted included."""
         return self._writer.newest_exchange
+
+    @property
+    def connections(self) -> int:
+        """How many connections were recorded, those since deleted included."""
+        return self._writer.newest_connection
 
     @property
     def open_connections(self) -> int:

@@ -80,6 +80,10 @@ class Site:
         """Remember the socket whose accept queue new connections come from."""
         self._sockets[number] = sock
 
+    def remove_listener(self, number: int) -> None:
+        """A listener is closed."""
+        self._sockets.pop(number, None)
+
     def accept_queue(self, listener: int) -> tcp.AcceptQueue | None:
         """The state of a listener's accept queue, where the system tells."""
         sock = self._sockets.get(listener)
