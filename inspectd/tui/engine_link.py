@@ -6,12 +6,14 @@ that is a state the screen shows.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from inspectd.errors import InspectdError
+from inspectd.tui.held import NOTHING_HELD, Holds
 
 if TYPE_CHECKING:
     import subprocess
@@ -19,8 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inspectd.control.messages import CurrentAnswer, Preview, Status
+    from inspectd.control.rules_messages import RulesShown
+    from inspectd.control.traffic_messages import HoldsShown
     from inspectd.tui.widgets.bars import EngineState
 
+HOLD_TIMEOUT: Final = "5m"
+"""After this a request that the screen held gets its normal answer."""
 NO_ENGINE: Final = "This is a file: no engine runs, so there is nobody who could answer differently."
 
 
@@ -32,16 +38,32 @@ class Engine(Protocol):
     def mirror(self) -> CurrentAnswer: ...
     def preview(self, *, status: str) -> Preview: ...
     def clear(self) -> None: ...
+    def holds(self) -> HoldsShown: ...
+    def hold_next(self, count: int | None, timeout: str = ..., *, owner: str = ...) -> object: ...
+    def release(
+        self,
+        exchange: int,
+        /,
+        *,
+        raw: bytes | None = None,
+        rest_from: int | None = None,
+        rule: str | None = None,
+    ) -> object: ...
+    def drop(self, exchange: int, /) -> object: ...
+    def reset(self, exchange: int, /) -> object: ...
+    def release_all(self, *, owner: str | None = None) -> object: ...
+    def rules(self) -> RulesShown: ...
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class EngineNews:
-    """How the engine is: its state, why it is gone, and what it last said of itself."""
+    """How the engine is: its state, why it is gone, what it last said of itself, and what it holds."""
 
     state: EngineState
     why: str = ""
     status: Status | None = None
+    holds: Holds = NOTHING_HELD
 
 
 class EngineLink:
@@ -60,6 +82,8 @@ class EngineLink:
         self._connect = connect or _connect
         self._engine: Engine | None = None
         self._lock = threading.Lock()
+        self.owner = f"screen {os.getpid()}"
+        """Names this screen to the engine: what it held is released with it."""
 
     @property
     def why_not(self) -> str:
@@ -75,12 +99,14 @@ class EngineLink:
         if self.socket is None:
             return self.news
         try:
-            status = self._ask().status()
+            engine = self._ask()
+            status = engine.status()
+            holds = Holds.of(engine.holds()) if status.held or status.hold_next != 0 else NOTHING_HELD
         except (InspectdError, OSError) as problem:
             why = self._ending() or str(getattr(problem, "what", problem))
             self.news = EngineNews("gone", why, self.news.status)
         else:
-            self.news = EngineNews("up", status=status)
+            self.news = EngineNews("up", status=status, holds=holds)
         return self.news
 
     def preview(self, text: str) -> Preview:
@@ -96,6 +122,52 @@ class EngineLink:
     def clear(self) -> None:
         """Remove every exchange. Waits."""
         self._ask().clear()
+
+    # what waits for a person
+
+    def hold_next(self, count: int | None) -> None:
+        """Hold the next `count` requests; None holds all, 0 holds no more. Waits."""
+        self._ask().hold_next(count, HOLD_TIMEOUT, owner=self.owner)
+
+    def release(
+        self,
+        exchange: int,
+        *,
+        raw: bytes | None = None,
+        rest_from: int | None = None,
+        rule: str | None = None,
+    ) -> None:
+        """Send a held exchange its normal answer, these bytes, or a rule's answer. Waits.
+
+        With `rest_from` the normal answer goes on from this offset after the bytes. Raises `InspectdError` when the
+        exchange is no longer held.
+        """
+        if raw is not None:
+            if rest_from is None:
+                self._ask().release(exchange, raw=raw)
+            else:
+                self._ask().release(exchange, raw=raw, rest_from=rest_from)
+        elif rule is not None:
+            self._ask().release(exchange, rule=rule)
+        else:
+            self._ask().release(exchange)
+
+    def drop(self, exchange: int) -> None:
+        """Close a held exchange's connection without a byte: FIN. Waits."""
+        self._ask().drop(exchange)
+
+    def reset(self, exchange: int) -> None:
+        """Abort a held exchange's connection: RST. Waits."""
+        self._ask().reset(exchange)
+
+    def release_mine(self) -> int:
+        """Hold no more, and send what this screen held its normal answers. Waits; returns how many they were."""
+        released = self._ask().release_all(owner=self.owner)
+        return int(getattr(released, "released", 0))
+
+    def rules(self) -> RulesShown:
+        """The rules in use. Waits."""
+        return self._ask().rules()
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -127,4 +199,4 @@ class EngineLink:
 def _connect(socket: Path) -> Engine:
     from inspectd.control.client import ControlClient
 
-    return ControlClient(socket)
+    return cast("Engine", ControlClient(socket))

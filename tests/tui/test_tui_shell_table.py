@@ -346,7 +346,7 @@ async def test_a_capture_that_can_not_be_read_is_said_once_and_the_screen_stays(
         monkeypatch.setattr(app, "say", lambda what, *_, **__: said.append(what))
         for name in ("exchanges", "connections", "changed"):
             monkeypatch.setattr(app.capture, name, refuse)
-        monkeypatch.setattr("inspectd.tui.app.TROUBLE_SECONDS", 0.01)
+        monkeypatch.setattr("inspectd.tui.shell.TROUBLE_SECONDS", 0.01)
         await pilot.press("home", "pagedown")
         await until(pilot, lambda: said)
         await pilot.pause(0.2)
