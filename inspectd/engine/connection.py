@@ -9,8 +9,6 @@ RFC 9112 §9 is the section on connections.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import time
 from collections import deque
@@ -20,9 +18,9 @@ from typing import TYPE_CHECKING, Final, cast
 from inspectd.capture.model import State
 from inspectd.engine import ending, tcp
 from inspectd.engine.foreign import farewell
+from inspectd.engine.outgoing import UNSENT_LIMIT, Outgoing
 from inspectd.engine.pending import Pending, Refused
 from inspectd.engine.player import Player
-from inspectd.engine.sent import answered
 from inspectd.engine.summary import TARGET_KEPT, shown
 from inspectd.rules.answer import compile_for
 from inspectd.rules.program import LiveProgram, Program, Send
@@ -31,14 +29,14 @@ from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, Request
 from inspectd.wire.strict import refusal
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
+    import asyncio
+
+    from inspectd.capture.writer import ExchangeRecord
     from inspectd.engine.site import Site
     from inspectd.wire import Event
 
 LINGER_NS: Final = 2_000_000_000
 """How long to go on reading after the last answer to a client that is still sending (RFC 9112 §9.6)."""
-UNSENT_LIMIT: Final = 1024 * 1024
-"""Bytes of answers that may wait for the commit; later requests of the connection wait for their turn."""
 QUEUE_LIMIT: Final = 64
 """Requests that may wait for an answer; then no more are read until some are answered."""
 QUIET_NS: Final = 200_000_000
@@ -52,32 +50,18 @@ _ABORTED: Final = State.ABORTED.value
 _TOO_LARGE: Final = {"head": 431, "request-line": 414}
 
 
-class Connection(asyncio.Protocol):
+class Connection(Outgoing):
     """The protocol object of one connection."""
 
-    _transport: asyncio.Transport
-    _record: ConnectionRecord
-
     def __init__(self, site: Site, listener: int) -> None:
-        self._site = site
+        super().__init__(site)
         self._listener = listener
         self._reader = RequestReader(max_head=site.limits.head, max_request_line=site.limits.request_line)
-        self._reading: Pending | None = None  # the request whose content is arriving
-        self._half_head: ExchangeRecord | None = (
-            None  # a head that is late and is shown before it is complete
-        )
+        # a head that is late and is shown before it is complete
+        self._half_head: ExchangeRecord | None = None
         self._queue: deque[Pending | Refused] = deque()  # what waits for earlier answers
         self._player: Player | None = None  # the answer under way, when it takes time
-        self._playing: ExchangeRecord | None = None
-        self._deaf = False  # bytes are recorded, but no request is read from them any more
-        self._closing: str | None = None  # how this side ends the connection: "fin", "rst", "timeout"
-        self._closing_ns = 0
-        self._half_closed = False  # this side's FIN follows what was sent: nothing more can be
-        self._parting = False  # the client said that its last request is the last
-        self._gone = False
-        self._unsent = 0  # bytes that wait for the commit
         self._choked = False  # the client reads slower than this side sends
-        self._stalled = False  # nothing is read from the client for now
         self._head_ns = 0
         self._listening_ns = 0  # when reading went on after a stall
         self._unread = 0  # bytes that this side has sent and the client has not taken
@@ -134,8 +118,8 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         if self._closing is not None:
             self._site.turn.then(self._close_now)  # it was heard out
-        elif not self._answering:
-            self.close("fin")
+        elif self._silent or not self._answering:
+            self.close("fin")  # a client that leaves a stalled answer has seen what there is to see
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -221,7 +205,7 @@ class Connection(asyncio.Protocol):
         if self._queue or not self._may_answer:
             self._queue.append(pending)
             if len(self._queue) > QUEUE_LIMIT:
-                self._stall()
+                self._stop_reading() if self._silent else self._stall()
         else:
             self._play(pending.exchange, self._program_for(pending))
 
@@ -263,9 +247,6 @@ class Connection(asyncio.Protocol):
             return
         reading.invited = True
         self._send(reading.exchange, _CONTINUE)
-
-    def _stop_reading(self) -> None:
-        self._deaf = True
 
     def _finish_reading(self, why: str) -> None:
         """No more bytes will come: account for what is unfinished."""
@@ -330,10 +311,8 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _go_on_reading(self) -> None:
-        self._stalled = False
         self._listening_ns = time.time_ns()
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        super()._go_on_reading()
 
     def _program_for(self, pending: Pending) -> Program | LiveProgram:
         site = self._site
@@ -430,87 +409,6 @@ class Connection(asyncio.Protocol):
         exchange.label = f"{exchange.label}; {why}" if exchange.label else why
         self._record.touch(exchange)
 
-    # -- what a player does, and everything that leaves
-
-    def send(self, data: bytes) -> None:
-        """Record a piece of the answer under way, and send it, while this side may still send."""
-        if self._half_closed or self._closing is not None:
-            return
-        exchange = self._playing
-        head = None
-        if exchange is not None and exchange.res_head is None:
-            facts = answered((Send(data),))
-            head = facts.head
-            if exchange.status is None:
-                exchange.status, exchange.reason = facts.status, facts.reason
-        self._send(exchange, data, head=head)
-
-    def half_close(self) -> None:
-        """Send FIN and go on reading. Nothing can be sent after it: later requests are recorded only."""
-        self._half_closed = True
-        self._site.turn.then(self._write_eof)
-
-    def close(self, how: str) -> None:
-        """End the connection once all that was sent before has left: "fin", "rst" or "timeout"."""
-        if self._closing is None:
-            self._closing = how
-            self._closing_ns = time.time_ns()
-            self._stop_reading()
-            self._site.turn.then(self._close_now)
-
-    def _send(self, exchange: ExchangeRecord | None, data: bytes, *, head: int | None = None) -> None:
-        now = time.time_ns()
-        self._record.sent(exchange, data, now)
-        if exchange is not None and head is not None:
-            assert exchange.res_len is not None
-            exchange.res_head = exchange.res_len - len(data) + head
-        self._unsent += len(data)
-        self._site.turn.then(self._write, data)
-
-    def _write(self, data: bytes) -> None:
-        full = self._unsent >= UNSENT_LIMIT
-        self._unsent -= len(data)
-        if not self._transport.is_closing():
-            self._transport.write(data)
-        if full:  # only then did answers wait for this, and only then may they follow from here
-            self._answer_next()
-        if self._deaf or self._reading is not None or self._site.stopping:
-            self._rest()
-
-    def _write_eof(self) -> None:
-        if self._record.fin_out_ns is not None or self._transport.is_closing():
-            return
-        self._record.fin_out_ns = time.time_ns()
-        with contextlib.suppress(OSError):  # the client's RST is here, and asyncio has not seen it yet
-            self._transport.write_eof()
-
-    def _end_of_answers(self) -> None:
-        """The last answer is on its way. A client that may be sending is heard out: a RST would eat the answer."""
-        heard_out = self._parting and self._reading is None and not self._deaf
-        if self._record.fin_in_ns is not None or heard_out:
-            self.close("fin")
-        elif self._closing is None:
-            self._closing = "fin"
-            self._closing_ns = time.time_ns()
-            self._stop_reading()
-            if self._stalled:
-                self._go_on_reading()
-            self._site.turn.then(self._write_eof)
-
-    def _reset(self) -> None:
-        tcp.reset_on_close(self._transport.get_extra_info("socket"))
-        self._transport.abort()
-
-    def _close_now(self) -> None:
-        if self._gone:
-            return
-        if self._closing == "rst":
-            self._reset()
-            return
-        if self._record.fin_out_ns is None:
-            self._record.fin_out_ns = time.time_ns()
-        self._transport.close()
-
     # -- time
 
     def tick(self, now: int) -> None:
@@ -541,7 +439,12 @@ class Connection(asyncio.Protocol):
         if waiting and now - max(self._head_ns, self._listening_ns) > limits.head_timeout * 1e9:
             self._time_out("The rest of the head did not arrive in time.")
         elif quiet > idle_ns:
-            if self._choked:
+            if self._silent:
+                if (
+                    record.fin_in_ns is not None
+                ):  # it won't say that it leaves: it has said so before the stall
+                    self.close("timeout")
+            elif self._choked:
                 self._closing, self._closing_ns = "timeout", now
                 self._reset()  # the client asked, and takes nothing of the answer
             elif self._answering:
@@ -571,7 +474,9 @@ class Connection(asyncio.Protocol):
 
     def stop(self) -> None:
         """The engine stops: finish what is in flight, then close."""
-        if self._closing is None and not self._answering and self._reading is None:
+        if self._silent:
+            self.close("rst")  # a FIN would say that the answer was whole
+        elif self._closing is None and not self._answering and self._reading is None:
             self.close("fin")
 
     def abort(self) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # status-line = HTTP-version SP status-code SP [ reason-phrase ], RFC 9112 §4, read as leniently as clients do
 _STATUS_LINE: Final = re.compile(rb"[^ \r\n]++ ++([^ \r\n]++)(?: ([^\r\n]*+))?")
+_NOTHING: Final = Send(b"")
 _INTERIM: Final = re.compile(rb"1[0-9][0-9]")
 
 
@@ -32,9 +33,11 @@ class Answered(NamedTuple):
 
 def answered(ops: tuple[Op, ...]) -> Answered:
     """Read the first bytes that a program sends."""
-    first = ops[0].data if ops and isinstance(ops[0], Send) else b""
+    opening = ops[0] if ops and isinstance(ops[0], Send) else _NOTHING
+    first = opening.data
     closes = len(ops) == 2 and isinstance(ops[1], Close)
-    simple = first if first and len(first) <= PIECE and (len(ops) == 1 or closes) else None
+    at_once = 0 < len(first) <= PIECE and opening.pace is None
+    simple = first if at_once and (len(ops) == 1 or closes) else None
     start = 0
     while True:
         end = _head_end(first, start)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inspectd.engine.config import EngineConfig
+    from inspectd.engine.player import Gates
     from inspectd.rules.answer import Answer
     from inspectd.rules.responder import Responder
 
@@ -218,6 +219,11 @@ class Engine:
     def problem(self) -> str | None:
         """What is wrong with the engine or its capture, in a sentence."""
         return self._writer.problem or self._site.problem
+
+    @property
+    def gates(self) -> Gates:
+        """The gates that programs wait at."""
+        return self._site.gates
 
     def clear(self) -> None:
         """Forget everything that has ended. Ids go on counting."""
