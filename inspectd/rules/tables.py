@@ -147,6 +147,7 @@ class InterimTable(Table):
     respond: str
     headers: tuple[str | RawLine, ...] = ()
     after: Duration = 0
+    times: Annotated[int, Meta(ge=1, le=100_000, description="it is sent so many times")] = 1
 
 
 class RedirectTable(Table):
