@@ -29,7 +29,7 @@ AUTOMATIC: Final = frozenset({"date", "content-length", "connection"})
 LARGE_FILE: Final = 1 << 20
 """A body file above this many bytes is read while it is sent."""
 
-_JOINED: Final = 65536
+JOINED: Final = 65536
 """A body up to this many bytes is sent in one piece with its head."""
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -88,7 +88,7 @@ def parse_status(text: str) -> bytes:
     >>> parse_status("418 I'm a teapot"), parse_status("HTTP/2.0 299")
     (b"HTTP/1.1 418 I'm a teapot", b'HTTP/2.0 299')
     """
-    line = _one_line(text, "status line")
+    line = one_line(text, "status line")
     if line[:1].isdigit():
         return b"HTTP/1.1 " + line
     if _WHOLE_STATUS_LINE.match(text):
@@ -106,13 +106,14 @@ def parse_field(text: str) -> bytes:
     A line that begins with SP or HTAB continues the one before it (obs-fold, RFC 9112 §5.2). Raises
     `AnswerError` for a line with neither colon nor fold, and for one that holds a line end.
     """
-    line = _one_line(text, "header")
+    line = one_line(text, "header")
     if b":" not in line and not line.startswith((b" ", b"\t")):
         raise AnswerError(f"no colon in the header {text!r}", "Write it as 'Name: value'.")
     return line
 
 
-def _one_line(text: str, what: str) -> bytes:
+def one_line(text: str, what: str) -> bytes:
+    """The bytes of a line that a person wrote, as UTF-8. `what` names it in the `AnswerError` for a line end."""
     for end in ("\r", "\n"):
         if end in text:
             raise AnswerError(f"a line end inside the {what} {text!r}", f"A {what} is one line: take it out.")
@@ -138,7 +139,7 @@ def make_answer(
         line, tuple(parse_field(header) for header in headers), body, auto, label=f"answer {status}"
     )
     if isinstance(body, Path):
-        _file_size(body)
+        file_size(body)
     return answer
 
 
@@ -182,7 +183,7 @@ def compile_for(
     compiled = answer._compiled  # noqa: SLF001
     valid: object = int(now)
     if not isinstance(answer.body, bytes):
-        valid = (valid, _file_state(answer.body))
+        valid = (valid, file_state(answer.body))
     if compiled.valid != valid:
         compiled.valid = valid
         compiled.programs.clear()
@@ -198,7 +199,7 @@ _SPECIAL_METHODS: Final = frozenset({b"HEAD", b"CONNECT"})
 
 def _build(answer: Answer, now: float, key: tuple[bytes, bool, bool]) -> Program:
     method, old_client, persist = key
-    size = len(answer.body) if isinstance(answer.body, bytes) else _file_size(answer.body)
+    size = len(answer.body) if isinstance(answer.body, bytes) else file_size(answer.body)
     bodiless = has_no_content(method, status_code(answer.status_line))
     added, closes = automatic_fields(
         answer.status_line,
@@ -215,7 +216,7 @@ def _build(answer: Answer, now: float, key: tuple[bytes, bool, bool]) -> Program
     if bodiless or not size:
         ops.append(Send(head))
     elif isinstance(answer.body, bytes):
-        ops += [Send(head + answer.body)] if size <= _JOINED else [Send(head), Send(answer.body)]
+        ops += [Send(head + answer.body)] if size <= JOINED else [Send(head), Send(answer.body)]
     elif size > LARGE_FILE:
         ops += [Send(head), SendFile(answer.body, 0, size)]
     else:
@@ -250,7 +251,7 @@ def automatic_fields(
     """
     fields = tuple(fields)
     code = status_code(status_line)
-    given = _names(fields)
+    given = field_names(fields)
     automatic = auto - given
     framed = has_no_content(method, code) or "content-length" in given or "transfer-encoding" in given
     added: list[str] = []
@@ -298,7 +299,7 @@ def _may_say_length(method: bytes, code: int | None) -> bool:
     return method == b"HEAD" or not has_no_content(method, code)
 
 
-def _names(fields: Iterable[bytes]) -> frozenset[str]:
+def field_names(fields: Iterable[bytes]) -> frozenset[str]:
     """The names of some field lines, in lower case, without white space that would hide them from us only."""
     return frozenset(line.partition(b":")[0].strip().lower().decode("latin-1") for line in fields)
 
@@ -309,7 +310,7 @@ def _connection_options(fields: Iterable[bytes]) -> set[str]:
     return {option.strip().lower().decode("latin-1") for option in options.split(b",")}
 
 
-def _file_state(path: Path) -> tuple[int, int, int]:
+def file_state(path: Path) -> tuple[int, int, int]:
     """What changes when the file does. Only an ordinary file will do: a pipe would block whoever opens it."""
     try:
         state = path.stat()
@@ -321,9 +322,9 @@ def _file_state(path: Path) -> tuple[int, int, int]:
     return state.st_mtime_ns, state.st_size, state.st_ino
 
 
-def _file_size(path: Path) -> int:
+def file_size(path: Path) -> int:
     """The size in bytes of a body file that can be opened."""
-    _file_state(path)
+    file_state(path)
     try:
         with path.open("rb") as file:
             return file.seek(0, 2)
@@ -333,11 +334,20 @@ def _file_size(path: Path) -> int:
 
 def _read_file(path: Path, size: int) -> bytes:
     """Exactly `size` bytes: a file that changed in this moment must not contradict its Content-Length."""
+    if file_state(path)[1] != size:
+        raise AnswerError(f"the body file {str(path)!r} changed while it was read", "Send the request again.")
+    return read_slice(path, 0, size)
+
+
+def read_slice(path: Path, offset: int, length: int) -> bytes:
+    """Exactly `length` bytes of a file. Raises `AnswerError` when it can't be read, or has become shorter."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(length)
     except OSError as error:
         raise _unreadable(path, error) from error
-    if len(data) != size:
+    if len(data) != length:
         raise AnswerError(f"the body file {str(path)!r} changed while it was read", "Send the request again.")
     return data
 
@@ -376,8 +386,8 @@ def preview(program: Program, limit: int = 65536) -> bytes:
 def remarks(answer: Answer) -> list[str]:
     """What a person should know before this answer is sent, a sentence each. It is sent all the same."""
     code = status_code(answer.status_line)
-    given = _names(answer.fields)
-    size = len(answer.body) if isinstance(answer.body, bytes) else _file_size(answer.body)
+    given = field_names(answer.fields)
+    size = len(answer.body) if isinstance(answer.body, bytes) else file_size(answer.body)
     said: list[str] = []
     if code is None:
         said.append("The status line holds no status code: most clients will give up on it.")
@@ -388,7 +398,7 @@ def remarks(answer: Answer) -> list[str]:
     if size and has_no_content(b"GET", code):
         said.append(f"A {code} response ends with its head: the body is not sent.")
     lengths = {
-        line.partition(b":")[2].strip() for line in answer.fields if "content-length" in _names([line])
+        line.partition(b":")[2].strip() for line in answer.fields if "content-length" in field_names([line])
     }
     if lengths and lengths != {str(size).encode()} and not has_no_content(b"GET", code):
         claimed = ", ".join(sorted(length.decode("latin-1") for length in lengths))

@@ -1,0 +1,224 @@
+"""From a draft to a program: framing, interim responses, pace and faults, in this order.
+
+This is the one place that knows how content becomes the bytes of a message (RFC 9112 §6). Nothing is repaired: what is
+added to the words of a rule is listed in the program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from inspectd.rules.answer import (
+    LARGE_FILE,
+    automatic_fields,
+    has_no_content,
+    head_bytes,
+    read_slice,
+    status_code,
+)
+from inspectd.rules.draft import FileSlice, Live, Script
+from inspectd.rules.faults import ANSWER_END, Breaker, Layout, Mark
+from inspectd.rules.program import Close, LiveProgram, Program, Send, SendFile, Stall, Wait
+from inspectd.rules.timing import AT_ONCE, Timing, join
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from inspectd.rules.chunking import Chunking
+    from inspectd.rules.codings import Codings
+    from inspectd.rules.draft import Call, Content, Draft
+    from inspectd.rules.faults import Fault, Item
+    from inspectd.rules.program import Op
+
+REPEATED: Final = 1 << 20
+"""Bytes that content which is repeated may have in one piece."""
+
+
+class Stamp(NamedTuple):
+    """What a program says about where it comes from (see `Program`)."""
+
+    label: str
+    rule: str = ""
+    hold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How an answer is sent, once its words are known.
+
+    `interim` are the heads of interim responses and the waits between them. `repeat` is how often the content stands
+    one after the other. `closes` asks for the end of the connection after the answer.
+    """
+
+    stamp: Stamp
+    coding: Codings | None = None
+    chunking: Chunking | None = None
+    interim: tuple[Send | Wait, ...] = ()
+    timing: Timing = AT_ONCE
+    faults: tuple[Fault, ...] = ()
+    repeat: int = 1
+    closes: bool = False
+
+
+def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
+    """The program that says what the draft says. Raises `InspectdError` when that can't be done."""
+    asked = call.request.head
+    fields = draft.fields
+    added = draft.added
+    content: Content | None
+    if finish.coding is None or draft.final:
+        content = repeated(draft.content, finish.repeat)
+    else:
+        content = finish.coding.encode(draft.content, finish.repeat)
+        line = finish.coding.field_line
+        if line and draft.get(b"content-encoding") is None:
+            fields = [*fields, line]
+            added = [*added, line.decode("utf-8", "replace")]
+    automatic, closes = automatic_fields(
+        draft.status_line,
+        fields,
+        draft.auto,
+        size=content_size(content),
+        method=asked.method,
+        old_client=asked.version == b"HTTP/1.0",
+        persist=call.persist and not draft.closes and not finish.closes,
+        now=call.now,
+        chunked=finish.chunking is not None,
+    )
+    if has_no_content(asked.method, status_code(draft.status_line)):
+        content = None
+    head = head_bytes(draft.status_line, fields, automatic)
+    start = sum(len(op.data) for op in finish.interim if isinstance(op, Send))
+    layout = Layout(start, start + len(draft.status_line) + 2, start + len(head), None)
+    heads: tuple[Op, ...] = (*draft.before, *_before(finish), *finish.interim, Send(head))
+    listed = (*added, *automatic)
+    if isinstance(content, Live):
+        breaker = Breaker(finish.faults, layout, sent=call.request.sent)
+        ops = _live(heads, content, finish, breaker, closes=closes)
+        return LiveProgram(ops, finish.stamp.label, listed, finish.stamp.rule, finish.stamp.hold)
+    body = list(_content(content, finish.chunking))
+    total = layout.head + sum(map(length, body))
+    breaker = Breaker(
+        finish.faults, Layout(layout.start, layout.status_line, layout.head, total), sent=call.request.sent
+    )
+    items: list[Item] = [finish.timing.on(op, head=True) for op in heads]
+    items += [item if isinstance(item, Mark) else finish.timing.on(item, head=False) for item in body]
+    items.append(ANSWER_END)
+    if closes:
+        items.append(Close())
+    return _program(items, breaker, finish, listed)
+
+
+def assemble_whole(
+    ops: Iterable[Op], layout: Layout, call: Call, finish: Finish, added: tuple[str, ...] = ()
+) -> Program:
+    """A program whose bytes are given as a whole: only waiting, pace and faults apply to it.
+
+    `layout` says where the parts of these bytes are. A `Close` among the steps stays.
+    """
+    items: list[Item] = [*_before(finish)]
+    position = 0
+    endings: list[Item] = []
+    for op in ops:
+        if isinstance(op, Close):
+            endings = [op]
+            continue
+        size = length(op)
+        if isinstance(op, Send) and position < layout.head < position + size:
+            border = layout.head - position
+            items.append(finish.timing.on(Send(op.data[:border]), head=True))
+            items.append(finish.timing.on(Send(op.data[border:]), head=False))
+        else:
+            items.append(finish.timing.on(op, head=position < layout.head))
+        position += size
+    items.append(ANSWER_END)
+    items += endings or ([Close()] if finish.closes else [])
+    return _program(items, Breaker(finish.faults, layout, sent=call.request.sent), finish, added)
+
+
+def _program(items: list[Item], breaker: Breaker, finish: Finish, added: tuple[str, ...]) -> Program:
+    stamp = finish.stamp
+    ops = join(op for item in items for op in breaker.feed(item))
+    return Program(ops, stamp.label, added, stamp.rule, stamp.hold)
+
+
+async def _live(
+    heads: tuple[Op, ...], content: Live, finish: Finish, breaker: Breaker, *, closes: bool
+) -> AsyncIterator[Op]:
+    timing = finish.timing
+    for head in heads:
+        for op in breaker.feed(timing.on(head, head=True)):
+            yield op
+    chunker = finish.chunking.start() if finish.chunking is not None else None
+    steps = content.steps()
+    try:
+        async for step in steps:
+            if breaker.ended:
+                break
+            items: Iterable[Item] = (step,) if chunker is None else chunker.step(step)
+            for op in _paced(items, breaker, timing):
+                yield op
+    finally:
+        if close := getattr(steps, "aclose", None):
+            await close()
+    ending: list[Item] = [*(chunker.end() if chunker is not None else ()), ANSWER_END]
+    if closes:
+        ending.append(Close())
+    for op in _paced(ending, breaker, timing):
+        yield op
+
+
+def _paced(items: Iterable[Item], breaker: Breaker, timing: Timing) -> Iterator[Op]:
+    for item in items:
+        yield from breaker.feed(item if isinstance(item, Mark) else timing.on(item, head=False))
+
+
+def _before(finish: Finish) -> tuple[Wait, ...]:
+    return (Wait(finish.timing.before),) if finish.timing.before else ()
+
+
+def _content(content: bytes | FileSlice | Script | None, chunking: Chunking | None) -> Iterator[Item]:
+    if content is None:
+        return
+    if isinstance(content, FileSlice) and content.length <= LARGE_FILE:
+        content = read_slice(content.path, content.offset, content.length)
+    if chunking is not None:
+        yield from chunking.start().content(content)
+    elif isinstance(content, Script):
+        yield from content.steps
+    elif isinstance(content, FileSlice):
+        yield SendFile(content.path, content.offset, content.length)
+    elif content:
+        yield Send(content)
+
+
+def length(item: Item) -> int:
+    """How many bytes a step sends."""
+    if isinstance(item, Send):
+        return len(item.data)
+    return item.length if isinstance(item, SendFile) else 0
+
+
+def content_size(content: Content | None) -> int | None:
+    """How many bytes of content there are; None when nobody knows, or when they never end."""
+    if content is None:
+        return 0
+    if isinstance(content, bytes):
+        return len(content)
+    if isinstance(content, FileSlice):
+        return content.length
+    if isinstance(content, Live) or any(isinstance(step, Stall) for step in content.steps):
+        return None
+    return sum(map(length, content.steps))
+
+
+def repeated(content: Content, times: int) -> Content:
+    """The content so many times. However often that is, it takes little memory: pieces are shared."""
+    if times == 1 or not isinstance(content, bytes) or not content:
+        return content
+    if len(content) * times <= REPEATED:
+        return content * times
+    copies = max(1, REPEATED // len(content))
+    whole, rest = divmod(times, copies)
+    return Script((Send(content * copies),) * whole + ((Send(content * rest),) if rest else ()))

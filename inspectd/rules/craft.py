@@ -1,0 +1,457 @@
+"""From the table of an answer to a reply, which makes a program for each request.
+
+Everything that can be wrong with a table is found here, when a rule is loaded, and all of it at once. A reply itself
+never raises: what goes wrong only when a request comes (a file that is gone) becomes a 500 that says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from inspectd.errors import InspectdError
+from inspectd.rules.answer import (
+    AUTOMATIC,
+    AnswerError,
+    field_names,
+    file_state,
+    head_bytes,
+    one_line,
+    parse_status,
+    read_slice,
+)
+from inspectd.rules.assemble import Finish, Stamp
+from inspectd.rules.faults import compile_fault
+from inspectd.rules.media_types import media_type
+from inspectd.rules.program import Send, Wait
+from inspectd.rules.replies import MirrorReply, RawReply, WordedReply, Words
+from inspectd.rules.tables import (
+    AnswerTable,
+    ChunkedTable,
+    CodingTable,
+    EventsTable,
+    FaultTable,
+    HoldTable,
+    InterimTable,
+    RawLine,
+)
+from inspectd.rules.timing import AT_ONCE, compile_timing
+from inspectd.rules.units import UnitError, duration, size, wire_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from inspectd.rules.chunking import Chunking
+    from inspectd.rules.codings import Codings
+    from inspectd.rules.draft import Call, Step
+    from inspectd.rules.faults import Fault
+    from inspectd.rules.mirror import Mirror
+    from inspectd.rules.program import LiveProgram, Program
+    from inspectd.rules.timing import Timing
+
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+
+RULE_AUTOMATIC: Final = AUTOMATIC | {"transfer-encoding", "content-type"}
+"""The fields that inspectd may add to the answer of a rule."""
+
+LARGEST_HEAD: Final = 64 << 20
+"""Bytes that one raw line may stand for."""
+
+_BODIES: Final[tuple[str, ...]] = ("body", "json", "body-file", "body-hex", "folder", "events")
+_WHOLE: Final[tuple[str, ...]] = ("raw", "raw-file", "raw-hex", "mirror")
+_WORDS: Final[tuple[str, ...]] = (
+    "respond", "headers", *_BODIES, "body-repeat", "template", "auto", "interim", "coding", "chunked", "conditional",
+    "redirect", "auth", "cookies", "cors", "poll",
+)  # fmt: skip
+_BEHAVIOURS: Final[tuple[str, ...]] = (
+    "template", "conditional", "redirect", "auth", "cookies", "cors", "folder", "events", "poll",
+)  # fmt: skip
+
+
+class CraftError(InspectdError):
+    """One thing in an answer's table that can't be used: `key` names it, as in `fault[0].at`."""
+
+    def __init__(self, key: str, what: str, mend: str = "") -> None:
+        super().__init__(what, mend, exit_code=2)
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"{self.key}: {super().__str__()}"
+
+
+class CraftProblems(InspectdError):  # noqa: N818  it holds errors
+    """Everything in an answer's table that can't be used."""
+
+    def __init__(self, problems: Sequence[CraftError]) -> None:
+        super().__init__("\n".join(map(str, problems)), exit_code=2)
+        self.problems = tuple(problems)
+
+
+class Reply(Protocol):
+    """An answer that is ready to be given."""
+
+    label: str
+    """A few words: `503 Busy`, `raw 41 bytes`. Not yet safe for a terminal."""
+    status_line: str
+    """The status line of every answer, or an empty string when it depends on the request."""
+
+    def program(self, call: Call) -> Program | LiveProgram:
+        """The answer to this call. Never raises."""
+
+
+def compile_reply(table: AnswerTable, *, base: Path, rule: str = "") -> Reply:
+    """The reply that a table describes.
+
+    Relative paths in it are below `base`. `rule` is the id of its rule, and becomes `Program.rule`. Raises
+    `CraftProblems` with every problem of the table.
+    """
+    reader = _TableReader(table, base, rule)
+    reply = reader.reply()
+    if reader.problems or reply is None:
+        raise CraftProblems(reader.problems)
+    return reply
+
+
+class _TableReader:
+    """Reads one table and collects what is wrong with it."""
+
+    def __init__(self, table: AnswerTable, base: Path, rule: str) -> None:
+        self.table = table
+        self.base = base
+        self.rule = rule
+        self.problems: list[CraftError] = []
+        self.given = _given(table)
+
+    def reply(self) -> Reply | None:
+        """The reply, or None when there are problems."""
+        self._contradictions()
+        if any(key in self.given for key in _WHOLE):
+            return self._whole()
+        return self._worded()
+
+    # -- problems
+
+    def wrong(self, key: str, what: str, mend: str = "") -> None:
+        """Note a problem."""
+        self.problems.append(CraftError(key, what, mend))
+
+    def understood(
+        self, key: str, default: _T, read: Callable[_P, _T], *given: _P.args, **options: _P.kwargs
+    ) -> _T:
+        """What `read` makes of what is given, or `default` when it raises, which is noted."""
+        try:
+            return read(*given, **options)
+        except CraftProblems as problems:
+            self.problems += problems.problems
+        except CraftError as problem:
+            self.problems.append(problem)
+        except InspectdError as problem:
+            self.wrong(key, problem.what, problem.mend)
+        return default
+
+    def _contradictions(self) -> None:
+        given = self.given
+        whole = [key for key in _WHOLE if key in given]
+        for key in whole[1:]:
+            self.wrong(key, f"{whole[0]!r} is the whole answer already", "Keep one of them.")
+        if whole:
+            for key in (key for key in _WORDS if key in given):
+                self.wrong(
+                    key,
+                    f"{whole[0]!r} is the whole answer: {key!r} has no place in it",
+                    f"Write it into {whole[0]!r}, or take one of the two out.",
+                )
+            return
+        bodies = [key for key in _BODIES if key in given]
+        for key in bodies[1:]:
+            self.wrong(key, f"{bodies[0]!r} is the content already", "Keep one of them.")
+        if "redirect" in given and "respond" in given:
+            self.wrong(
+                "respond",
+                "'redirect' has a status of its own",
+                "Write redirect = { to = ..., status = ... }.",
+            )
+        if "body-repeat" in given and "body" not in given:
+            self.wrong("body-repeat", "there is no 'body' to repeat", "Give 'body' as well.")
+        for key in ("template", "conditional"):
+            if "body-repeat" in given and key in given:
+                self.wrong(
+                    "body-repeat", f"a repeated body can't be used with {key!r}", "Take one of them out."
+                )
+
+    # -- parts of all answers
+
+    def _finish(self, label: str) -> Finish:
+        table = self.table
+        hold: float | None = None
+        if isinstance(table.hold, HoldTable):
+            hold = self.understood("hold.timeout", 0.0, duration, table.hold.timeout)
+        elif table.hold:
+            hold = duration(HoldTable().timeout)
+        return Finish(
+            Stamp(label, self.rule, hold),
+            timing=self._timing(),
+            faults=self._faults(),
+            closes=table.close,
+        )
+
+    def _timing(self) -> Timing:
+        if self.table.pace is None:
+            return AT_ONCE
+        timing, problems = compile_timing(self.table.pace)
+        for key, problem in problems:
+            self.wrong(f"pace.{key}", problem.what, problem.mend)
+        return timing
+
+    def _faults(self) -> tuple[Fault, ...]:
+        given = self.table.fault
+        if given is None:
+            return ()
+        found: list[Fault] = []
+        for index, table in enumerate((given,) if isinstance(given, FaultTable) else given):
+            where = "fault" if isinstance(given, FaultTable) else f"fault[{index}]"
+            fault, problems = compile_fault(table)
+            for key, problem in problems:
+                self.wrong(f"{where}.{key}", problem.what, problem.mend)
+            if fault is None:
+                continue
+            if fault.place.part == "chunk" and not self.table.chunked:
+                self.wrong(f"{where}.at", "this answer has no chunks", "Add chunked = true.")
+            if fault.place.percent and self._endless and fault.place.part in {"body+", "all+"}:
+                self.wrong(
+                    f"{where}.at",
+                    f"{fault.place.text!r} is a share of an answer that never ends",
+                    'Count bytes: write "byte 100" or "body+100".',
+                )
+            found.append(fault)
+        return tuple(found)
+
+    @property
+    def _endless(self) -> bool:
+        events = self.table.events
+        return isinstance(events, EventsTable) and (events.repeat or not events.close)
+
+    def _path(self, key: str, text: str) -> Path | None:
+        """An ordinary file. A relative one is below the folder of the rules."""
+        path = Path(text)
+        if not path.is_absolute():
+            if _leaves(path):
+                self.wrong(
+                    key,
+                    f"{text!r} is outside the folder of the rules",
+                    "Move it there, or give an absolute path.",
+                )
+                return None
+            path = self.base / path
+
+        def read() -> Path:
+            size_of = file_state(path)[1]
+            read_slice(path, 0, min(size_of, 1))
+            return path
+
+        return self.understood(key, None, read)
+
+    def _hex(self, key: str, text: str) -> bytes:
+        try:
+            return bytes.fromhex(text)
+        except ValueError:
+            self.wrong(key, "these are not hexadecimal digits", 'Write two for each byte: "48 54 54 50".')
+            return b""
+
+    # -- answers that are given as a whole
+
+    def _whole(self) -> Reply | None:
+        table = self.table
+        if table.mirror:
+            finish = self._finish("mirror")
+            return None if self.problems else MirrorReply(_the_mirror(), finish)
+        raw: bytes | Path | None
+        if table.raw is not None:
+            raw = self.understood("raw", b"", wire_bytes, table.raw)
+        elif table.raw_hex is not None:
+            raw = self._hex("raw-hex", table.raw_hex)
+        else:
+            raw = self._path("raw-file", table.raw_file or "")
+        label = f"raw {raw.name}" if isinstance(raw, Path) else f"raw {len(raw or b'')} bytes"
+        finish = self._finish(label)
+        return None if self.problems or raw is None else RawReply(raw, finish)
+
+    # -- answers made of words
+
+    def _worded(self) -> Reply | None:
+        table = self.table
+        respond = "200 OK" if table.respond is None else table.respond
+        status_line = self.understood("respond", b"", _status, respond)
+        fields = self._lines("headers", table.headers)
+        content = self._content()
+        auto = RULE_AUTOMATIC if table.auto is None else frozenset(table.auto)
+        added: tuple[str, ...] = ()
+        kind = self._content_type()
+        if kind and "content-type" in auto - field_names(fields):
+            added = (f"Content-Type: {kind}",)
+        finish = self._finish(status_line.decode("utf-8", "surrogateescape").removeprefix("HTTP/1.1 "))
+        finish = replace(
+            finish,
+            coding=self._coding(),
+            chunking=self._chunking(),
+            interim=self._interim(),
+            repeat=table.body_repeat,
+        )
+        steps = self._steps()
+        if self.problems or content is None:
+            return None
+        words = Words(status_line, (*fields, *(line.encode() for line in added)), added, auto, content)
+        return WordedReply(words, steps, finish)
+
+    def _steps(self) -> list[Step]:
+        if not any(key in self.given for key in _BEHAVIOURS):
+            return []
+        from inspectd.rules import behaviour
+
+        return self.understood("behaviour", [], behaviour.steps, self.table, base=self.base)
+
+    def _content(self) -> bytes | Path | None:
+        table = self.table
+        if table.body is not None:
+            return self.understood("body", b"", _utf8, table.body)
+        if table.json is not msgspec.UNSET:
+            return self.understood("json", b"", _json, table.json)
+        if table.body_file is not None:
+            return self._path("body-file", table.body_file)
+        if table.body_hex is not None:
+            return self._hex("body-hex", table.body_hex)
+        return b""
+
+    def _content_type(self) -> str:
+        table = self.table
+        if table.body is not None:
+            return "text/plain; charset=utf-8"
+        if table.json is not msgspec.UNSET:
+            return "application/json"
+        return media_type(Path(table.body_file)) if table.body_file is not None else ""
+
+    def _lines(self, key: str, lines: Iterable[str | RawLine]) -> tuple[bytes, ...]:
+        found: list[bytes] = []
+        for index, line in enumerate(lines):
+            where = f"{key}[{index}]"
+            if isinstance(line, RawLine):
+                found += self.understood(where, [], _raw_line, line)
+            else:
+                found.append(self.understood(where, b"", _line, line))
+        return tuple(found)
+
+    def _interim(self) -> tuple[Send | Wait, ...]:
+        ops: list[Send | Wait] = []
+        for index, given in enumerate(self.table.interim):
+            table = InterimTable(respond=given) if isinstance(given, str) else given
+            where = f"interim[{index}]"
+            key = where if isinstance(given, str) else f"{where}.respond"
+            line = self.understood(key, b"", _status, table.respond)
+            fields = self._lines(f"{where}.headers", table.headers)
+            after = self.understood(f"{where}.after", 0.0, duration, table.after)
+            if after:
+                ops.append(Wait(after))
+            ops.append(Send(head_bytes(line, fields)))
+        return tuple(ops)
+
+    def _chunking(self) -> Chunking | None:
+        given = self.table.chunked
+        if not given:
+            return None
+        from inspectd.rules.chunking import Chunking
+
+        table = ChunkedTable() if given is True else given
+        return Chunking(
+            sizes=table.sizes or (),
+            extension=self.understood("chunked.extension", b"", wire_bytes, table.extension),
+            trailers=self._lines("chunked.trailers", table.trailers),
+            size_lines=tuple(
+                self.understood(f"chunked.size-lines[{index}]", b"", wire_bytes, line)
+                for index, line in enumerate(table.size_lines)
+            ),
+            line_end=self.understood("chunked.line-end", b"", wire_bytes, table.line_end),
+            last=table.last,
+        )
+
+    def _coding(self) -> Codings | None:
+        given = self.table.coding
+        if given is None:
+            return None
+        from inspectd.rules.codings import compile_codings
+
+        if isinstance(given, CodingTable):
+            table = given
+        else:
+            table = CodingTable(apply=(given,) if isinstance(given, str) else tuple(given))
+        return self.understood("coding", None, compile_codings, table)
+
+
+def _given(table: AnswerTable) -> frozenset[str]:
+    """The keys of a table that were given, or say something other than their default."""
+    values = msgspec.structs.asdict(table)
+    found: set[str] = set()
+    for field in msgspec.structs.fields(AnswerTable):
+        value = values[field.name]
+        default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+        if value is not default and (value != default or type(value) is not type(default)):
+            found.add(field.encode_name)
+    return frozenset(found)
+
+
+def _leaves(path: Path) -> bool:
+    depth = 0
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return False
+
+
+def _the_mirror() -> Mirror:
+    from inspectd.rules.mirror import Mirror
+
+    mirror = Mirror()
+    mirror.warm()
+    return mirror
+
+
+def _status(text: str) -> bytes:
+    try:
+        return parse_status(text)
+    except AnswerError as problem:
+        raise AnswerError(
+            problem.what, f"{problem.mend} For a line that is nothing like that, give the answer as 'raw'."
+        ) from None
+
+
+def _line(text: str) -> bytes:
+    try:
+        return one_line(text, "header")
+    except AnswerError as problem:
+        raise AnswerError(problem.what, 'Take it out, or write the line as { raw = "..." }.') from None
+
+
+def _raw_line(line: RawLine) -> list[bytes]:
+    data = wire_bytes(line.raw)
+    length = size(line.length)
+    if max(length, len(data)) * line.times > LARGEST_HEAD:
+        raise UnitError("these lines are more than 64 MiB", "Take fewer or shorter ones.")
+    return [data.ljust(length, b"a")] * line.times
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise UnitError("a lone surrogate is no text", "Write bytes as 'body-hex'.") from None
+
+
+def _json(value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError, OverflowError) as problem:
+        raise UnitError(f"this can't be written as JSON: {problem}") from None
