@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from inspectd.rules.behaviour.template import Templates
     from inspectd.rules.behaviour.words import Words
     from inspectd.rules.draft import Step
     from inspectd.rules.tables import AnswerTable
@@ -26,20 +28,14 @@ def steps(table: AnswerTable, *, base: Path) -> list[Step]:
     of it already (304, ranges), and last what it waits for. `base` is the folder that paths are relative to. Raises
     `CraftError` with the key that can't be used.
     """
-    words = _words(table)
+    templates = _templates() if table.template else None
+    words: Words = templates or _fixed()
     found: list[Step] = []
-    if table.redirect is not None:
-        from inspectd.rules.behaviour import redirect
-        from inspectd.rules.tables import RedirectTable
+    if templates is not None:
+        from inspectd.rules.behaviour import filled
 
-        spelled = isinstance(table.redirect, RedirectTable)
-        to = table.redirect.to if isinstance(table.redirect, RedirectTable) else table.redirect
-        found.append(redirect.step(table, words.line("redirect.to" if spelled else "redirect", to)))
-    if table.cookies:
-        from inspectd.rules.behaviour import cookies
-
-        written = [cookies.written(cookie) for cookie in table.cookies]
-        found.append(cookies.step([words.line("cookies", line) for line in written]))
+        found.append(filled.step(table, templates, base))
+    found += [*_content(table, words, base), *_fields(table, words)]
     if table.cors:
         from inspectd.rules.behaviour import cors
 
@@ -48,7 +44,37 @@ def steps(table: AnswerTable, *, base: Path) -> list[Step]:
     return found
 
 
-def _words(table: AnswerTable) -> Words:
+def _content(table: AnswerTable, words: Words, base: Path) -> Iterator[Step]:
+    """What the answer is."""
+    if table.redirect is not None:
+        from inspectd.rules.behaviour import redirect
+        from inspectd.rules.tables import RedirectTable
+
+        spelled = isinstance(table.redirect, RedirectTable)
+        to = table.redirect.to if isinstance(table.redirect, RedirectTable) else table.redirect
+        yield redirect.step(table, words.line("redirect.to" if spelled else "redirect", to))
+    if table.folder is not None:
+        from inspectd.rules.behaviour import folder
+
+        yield folder.step(table.folder, base)
+
+
+def _fields(table: AnswerTable, words: Words) -> Iterator[Step]:
+    """What goes onto it."""
+    if table.cookies:
+        from inspectd.rules.behaviour import cookies
+
+        written = [cookies.written(cookie) for cookie in table.cookies]
+        yield cookies.step([words.line(f"cookies[{index}]", line) for index, line in enumerate(written)])
+
+
+def _templates() -> Templates:
+    from inspectd.rules.behaviour.template import Templates
+
+    return Templates()
+
+
+def _fixed() -> Words:
     from inspectd.rules.behaviour.words import Fixed
 
     return Fixed()

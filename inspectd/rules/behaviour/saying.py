@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from inspectd.rules.answer import AnswerError, parse_status, problem_answer
+from inspectd.rules.answer import AnswerError, parse_status
 from inspectd.rules.draft import CraftError, Draft
 
 if TYPE_CHECKING:
@@ -29,21 +29,6 @@ def in_words(draft: Draft, status: str) -> Draft:
     said = instead(draft, status, f"{status}\n".encode())
     add(said, _PLAIN_TEXT)
     return said
-
-
-def problem(draft: Draft, sentence: str, mend: str = "") -> Draft:
-    """The 500 of a rule that can't answer: it says why, and closes. The words must be safe text."""
-    answer = problem_answer(500, sentence, mend)
-    content = answer.body if isinstance(answer.body, bytes) else b""
-    return Draft(
-        answer.status_line,
-        list(answer.fields),
-        content,
-        draft.auto,
-        list(draft.added),
-        closes=True,
-        final=True,
-    )
 
 
 def without(draft: Draft, names: frozenset[bytes]) -> None:

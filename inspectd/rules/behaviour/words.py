@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from inspectd.errors import InspectdError
 from inspectd.rules.behaviour import saying
+from inspectd.rules.draft import CraftError
 from inspectd.rules.units import UnitError, wire_bytes
 
 if TYPE_CHECKING:
@@ -15,13 +17,8 @@ Text: TypeAlias = Callable[["Call"], bytes]
 """The bytes of some words for one call. A template that fails raises `WordsError`."""
 
 
-class WordsError(Exception):
-    """Words that can't be said for this call: a sentence in safe text, and how to mend it."""
-
-    def __init__(self, sentence: str, mend: str = "") -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.mend = mend
+class WordsError(InspectdError):
+    """Words that can't be said for this call: why, in safe text, and how to mend it."""
 
 
 class Words(Protocol):
@@ -34,7 +31,7 @@ class Words(Protocol):
         """Words of any number of lines."""
 
     def raw(self, key: str, text: str) -> Text:
-        """Words in which each character up to U+00FF is a byte."""
+        """Words in which each character up to U+00FF is a byte, of any number of lines."""
 
 
 class Fixed:
@@ -53,7 +50,7 @@ class Fixed:
         try:
             return _always(wire_bytes(text))
         except UnitError as error:
-            raise saying.CraftError(key, error.what, error.mend) from None
+            raise CraftError(key, error.what, error.mend) from None
 
 
 def _always(data: bytes) -> Text:

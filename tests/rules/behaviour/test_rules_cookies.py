@@ -53,4 +53,4 @@ def test_cookies_keep_their_order_and_their_duplicates() -> None:
 def test_a_line_end_in_a_cookie_is_refused() -> None:
     with pytest.raises(CraftError) as caught:
         Acting(cookies=[{"name": "a", "value": "b\r\nX: 1"}])
-    assert caught.value.key == "cookies"
+    assert caught.value.key == "cookies[0]"

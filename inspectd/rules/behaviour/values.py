@@ -1,0 +1,185 @@
+"""What templates see of a request, and how bytes travel through them and come out again.
+
+Nothing but plain values is handed over: text, numbers, lists and maps, made when a template asks for one, and three
+functions. What is random is seeded by the call, so the same call gives the same answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from inspectd.rules.answer import imf_fixdate
+from inspectd.rules.behaviour import asked
+from inspectd.rules.draft import Call
+from inspectd.rules.request import Request
+from inspectd.wire import ArrivedHead, RequestReader
+
+# The byte 0xNN that is no UTF-8 is U+10FENN inside templates: of a private use area, as Rust's text has no surrogates.
+_PRIVATE: Final = 0x10FE00
+_SURROGATES: Final = 0xDC00
+_INWARD: Final = re.compile("[\udc80-\udcff\U0010fe80-\U0010feff]")
+_OUTWARD: Final = re.compile("[\U0010fe80-\U0010feff]")
+_DEEPEST: Final = 200
+
+NAMES: Final = frozenset(
+    {
+        "method", "target", "path", "query", "query_all", "version", "headers", "fields", "host", "body",
+        "json", "captured", "client", "connection", "number", "count", "now", "tls", "last_event_id", "random", "choice", "uuid",
+    }
+)  # fmt: skip
+"""What a template may use."""
+
+
+FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
+    "httpdate": lambda seconds: imf_fixdate(float(seconds)),
+    "base64": lambda value: base64.b64encode(to_wire(str(value))).decode(),
+}
+"""What a template may send a value through, beyond MiniJinja's own filters."""
+
+
+def of_wire(data: bytes) -> str:
+    """Bytes as text for templates, from which `to_wire` makes exactly these bytes again."""
+    text = data.decode("utf-8", "surrogateescape")
+    return text if text.isascii() else _INWARD.sub(_inward, text)
+
+
+def to_wire(text: str) -> bytes:
+    """The bytes of text that a template made: UTF-8, and for what stood for a byte, that byte."""
+    if not text.isascii():
+        text = _OUTWARD.sub(lambda found: chr(ord(found[0]) - _PRIVATE + _SURROGATES), text)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def readable(value: Any, depth: int = 0) -> Any:
+    """A value for JSON, which is UTF-8: a byte that isn't becomes the character of its number."""
+    if isinstance(value, str):
+        return _OUTWARD.sub(lambda found: chr(ord(found[0]) - _PRIVATE), value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if depth > _DEEPEST:
+        raise ValueError("the value is too deep for JSON")
+    if isinstance(value, Mapping):
+        return {readable(str(name)): readable(member, depth + 1) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [readable(item, depth + 1) for item in value]
+    return readable(str(value))
+
+
+def _inward(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code < _PRIVATE:
+        return chr(code - _SURROGATES + _PRIVATE)
+    return "".join(chr(_PRIVATE + byte) for byte in found[0].encode())
+
+
+class Headers(Mapping[str, str]):
+    """The first value of each field, by its name in any case; `headers.user_agent` is understood as well."""
+
+    def __init__(self, call: Call) -> None:
+        self._values: dict[str, str] = {}
+        for field in call.request.head.head.fields:
+            self._values.setdefault(of_wire(field.name_bytes).lower(), of_wire(field.value_bytes))
+
+    def __getitem__(self, name: str) -> str:
+        name = name.lower()
+        if name in self._values:
+            return self._values[name]
+        return self._values[name.replace("_", "-")]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __str__(self) -> str:
+        return str(self._values)
+
+
+class Values:
+    """The values of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._chance = random.Random(call.chance)  # noqa: S311  repeatable, not a secret
+
+    def names(self) -> dict[str, Any]:
+        """Every value by its name (see `NAMES`)."""
+        call = self._call
+        request = call.request
+        head = request.head
+        path, query = asked.origin_form(request)
+        headers = Headers(call)
+        pairs = [(_of_query(name), _of_query(value)) for name, value in asked.query_pairs(query)]
+        every: dict[str, list[str]] = {}
+        for name, value in pairs:
+            every.setdefault(name, []).append(value)
+        return {
+            "method": of_wire(head.method),
+            "target": of_wire(head.target),
+            "path": of_wire(path),
+            "query": {name: values[0] for name, values in every.items()},
+            "query_all": every,
+            "version": of_wire(head.version),
+            "headers": headers,
+            "fields": [[of_wire(field.name_bytes), of_wire(field.value_bytes)] for field in head.head.fields],
+            "host": headers.get("host", ""),
+            "body": of_wire(request.content),
+            "json": _json(request.content),
+            "captured": {name: of_wire(_bytes(value)) for name, value in call.captured.items()},
+            "client": request.peer,
+            "connection": request.connection,
+            "number": request.number,
+            "count": call.count,
+            "now": call.now,
+            "tls": request.tls,
+            "last_event_id": headers.get("last-event-id", ""),
+            "random": self._random,
+            "choice": self._choice,
+            "uuid": self._uuid,
+        }
+
+    def _random(self, low: int = 0, high: int = 2**31 - 1) -> int:
+        return self._chance.randint(int(low), int(high))
+
+    def _choice(self, values: Any) -> Any:
+        return self._chance.choice(list(values))
+
+    def _uuid(self) -> str:
+        return str(uuid.UUID(int=self._chance.getrandbits(128), version=4))
+
+
+@cache
+def sample() -> dict[str, Any]:
+    """The values of an ordinary request, to try a template with."""
+    reader = RequestReader(max_head=4096, max_request_line=4096)
+    events = reader.feed(b"GET /sample?name=value HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head = next(event for event in events if isinstance(event, ArrivedHead))
+    asked_for = Request(
+        head, b"", 0, complete=True, connection=1, number=1, peer="127.0.0.1:1", local="127.0.0.1:2"
+    )
+    return Values(Call(asked_for, now=0.0, persist=True)).names()
+
+
+def _json(content: bytes) -> Any:
+    """The content as JSON, or None."""
+    try:
+        return msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _of_query(text: str) -> str:
+    return of_wire(text.encode("utf-8", "surrogateescape"))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
