@@ -19,7 +19,7 @@ from inspectd.capture.checkpoint import Checkpointer
 from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, ExchangeRow, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 PAGE_LIMIT: Final = 4 * 1024 * 1024
@@ -302,6 +302,8 @@ class CaptureWriter:
         self.db.execute(f"PRAGMA synchronous = {synchronous}")
         self.error: str | None = None
         self.lost_turns = 0
+        self.committed: Callable[[Sequence[ExchangeRecord], int], object] | None = None
+        """Called with the exchanges of each commit, and its time."""
         self.newest_exchange = max(self._largest("exchange"), self._taken_upto())
         self.newest_connection = self._largest("connection")
         self.newest_listener = self._largest("listener")
@@ -427,6 +429,8 @@ class CaptureWriter:
         self.page += 1
         self._checkpointer.wrote(self.gathered)
         self.gathered = 0
+        if self.committed is not None:
+            self.committed(exchanges, now)
 
     def _give_up_turn(self, problem: Exception) -> None:
         """Drop what can't be written, so that memory stays flat, and begin afresh: what goes on is written whole."""

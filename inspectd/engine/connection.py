@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from inspectd.capture.writer import ExchangeRecord
+    from inspectd.engine.holds import Held
     from inspectd.engine.site import Site
     from inspectd.wire import Event
 
@@ -46,6 +47,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
 _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
 _ABORTED: Final = State.ABORTED.value
+_HELD: Final = State.HELD.value
 
 _TOO_LARGE: Final = {"head": 431, "request-line": 414}
 
@@ -61,6 +63,7 @@ class Connection(Outgoing):
         self._half_head: ExchangeRecord | None = None
         self._queue: deque[Pending | Refused] = deque()  # what waits for earlier answers
         self._player: Player | None = None  # the answer under way, when it takes time
+        self._held: Held | None = None  # the answer waits for a person
         self._choked = False  # the client reads slower than this side sends
         self._head_ns = 0
         self._listening_ns = 0  # when reading went on after a stall
@@ -120,6 +123,8 @@ class Connection(Outgoing):
             self._site.turn.then(self._close_now)  # it was heard out
         elif self._silent or not self._answering:
             self.close("fin")  # a client that leaves a stalled answer has seen what there is to see
+        elif self._held is not None:
+            self._site.holds.client_left(self._held)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -134,7 +139,11 @@ class Connection(Outgoing):
         self._finish_reading("the client sent RST" if reset else "the connection was closed")
         for pending in self._queue:
             self._abort(pending.exchange, "the connection ended before the answer")
-        if self._playing is not None:
+        if self._held is not None and self._playing is not None:
+            self._site.holds.lose(self._held)
+            self._unhold(self._playing, self._held)
+            self._abort(self._playing, "the connection ended before anybody decided")
+        elif self._playing is not None:
             self._abort(self._playing, "the connection ended before the whole answer was sent")
         record.closed_ns = now
         record.closed_by, record.how = ending.who_ended_it(record, self._closing, reset=reset)
@@ -207,7 +216,7 @@ class Connection(Outgoing):
             if len(self._queue) > QUEUE_LIMIT:
                 self._stop_reading() if self._silent else self._stall()
         else:
-            self._play(pending.exchange, self._program_for(pending))
+            self._answer(pending)
 
     def _on_too_large(self, event: TooLarge) -> None:
         exchange = self._half_head or self._record.begin(event.start, self._head_ns)
@@ -299,8 +308,10 @@ class Connection(Outgoing):
         queue = self._queue
         while queue and self._may_answer:
             pending = queue.popleft()
-            program = pending.program if isinstance(pending, Refused) else self._program_for(pending)
-            self._play(pending.exchange, program)
+            if isinstance(pending, Refused):
+                self._play(pending.exchange, pending.program)
+            else:
+                self._answer(pending)
         if self._stalled and not self._choked and len(queue) <= QUEUE_LIMIT:
             self._go_on_reading()
 
@@ -314,27 +325,70 @@ class Connection(Outgoing):
         self._listening_ns = time.time_ns()
         super()._go_on_reading()
 
-    def _program_for(self, pending: Pending) -> Program | LiveProgram:
+    def _answer(self, pending: Pending) -> None:
+        """Ask the responder, and do as it says, unless somebody wants to decide first."""
         site = self._site
         exchange = pending.exchange
         complete = bool(exchange.state & _REQUEST_COMPLETE)
+        request = self._request(pending, complete=complete)
+        now = (self._record.last_in_ns or 0) / 1e9
+        # RFC 9112 §6.3: after a request whose end others may see elsewhere, the connection must be closed.
+        persist = (
+            complete and pending.head.keep_alive and not (pending.head.framing.ambiguous or site.stopping)
+        )
+        program = site.respond(request, now=now, persist=persist)
+        if (program.hold is not None or site.holds.next_count != 0) and not site.stopping:
+            self._hold(exchange, request, program)
+        else:
+            self._play(exchange, program)
+
+    def _request(self, pending: Pending, *, complete: bool) -> Request:
         record = self._record
-        request = Request(
+        return Request(
             pending.head,
             pending.content,
             pending.content_length,
             complete,
             record.id,
-            exchange.number,
+            pending.exchange.number,
             record.peer,
             record.local,
+            False,  # noqa: FBT003  not encrypted; positional because this is built for every request
+            record.bytes_out,
         )
-        now = (record.last_in_ns or 0) / 1e9
-        # RFC 9112 §6.3: after a request whose end others may see elsewhere, the connection must be closed.
-        persist = (
-            complete and pending.head.keep_alive and not (pending.head.framing.ambiguous or site.stopping)
-        )
-        return site.respond(request, now=now, persist=persist)
+
+    def _hold(self, exchange: ExchangeRecord, request: Request, program: Program | LiveProgram) -> None:
+        exchange.state |= _HELD
+        exchange.label = program.label
+        self._playing = exchange
+        self._record.touch(exchange)
+        self._held = self._site.holds.take(exchange.id, request, program, self._decided)
+        if self._record.fin_in_ns is not None:
+            self._site.holds.client_left(self._held)
+        self._site.turn.soon()
+
+    def _decided(self, program: Program | LiveProgram) -> None:
+        """What was held is answered with this."""
+        held, exchange = self._held, self._playing
+        self._held = self._playing = None
+        assert held is not None
+        assert exchange is not None
+        self._play(exchange, program)
+        self._unhold(exchange, held)
+        self._go_on()
+        self._site.turn.soon()
+
+    def _go_on(self) -> None:
+        """An answer is out that others waited for."""
+        if self._playing is None and self._closing is None:
+            self._answer_next()
+            self._rest()
+
+    def _unhold(self, exchange: ExchangeRecord, held: Held) -> None:
+        exchange.state &= ~_HELD
+        left = ", closed by the client meanwhile" if held.client_gone else ""
+        exchange.label = f"{exchange.label}; held {held.seconds:.1f} s{left}"
+        self._record.touch(exchange)
 
     def _play(self, exchange: ExchangeRecord, program: Program | LiveProgram) -> None:
         exchange.label = program.label
@@ -371,9 +425,7 @@ class Connection(Outgoing):
             self._abort(exchange, problem)
             self.close("rst")
         self._site.turn.soon()
-        if self._closing is None:
-            self._answer_next()
-            self._rest()
+        self._go_on()
 
     def _rest(self) -> None:
         """Nothing is left to answer for now: ask for content that waits to be asked for, or close if there is a

@@ -12,6 +12,8 @@ from inspectd.capture.writer import CaptureWriter
 from inspectd.engine import listener as listeners
 from inspectd.engine.config import DEFAULT_LISTEN, Limits
 from inspectd.engine.connection import Connection
+from inspectd.engine.holds import HoldDesk
+from inspectd.engine.news import News
 from inspectd.engine.site import Site
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inspectd.engine.config import EngineConfig
+    from inspectd.engine.news import Listener
     from inspectd.engine.player import Gates
     from inspectd.rules.answer import Answer
     from inspectd.rules.responder import Responder
@@ -40,6 +43,8 @@ class Engine:
     def __init__(self, config: EngineConfig, responder: Responder) -> None:
         self.config = config
         self.started_ns = 0
+        self.holds = HoldDesk()
+        """Exchanges that wait for a person to decide."""
         self._responder = responder
         self._opened: list[listeners.Opened] = []
         self._servers: list[asyncio.Server] = []
@@ -50,6 +55,7 @@ class Engine:
         self._site: Site
         self._writer: CaptureWriter
         self._retention: Retention
+        self._news: News
 
     # -- life
 
@@ -72,7 +78,9 @@ class Engine:
             writer=self._writer,
             durability=config.durability,
             strict=config.strict,
+            holds=self.holds,
         )
+        self._news = News(self._writer)
         self.started_ns = time.time_ns()
         await self._listen()
         self._tick()
@@ -137,6 +145,7 @@ class Engine:
         sites = [self._site, *(site for site, _ in self._private)]
         for site in sites:
             site.stopping = True
+            site.holds.release_all(outcome="stopped")
             for connection in list(site.connections):
                 connection.stop()
         with contextlib.suppress(TimeoutError):
@@ -224,6 +233,13 @@ class Engine:
     def gates(self) -> Gates:
         """The gates that programs wait at."""
         return self._site.gates
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with what happens to which exchange, when a reader can see it; returns what ends that.
+
+        What can happen: `News`. It is called in the engine's loop and must not raise.
+        """
+        return self._news.subscribe(listener)
 
     def clear(self) -> None:
         """Forget everything that has ended. Ids go on counting."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from inspectd.capture.writer import ConnectionRecord
 from inspectd.engine import tcp
+from inspectd.engine.holds import HoldDesk
 from inspectd.engine.listener import render
 from inspectd.engine.player import Gates
 from inspectd.engine.sent import answered
@@ -45,6 +46,7 @@ class Site:
         durability: Durability = "commit",
         strict: bool = False,
         refusal: Callable[[int, str], Answer] = problem_answer,
+        holds: HoldDesk | None = None,
     ) -> None:
         self.responder = responder
         self.refusal = refusal
@@ -54,6 +56,7 @@ class Site:
         self.stopping = False
         self.connections: set[Connection] = set()
         self.gates = Gates()
+        self.holds = holds or HoldDesk()
         self.summaries = Summaries()
         self.turn: Turn
         self._writer = writer
