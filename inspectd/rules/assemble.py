@@ -6,7 +6,7 @@ added to the words of a rule is listed in the program.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.rules.answer import (
@@ -19,7 +19,7 @@ from inspectd.rules.answer import (
 )
 from inspectd.rules.draft import FileSlice, Live, Script
 from inspectd.rules.faults import ANSWER_END, Breaker, Layout, Mark
-from inspectd.rules.program import Close, LiveProgram, Program, Send, SendFile, Stall, Wait
+from inspectd.rules.program import Close, Hold, LiveProgram, Program, Send, SendFile, Stall, Wait
 from inspectd.rules.timing import AT_ONCE, Timing, join
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 REPEATED: Final = 1 << 20
 """Bytes that content which is repeated may have in one piece."""
 
+_OF_THE_RULE: Final = frozenset({200, 206})  # final answers that have the content of the rule
+
 
 class Stamp(NamedTuple):
     """What a program says about where it comes from (see `Program`)."""
@@ -47,8 +49,9 @@ class Stamp(NamedTuple):
 class Finish:
     """How an answer is sent, once its words are known.
 
-    `interim` are the heads of interim responses and the waits between them. `repeat` is how often the content stands
-    one after the other. `closes` asks for the end of the connection after the answer.
+    `interim` are the heads of interim responses and the waits between them. `content_type` is what the content of the
+    rule is, for a field that may be added; `repeat` how often that content stands in a row. `closes` asks for
+    the end of the connection after the answer.
     """
 
     stamp: Stamp
@@ -57,57 +60,89 @@ class Finish:
     interim: tuple[Send | Wait, ...] = ()
     timing: Timing = AT_ONCE
     faults: tuple[Fault, ...] = ()
+    content_type: str = ""
     repeat: int = 1
     closes: bool = False
 
 
 def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
     """The program that says what the draft says. Raises `InspectdError` when that can't be done."""
-    asked = call.request.head
-    fields = draft.fields
-    added = draft.added
+    said = _say(draft, call, finish)
+    start = sum(len(op.data) for op in finish.interim if isinstance(op, Send))
+    layout = Layout(start, start + len(draft.status_line) + 2, start + len(said.head), None)
+    heads: tuple[Op, ...] = (
+        *_waited(draft, call, finish),
+        *_before(finish),
+        *finish.interim,
+        Send(said.head),
+    )
+    if isinstance(said.content, Live):
+        breaker = Breaker(finish.faults, layout, sent=call.request.sent)
+        ops = _live(heads, said.content, finish, breaker, closes=said.closes)
+        return LiveProgram(ops, finish.stamp.label, said.added, finish.stamp.rule, finish.stamp.hold)
+    body = list(_content(said.content, finish.chunking))
+    layout = replace(layout, total=layout.head + sum(map(length, body)))
+    items: list[Item] = [finish.timing.on(op, head=True) for op in heads]
+    items += [item if isinstance(item, Mark) else finish.timing.on(item, head=False) for item in body]
+    items.append(ANSWER_END)
+    if said.closes:
+        items.append(Close())
+    return _program(items, Breaker(finish.faults, layout, sent=call.request.sent), finish, said.added)
+
+
+class _Said(NamedTuple):
+    """A draft as a message; content of None is not sent."""
+
+    head: bytes
     content: Content | None
+    added: tuple[str, ...]
+    closes: bool
+
+
+def _say(draft: Draft, call: Call, finish: Finish) -> _Said:
+    asked = call.request.head
+    code = status_code(draft.status_line)
+    more: list[bytes] = []
+    content: Content
     if finish.coding is None or draft.final:
         content = repeated(draft.content, finish.repeat)
     else:
         content = finish.coding.encode(draft.content, finish.repeat)
-        line = finish.coding.field_line
-        if line and draft.get(b"content-encoding") is None:
-            fields = [*fields, line]
-            added = [*added, line.decode("utf-8", "replace")]
+        if finish.coding.field_line and draft.get(b"content-encoding") is None:
+            more.append(finish.coding.field_line)
+    size = content_size(content)
+    if (
+        finish.content_type
+        and "content-type" in draft.auto
+        and (not draft.final or code in _OF_THE_RULE)
+        and draft.get(b"content-type") is None
+    ):
+        more.insert(0, b"Content-Type: " + finish.content_type.encode())
+    fields = (*draft.fields, *more)
     automatic, closes = automatic_fields(
         draft.status_line,
         fields,
         draft.auto,
-        size=content_size(content),
+        size=size,
         method=asked.method,
         old_client=asked.version == b"HTTP/1.0",
         persist=call.persist and not draft.closes and not finish.closes,
         now=call.now,
         chunked=finish.chunking is not None,
     )
-    if has_no_content(asked.method, status_code(draft.status_line)):
-        content = None
+    added = (*draft.added, *(line.decode("utf-8", "replace") for line in more), *automatic)
     head = head_bytes(draft.status_line, fields, automatic)
-    start = sum(len(op.data) for op in finish.interim if isinstance(op, Send))
-    layout = Layout(start, start + len(draft.status_line) + 2, start + len(head), None)
-    heads: tuple[Op, ...] = (*draft.before, *_before(finish), *finish.interim, Send(head))
-    listed = (*added, *automatic)
-    if isinstance(content, Live):
-        breaker = Breaker(finish.faults, layout, sent=call.request.sent)
-        ops = _live(heads, content, finish, breaker, closes=closes)
-        return LiveProgram(ops, finish.stamp.label, listed, finish.stamp.rule, finish.stamp.hold)
-    body = list(_content(content, finish.chunking))
-    total = layout.head + sum(map(length, body))
-    breaker = Breaker(
-        finish.faults, Layout(layout.start, layout.status_line, layout.head, total), sent=call.request.sent
-    )
-    items: list[Item] = [finish.timing.on(op, head=True) for op in heads]
-    items += [item if isinstance(item, Mark) else finish.timing.on(item, head=False) for item in body]
-    items.append(ANSWER_END)
-    if closes:
-        items.append(Close())
-    return _program(items, breaker, finish, listed)
+    return _Said(head, None if has_no_content(asked.method, code) else content, added, closes)
+
+
+def _waited(draft: Draft, call: Call, finish: Finish) -> tuple[Op, ...]:
+    """What runs ahead of the answer, with the other answer for the end of the time where there is one."""
+    if draft.otherwise is None:
+        return draft.before
+    plain = Finish(finish.stamp, closes=finish.closes)
+    other = assemble(draft.otherwise, call, plain)
+    ops = other.ops if isinstance(other, Program) else ()
+    return tuple(replace(op, otherwise=ops) if isinstance(op, Hold) else op for op in draft.before)
 
 
 def assemble_whole(

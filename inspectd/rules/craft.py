@@ -16,7 +16,6 @@ from inspectd.errors import InspectdError
 from inspectd.rules.answer import (
     AUTOMATIC,
     AnswerError,
-    field_names,
     file_state,
     head_bytes,
     one_line,
@@ -24,6 +23,7 @@ from inspectd.rules.answer import (
     read_slice,
 )
 from inspectd.rules.assemble import Finish, Stamp
+from inspectd.rules.draft import CraftError
 from inspectd.rules.faults import compile_fault
 from inspectd.rules.media_types import media_type
 from inspectd.rules.program import Send, Wait
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.timing import Timing
 
+__all__ = ["RULE_AUTOMATIC", "CraftError", "CraftProblems", "Reply", "compile_reply"]
+
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
@@ -72,22 +74,11 @@ _BEHAVIOURS: Final[tuple[str, ...]] = (
 )  # fmt: skip
 
 
-class CraftError(InspectdError):
-    """One thing in an answer's table that can't be used: `key` names it, as in `fault[0].at`."""
-
-    def __init__(self, key: str, what: str, mend: str = "") -> None:
-        super().__init__(what, mend, exit_code=2)
-        self.key = key
-
-    def __str__(self) -> str:
-        return f"{self.key}: {super().__str__()}"
-
-
 class CraftProblems(InspectdError):  # noqa: N818  it holds errors
     """Everything in an answer's table that can't be used."""
 
     def __init__(self, problems: Sequence[CraftError]) -> None:
-        super().__init__("\n".join(map(str, problems)), exit_code=2)
+        super().__init__("\n".join(f"{problem.key}: {problem}" for problem in problems), exit_code=2)
         self.problems = tuple(problems)
 
 
@@ -284,28 +275,29 @@ class _TableReader:
 
     def _worded(self) -> Reply | None:
         table = self.table
-        respond = "200 OK" if table.respond is None else table.respond
-        status_line = self.understood("respond", b"", _status, respond)
-        fields = self._lines("headers", table.headers)
-        content = self._content()
-        auto = RULE_AUTOMATIC if table.auto is None else frozenset(table.auto)
-        added: tuple[str, ...] = ()
-        kind = self._content_type()
-        if kind and "content-type" in auto - field_names(fields):
-            added = (f"Content-Type: {kind}",)
-        finish = self._finish(status_line.decode("utf-8", "surrogateescape").removeprefix("HTTP/1.1 "))
+        status_line = b"HTTP/1.1 200 OK"
+        fields: tuple[bytes, ...] = ()
+        content: bytes | Path | None = b""
+        label = "a template"
+        if not table.template:  # its step reads the words by itself
+            respond = "200 OK" if table.respond is None else table.respond
+            status_line = self.understood("respond", b"", _status, respond)
+            fields = self._lines("headers", table.headers)
+            content = self._content()
+            label = status_line.decode("utf-8", "surrogateescape").removeprefix("HTTP/1.1 ")
         finish = replace(
-            finish,
+            self._finish(label),
             coding=self._coding(),
             chunking=self._chunking(),
             interim=self._interim(),
+            content_type=self._content_type(),
             repeat=table.body_repeat,
         )
         steps = self._steps()
         if self.problems or content is None:
             return None
-        words = Words(status_line, (*fields, *(line.encode() for line in added)), added, auto, content)
-        return WordedReply(words, steps, finish)
+        auto = RULE_AUTOMATIC if table.auto is None else frozenset(table.auto)
+        return WordedReply(Words(status_line, fields, auto, content), steps, finish)
 
     def _steps(self) -> list[Step]:
         if not any(key in self.given for key in _BEHAVIOURS):
@@ -353,9 +345,8 @@ class _TableReader:
             line = self.understood(key, b"", _status, table.respond)
             fields = self._lines(f"{where}.headers", table.headers)
             after = self.understood(f"{where}.after", 0.0, duration, table.after)
-            if after:
-                ops.append(Wait(after))
-            ops.append(Send(head_bytes(line, fields)))
+            once: list[Send | Wait] = [Wait(after)] if after else []
+            ops += [*once, Send(head_bytes(line, fields))] * table.times
         return tuple(ops)
 
     def _chunking(self) -> Chunking | None:

@@ -36,11 +36,10 @@ _Made: TypeAlias = "Program | LiveProgram"
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What an answer says: a status line, field lines of which some were `added`, and content or the file of it."""
+    """What an answer says: a status line, field lines, and content or the file of it."""
 
     status_line: bytes
     fields: tuple[bytes, ...]
-    added: tuple[str, ...]
     auto: frozenset[str]
     body: bytes | Path
 
@@ -101,9 +100,7 @@ class WordedReply(_Guarded):
 
     def _made(self, call: Call) -> _Made:
         words = self._words
-        draft = Draft(
-            words.status_line, list(words.fields), _content(words.body), words.auto, list(words.added)
-        )
+        draft = Draft(words.status_line, list(words.fields), _content(words.body), words.auto)
         for step in self._steps:
             draft = step(call, draft)
             if draft.final:
