@@ -1,0 +1,306 @@
+"""One rule, compiled: whom it answers, and with what. Everything that can be wrong with it is found here, at once."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from inspectd.rules.craft import CraftProblems, compile_reply
+from inspectd.rules.match import Matcher, MatchErrors, compile_match
+from inspectd.rules.problems import KeyProblem, RuleProblems, nearest, read_key
+from inspectd.rules.responder import ORDINARY, Plan
+from inspectd.rules.sequence import Answers, Reply, State, labels
+from inspectd.rules.tables import AnswerTable, FaultTable, RuleTable
+from inspectd.rules.units import UnitError, size
+from inspectd.text.safe import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from inspectd.rules.sequence import Then
+
+BODIES: Final = ("respond", "body", "json", "body_file", "body_hex", "raw", "raw_file", "raw_hex")
+"""What an answer says: with `each`, only its items say that."""
+
+INHERITED: Final = (
+    "headers",
+    "template",
+    "auto",
+    "interim",
+    "coding",
+    "chunked",
+    "conditional",
+    "auth",
+    "cookies",
+    "cors",
+    "pace",
+    "fault",
+    "hold",
+    "close",
+)
+"""What an item of `each` takes from its rule when it doesn't give it itself."""
+
+_INHERITED_BY_RAW: Final = frozenset({"pace", "fault", "hold", "close"})
+_RAW: Final = ("raw", "raw_file", "raw_hex")
+_THEN: Final = ("last", "cycle", "close", "next")
+_PER: Final = ("rule", "connection", "client", "header:NAME")
+
+
+@dataclass(eq=False)
+class Rule:
+    """A rule of a book.
+
+    `id` is its name, or where it stands (`api.toml:12`). `table` is what it was made from; a rule of Python's has
+    none. `seed` is what chance starts from.
+    """
+
+    id: str
+    name: str | None
+    source: str
+    line: int
+    table: RuleTable | None
+    matcher: Matcher
+    answers: Answers
+    plan: Plan = ORDINARY
+    seed: int = 0
+    base: Path | None = None
+    file_seed: int = 0
+    state: State = field(default_factory=State)
+
+    @property
+    def calls(self) -> int:
+        """How often it has answered."""
+        return self.state.calls
+
+    @property
+    def match(self) -> str:
+        """Whom it answers, in a few words. Not yet safe for a terminal."""
+        return self.matcher.text
+
+    @property
+    def answer(self) -> str:
+        """With what it answers, in a few words. Not yet safe for a terminal."""
+        return labels(self.answers.replies)
+
+    @property
+    def wants_content(self) -> bool:
+        """Whether it looks at the content of a request, to match or to answer."""
+        return self.matcher.needs_content or (self.table is not None and _reads_content(self.table))
+
+
+def _reads_content(table: RuleTable) -> bool:
+    items = [item for item in table.each or () if isinstance(item, AnswerTable)]
+    return any(item.template or item.mirror for item in (table, *items))
+
+
+def make_rule(
+    table: RuleTable, *, source: str, line: int = 0, base: Path, name: str = "", seed: int = 0
+) -> Rule:
+    """Compile a rule. `base` is the folder that its files are in, `seed` goes with every chance in it.
+
+    The rule's id is `name` where that is given (two rules of one name), else its own name, else where it stands.
+    Raises `RuleProblems` with all that is wrong.
+    """
+    identity = name or table.name or (f"{source}:{line}" if line else source)
+    problems: list[KeyProblem] = []
+    matcher = _matcher(table, problems)
+    _check_answering(table, problems)
+    plan = _plan(table, matcher, problems)
+    chance = zlib.crc32(repr(table).encode("utf-8", "replace")) ^ (seed * 0x9E3779B1)
+    answers = _answers(table, base=base, rule=identity, seed=chance ^ table.seed, problems=problems)
+    if problems or matcher is None or answers is None:
+        raise RuleProblems(problems)
+    return Rule(
+        identity, table.name, source, line, table, matcher, answers, plan, chance ^ table.seed, base, seed
+    )
+
+
+def reply_rule(match: str, reply: Reply, *, name: str, source: str = "python") -> Rule:
+    """A rule that answers with a reply of its own making, such as a function of Python. Raises `MatchErrors`."""
+    return Rule(name, name, source, 0, None, compile_match(match), Answers((reply,)))
+
+
+def _matcher(table: RuleTable, problems: list[KeyProblem]) -> Matcher | None:
+    try:
+        return compile_match(table.match, preflight=bool(table.cors))
+    except MatchErrors as errors:
+        problems += [KeyProblem(("match", *error.key), error.what, error.mend) for error in errors.errors]
+        return None
+
+
+def _check_answering(table: RuleTable, problems: list[KeyProblem]) -> None:
+    """`each`, and what says how it is gone through."""
+    if table.each is None:
+        if table.pick != "in-order":
+            problems.append(KeyProblem(("pick",), "pick without each", "Give several answers in each."))
+        if table.per != "rule" and table.then == "last":
+            problems.append(
+                KeyProblem(("per",), "per without each", "Give several answers in each, or say what is then.")
+            )
+    else:
+        if not table.each:
+            problems.append(KeyProblem(("each",), "each is empty", "Give it an answer, or take it out."))
+        for name in BODIES:
+            value = getattr(table, name)
+            if value is not None and value is not msgspec.UNSET:
+                key = name.replace("_", "-")
+                problems.append(
+                    KeyProblem(
+                        (key,), f"{key} and each together", "Answers stand in each, or alone: choose one."
+                    )
+                )
+        problems.extend(
+            KeyProblem((name,), f"{name} and each together", f"Write {name} in an item of each.")
+            for name in ("redirect", "folder", "events", "poll", "mirror")
+            if getattr(table, name)
+        )
+        if table.pick == "weighted":
+            if table.then != "last":
+                problems.append(
+                    KeyProblem(
+                        ("then",),
+                        'then together with pick = "weighted"',
+                        "Chance never comes to an end: take it out.",
+                    )
+                )
+            if table.each and not sum(_weights(table.each)):
+                problems.append(KeyProblem(("each",), "all weights are 0", "Give one item a weight above 0."))
+    if table.per not in _PER[:3] and not (table.per.startswith("header:") and table.per[7:].strip()):
+        problems.append(
+            KeyProblem(
+                ("per",),
+                f"'{safe(table.per)}' is not one of {', '.join(_PER)}{nearest(table.per, _PER[:3])}",
+                'A header is named so: per = "header:X-Session".',
+            )
+        )
+
+
+def _plan(table: RuleTable, matcher: Matcher | None, problems: list[KeyProblem]) -> Plan:
+    """When the rule answers."""
+    words = table.when.split(None, 1)
+    answer_at: int | None = None
+    if table.when == "head":
+        answer_at = 0
+    elif words[:1] == ["content"] and len(words) == 2:
+        try:
+            answer_at = size(words[1])
+        except UnitError as error:
+            problems.append(KeyProblem(("when",), error.what, error.mend))
+    elif table.when != "request":
+        problems.append(
+            KeyProblem(
+                ("when",),
+                f"'{safe(table.when)}' is not one of request, head, content N"
+                f"{nearest(table.when, ('request', 'head', 'content'))}",
+                'Write when = "content 1000" to answer after so many bytes of the content.',
+            )
+        )
+    if matcher is not None and matcher.needs_content:
+        for key, early in (("when", table.when != "request"), ("invite", not table.invite)):
+            if early:
+                problems.append(
+                    KeyProblem(
+                        (key,),
+                        f"{key} together with a condition on the content",
+                        "What matches is known only when the content is there: take one of them out.",
+                    )
+                )
+    return ORDINARY if answer_at is None and table.invite else Plan(answer_at, table.invite)
+
+
+def _answers(
+    table: RuleTable, *, base: Path, rule: str, seed: int, problems: list[KeyProblem]
+) -> Answers | None:
+    if table.each is None:
+        items = [((), _own(table))]
+    else:
+        items = [(("each", number), _item(item, table)) for number, item in enumerate(table.each)]
+    replies = [_reply(item, key, base, rule, problems, table) for key, item in items]
+    then, after = _then(table, base, rule, problems)
+    made = tuple(reply for reply in replies if reply is not None)
+    if len(made) < len(replies) or not made:
+        return None
+    weights = _weights(table.each) if table.each and table.pick == "weighted" else None
+    return Answers(made, then, after, table.per, weights, seed)
+
+
+def _weights(each: Iterable[str | AnswerTable]) -> tuple[float, ...]:
+    return tuple(item.weight if isinstance(item, AnswerTable) else 1.0 for item in each)
+
+
+def _own(table: RuleTable) -> AnswerTable:
+    """The answer that a rule is by itself."""
+    return AnswerTable(**{name: getattr(table, name) for name in AnswerTable.__struct_fields__})
+
+
+def _item(item: str | AnswerTable, table: RuleTable) -> AnswerTable:
+    """An item of `each`, with what it takes from its rule."""
+    own = AnswerTable(respond=item) if isinstance(item, str) else item
+    raw = any(getattr(own, name) is not None for name in _RAW)
+    defaults = AnswerTable()
+    taken = {
+        name: getattr(table, name)
+        for name in INHERITED
+        if getattr(own, name) == getattr(defaults, name) and (not raw or name in _INHERITED_BY_RAW)
+    }
+    return msgspec.structs.replace(own, **taken)
+
+
+def _then(table: RuleTable, base: Path, rule: str, problems: list[KeyProblem]) -> tuple[Then, Reply | None]:
+    """What follows the last answer."""
+    match table.then:
+        case "last" | "cycle" | "next":
+            return table.then, None
+        case "close":
+            closed = AnswerTable(respond="200 OK", fault=FaultTable(do="close", at="start"))
+            return "after", _reply(closed, ("then",), base, rule, problems, table)
+        case words if words[:1].isdigit() or "/" in words:
+            return "after", _reply(_item(words, table), ("then",), base, rule, problems, table)
+        case words:
+            problems.append(
+                KeyProblem(
+                    ("then",),
+                    f"'{safe(words)}' is not one of {', '.join(_THEN)}, or a status{nearest(words, _THEN)}",
+                    'A status looks so: then = "404 Not Found".',
+                )
+            )
+            return "last", None
+
+
+def _reply(
+    item: AnswerTable,
+    key: tuple[str | int, ...],
+    base: Path,
+    rule: str,
+    problems: list[KeyProblem],
+    table: RuleTable,
+) -> Reply | None:
+    """An answer, compiled. What is wrong with it stands at a key of the item, or of the rule it took that from."""
+    try:
+        return compile_reply(item, base=base, rule=rule)
+    except CraftProblems as found:
+        for error in found.problems:
+            path = read_key(error.key)
+            problem = KeyProblem((*key, *path), error.what, error.mend)
+            if key and path and not _gives(table, key, str(path[0])):
+                problem = KeyProblem(path, error.what, error.mend)
+            if key == ("then",):
+                problem = KeyProblem(key, error.what, error.mend)
+            if problem not in problems:
+                problems.append(problem)
+        return None
+
+
+def _gives(table: RuleTable, key: tuple[str | int, ...], name: str) -> bool:
+    """Whether the item of `each` at `key` gives this key itself."""
+    if key[0] != "each" or table.each is None:
+        return True
+    item = table.each[int(key[1])]
+    if isinstance(item, str):
+        return name == "respond"
+    attribute = name.replace("-", "_")
+    return getattr(item, attribute, None) != getattr(AnswerTable(), attribute, None)

@@ -1,0 +1,246 @@
+"""Compares what a file says with what `tables` allows, and says of every difference what was expected.
+
+What fits is handed on with its keys in the usual spelling; what doesn't is left out and noted, so that the rest can
+be looked at as well. Values that are quoted are safe text.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import inspect
+
+from inspectd.rules.problems import KeyProblem, nearest
+from inspectd.rules.tables import AnswerTable, FileTable, MatchTable, RuleTable
+from inspectd.text.safe import clip, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inspectd.rules.problems import KeyPath
+
+BAD: Final = object()
+"""Stands for a value that doesn't fit."""
+
+_TABLES: Final = (inspect.StructType, inspect.DictType)
+_ARRAYS: Final = (inspect.VarTupleType, inspect.ListType)
+
+_MEANT: Final = {
+    "status": "respond",
+    "response": "respond",
+    "reply": "respond",
+    "header": "headers",
+    "content": "body",
+    "text": "body",
+    "delay": 'pace = { before = "300ms" }',
+    "sleep": 'pace = { before = "300ms" }',
+    "responses": "each",
+    "fallback": "then",
+}
+"""What people write who come from elsewhere, and what it is here, in a rule or an answer."""
+
+
+def fit(data: Mapping[str, Any], table: type) -> tuple[dict[str, Any], list[KeyProblem]]:
+    """The part of `data` that fits a table of `tables`, and what doesn't.
+
+    An array with an element that doesn't fit is left out as a whole; of a file's rules such a one becomes None.
+    """
+    fitter = _Fitter()
+    fitted = fitter.struct(data, _shape(table), ())
+    return (fitted if isinstance(fitted, dict) else {}), fitter.problems
+
+
+@lru_cache(maxsize=8)
+def _shape(table: type) -> inspect.StructType:
+    shape = inspect.type_info(table)
+    assert isinstance(shape, inspect.StructType)
+    return shape
+
+
+class _Fitter:
+    def __init__(self) -> None:
+        self.problems: list[KeyProblem] = []
+
+    def wrong(self, path: KeyPath, what: str, mend: str = "") -> object:
+        self.problems.append(KeyProblem(path, what, mend))
+        return BAD
+
+    def struct(self, data: Mapping[str, Any], shape: inspect.StructType, path: KeyPath) -> Any:
+        fields = {field.encode_name: field for field in shape.fields}
+        fitted: dict[str, Any] = {}
+        whole = True
+        for key, value in data.items():
+            name = key if key in fields else key.replace("_", "-")
+            field = fields.get(name)
+            if field is None:
+                self.unknown(key, shape, fields, path)
+            elif name in fitted:
+                self.wrong(
+                    (*path, key), f"{name} is there twice, once with a hyphen", "Take one of them out."
+                )
+            else:
+                fitted[name] = self.value(value, field.type, (*path, key))
+        for name, field in fields.items():
+            if field.required and name not in fitted:
+                self.wrong(path, f"the key '{name}' is missing", _known(fields))
+                whole = False
+            elif fitted.get(name) is BAD:
+                del fitted[name]
+                whole = whole and not field.required
+        return fitted if whole else BAD
+
+    def unknown(self, key: str, shape: inspect.StructType, fields: Mapping[str, Any], path: KeyPath) -> None:
+        shown = f"unknown key '{clip(safe(key[:200]), 60)}'"
+        answering = issubclass(shape.cls, AnswerTable)
+        mend = ""
+        if answering and key in _MEANT:
+            mend = f"Here it is called {_MEANT[key]}."
+        elif shape.cls is RuleTable and key.replace("_", "-") in _names(MatchTable):
+            mend = f"It belongs into match: match = {{ {safe(key)} = ... }}."
+        elif shape.cls is FileTable and key.replace("_", "-") in _names(RuleTable):
+            mend = "Write [[rule]] on a line before it."
+        elif near := nearest(key, fields):
+            shown += near
+        else:
+            mend = _known(fields)
+        self.wrong((*path, key), shown, mend)
+
+    def value(self, value: Any, kind: inspect.Type, path: KeyPath) -> Any:
+        """The value as far as it fits one of the alternatives of its key."""
+        alternatives, described = _alternatives(kind)
+        for one in alternatives:
+            if isinstance(one, inspect.AnyType):
+                return value if self.jsonable(value, path) else BAD
+            if isinstance(value, dict):
+                if isinstance(one, inspect.StructType):
+                    return self.struct(value, one, path)
+                if isinstance(one, inspect.DictType):
+                    items = {
+                        key: self.value(item, one.value_type, (*path, key)) for key, item in value.items()
+                    }
+                    return BAD if any(item is BAD for item in items.values()) else items
+            elif isinstance(value, (list, tuple)):
+                if isinstance(one, _ARRAYS):
+                    return self.array(value, one.item_type, path)
+            elif _is_scalar(value, one):
+                return self.scalar(value, one, path)
+        expected = " or ".join(dict.fromkeys(filter(None, map(_expected, alternatives))))
+        mend = f"It is {described}." if described else ""
+        if path == ("rule",) and isinstance(value, dict):
+            mend = "Write [[rule]], in two brackets."
+        return self.wrong(path, f"expected {expected}, not {_got(value)}", mend)
+
+    def array(self, values: list[Any] | tuple[Any, ...], kind: inspect.Type, path: KeyPath) -> Any:
+        items = [self.value(item, kind, (*path, number)) for number, item in enumerate(values)]
+        if path == ("rule",):
+            return [None if item is BAD else item for item in items]
+        return BAD if any(item is BAD for item in items) else items
+
+    def scalar(self, value: Any, kind: inspect.Type, path: KeyPath) -> Any:
+        """A value of the right type, as far as it is one that is allowed."""
+        if isinstance(kind, inspect.LiteralType):
+            if value in kind.values:
+                return value
+            choices = [str(choice) for choice in kind.values]
+            near = nearest(value, choices) if isinstance(value, str) else ""
+            return self.wrong(path, f"{_got(value)} is not one of {', '.join(choices)}{near}")
+        if isinstance(kind, (inspect.IntType, inspect.FloatType)):
+            if not math.isfinite(value):
+                return self.wrong(path, f"{value} is no number to count with")
+            if kind.ge is not None and value < kind.ge:
+                return self.wrong(path, f"{value} is less than {kind.ge}", "It is the least that is allowed.")
+            if kind.le is not None and value > kind.le:
+                return self.wrong(path, f"{value} is more than {kind.le}", "It is the most that is allowed.")
+            if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+                return self.wrong(path, "a number of more than 64 bits", "Write a smaller one.")
+        return value
+
+    def jsonable(self, value: Any, path: KeyPath) -> bool:
+        """Whether a value can be written as JSON."""
+        if isinstance(value, dict):
+            results = [self.jsonable(item, (*path, key)) for key, item in value.items()]  # all of them
+            return all(results)
+        if isinstance(value, (list, tuple)):
+            results = [self.jsonable(item, (*path, number)) for number, item in enumerate(value)]
+            return all(results)
+        if isinstance(value, (dt.date, dt.time)):
+            self.wrong(path, f"{_got(value)} is no JSON value", "Write it in quotes, as text.")
+            return False
+        if isinstance(value, float) and not math.isfinite(value):
+            self.wrong(path, f"{value} is no JSON value", "Write it in quotes, as text.")
+            return False
+        return True
+
+
+def _names(table: type) -> set[str]:
+    return {field.encode_name for field in _shape(table).fields}
+
+
+def _known(fields: Mapping[str, Any]) -> str:
+    return f"Known here: {', '.join(fields)}."
+
+
+def _alternatives(kind: inspect.Type) -> tuple[list[inspect.Type], str]:
+    """The types that a value may have, unwrapped, and what its key is for."""
+    described = ""
+    if isinstance(kind, inspect.Metadata):
+        described = str((kind.extra_json_schema or {}).get("description", ""))
+        found, inner = _alternatives(kind.type)
+        return found, described or inner
+    if not isinstance(kind, inspect.UnionType):
+        return [kind], described
+    alternatives: list[inspect.Type] = []
+    for one in kind.types:
+        found, inner = _alternatives(one)
+        alternatives += found
+        described = described or inner
+    return alternatives, described
+
+
+def _is_scalar(value: Any, kind: inspect.Type) -> bool:
+    if isinstance(kind, inspect.BoolType):
+        return isinstance(value, bool)
+    if isinstance(kind, inspect.IntType):
+        return isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(kind, inspect.FloatType):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(kind, (inspect.StrType, inspect.LiteralType)):
+        return isinstance(value, str)
+    return isinstance(kind, inspect.NoneType) and value is None
+
+
+def _expected(kind: inspect.Type) -> str:
+    """A type in the words of TOML; empty for the absence of a value, which TOML can't write."""
+    if isinstance(kind, inspect.LiteralType):
+        return f"one of {', '.join(map(str, kind.values))}"
+    if isinstance(kind, _TABLES):
+        return "a table"
+    if isinstance(kind, _ARRAYS):
+        return "an array"
+    words = {
+        inspect.StrType: "a string",
+        inspect.BoolType: "true or false",
+        inspect.IntType: "a whole number",
+        inspect.FloatType: "a number",
+    }
+    return words.get(type(kind), "")
+
+
+def _got(value: Any) -> str:
+    """A value in an error, by its type where it is long."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f"'{clip(safe(value[:200]), 60)}'"
+    if isinstance(value, (int, float)):
+        return "a huge number" if isinstance(value, int) and abs(value) >= 1 << 64 else f"{value}"
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, (list, tuple)):
+        return "an array"
+    if value is None:
+        return "null"
+    return f"the date or time {safe(str(value))}"
