@@ -18,9 +18,11 @@ from inspectd.errors import InspectdError
 from inspectd.rules.locate import locate
 from inspectd.rules.problems import KeyProblem, RuleProblems, written
 from inspectd.rules.rule import Rule, make_rule
+from inspectd.rules.schema import schema
 from inspectd.rules.shape import fit
 from inspectd.rules.tables import AcceptTable, FileTable, RuleTable
 from inspectd.rules.units import UnitError, duration
+from inspectd.rules.writing import to_toml
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
@@ -29,6 +31,17 @@ if TYPE_CHECKING:
 
     from inspectd.rules.locate import Position
     from inspectd.rules.problems import KeyPath
+
+__all__ = [
+    "LoadedFile",
+    "Problem",
+    "RuleFileError",
+    "load_file",
+    "load_tables",
+    "load_text",
+    "schema",
+    "to_toml",
+]
 
 LARGEST: Final = 16 << 20
 """Bytes of a rule file. Larger bodies belong into files of their own."""
