@@ -241,6 +241,10 @@ class Engine:
         """
         return self._news.subscribe(listener)
 
+    def flush(self) -> None:
+        """Commit what has happened until now, so that a reader sees it whatever the durability is."""
+        self._writer.flush(time.time_ns())
+
     def clear(self) -> None:
         """Forget everything that has ended. Ids go on counting."""
         self._writer.flush(time.time_ns())
