@@ -107,16 +107,21 @@ class Engine:
             self._site.add_listener(number, opened.sock)
             self._servers.append(await _serve(self._site, number, opened.sock, backlog))
 
+    async def silence(self) -> None:
+        """Close the listeners and end every connection: nothing comes any more, and what came is recorded."""
+        self._close_listeners()
+        for connection in list(self._site.connections):
+            connection.abort()
+        await _emptied(self._site)
+        self._writer.flush(time.time_ns())
+
     async def renew(self) -> list[str]:
         """Begin afresh in the same process: end every connection, forget what was recorded, open the listeners again.
 
         Nothing that clients of before do comes to those who ask from now on: with port 0 the port is another one.
         Returns the addresses as they were bound; raises ListenError, and then nothing listens.
         """
-        self._close_listeners()
-        for connection in list(self._site.connections):
-            connection.abort()
-        await _emptied(self._site)
+        await self.silence()
         now = time.time_ns()
         for number in self._listener_ids:
             self._site.remove_listener(number)
