@@ -1,0 +1,179 @@
+"""The pytest plugin: the fixtures `inspectd`, `inspectd_session` and `inspectd_sweep`, and what a failed test shows.
+
+Every run of pytest loads this module, also one without a test of ours: the engine is imported when a fixture is used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from inspectd.testing import Inspectd
+    from inspectd.testing.stage import Stage
+    from inspectd.testing.sweep import Cut, Sweep
+
+_MARKER = (
+    "inspectd_sweep(cut='every-byte', do='close', *, status, headers, body, raw, rule, match, whole): "
+    "run the test once for each place at which the answer can be cut"
+)
+
+_SERVER = pytest.StashKey["Inspectd"]()
+_SESSION_SERVER = pytest.StashKey["Inspectd"]()
+_FAILED = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where captures of failed tests go, and where to listen."""
+    group = parser.getgroup("inspectd")
+    group.addoption(
+        "--inspectd-keep",
+        metavar="DIR",
+        help="keep the captures of failed tests in this directory (default: among pytest's temporary ones)",
+    )
+    parser.addini(
+        "inspectd_listen",
+        "HOST:PORT that the fixtures listen on; the port 0 is a free one, another for each test",
+        default="127.0.0.1:0",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with the marker runs once for each place."""
+    mark = metafunc.definition.get_closest_marker("inspectd_sweep")
+    if mark is not None:
+        from inspectd.testing.sweep import cuts_of
+
+        if "inspectd_sweep" not in metafunc.fixturenames:
+            metafunc.fixturenames.append("inspectd_sweep")
+        cuts = cuts_of(mark, base=metafunc.definition.path.parent)
+        metafunc.parametrize("inspectd_sweep", cuts, ids=[cut.id for cut in cuts], indirect=True)
+
+
+# -- fixtures
+
+
+@pytest.fixture(scope="session")
+def _inspectd_stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """The one engine that the tests of this process share, one after the other."""
+    from inspectd.testing.stage import Stage
+    from inspectd.testing.unmatched import NoRule
+
+    stage = Stage(NoRule(), listen=request.config.getini("inspectd_listen"))
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def inspectd(request: pytest.FixtureRequest, _inspectd_stage: Stage) -> Iterator[Inspectd]:
+    """A server that answers as you say and shows exactly what came: see `inspectd.testing.Inspectd`.
+
+    It is fresh for each test: no rules, nothing seen, a port of its own. The test fails for a request that no rule is
+    for (`inspectd.allow_unmatched()` lets them pass), and for a function that raises.
+    """
+    from inspectd.testing import Inspectd
+    from inspectd.testing.unmatched import NoRule
+
+    node: pytest.Item = request.node
+    stage = _inspectd_stage
+    server = Inspectd(stage=stage, base=node.path.parent)
+    node.stash[_SERVER] = server
+    yield server
+    del node.stash[_SERVER]
+    try:
+        if node.stash.get(_FAILED, False) or server.troubled:
+            stage.silence()
+            server.keep(_kept_path(node))
+    finally:
+        stage.renew(NoRule())
+    server.check()
+
+
+@pytest.fixture(scope="session")
+def inspectd_session(request: pytest.FixtureRequest) -> Iterator[Inspectd]:
+    """Like `inspectd`, for the whole session: its port, its rules and what it has seen stay from test to test.
+
+    A test that uses it fails for what came unmatched while it ran.
+    """
+    from inspectd.testing import Inspectd
+
+    server = Inspectd(base=request.config.rootpath, listen=request.config.getini("inspectd_listen"))
+    request.session.stash[_SESSION_SERVER] = server.start()
+    yield server
+    del request.session.stash[_SESSION_SERVER]
+    try:
+        server.check()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def inspectd_sweep(request: pytest.FixtureRequest, inspectd: Inspectd) -> Sweep:
+    """The answer of the marker `inspectd_sweep`, cut at one place: the test runs once for each."""
+    from inspectd.testing.sweep import Sweep
+
+    cut: Cut | None = getattr(request, "param", None)
+    if cut is None:
+        raise pytest.UsageError(
+            "the fixture inspectd_sweep wants the marker: @pytest.mark.inspectd_sweep(body='hello')"
+        )
+    return Sweep(inspectd, cut)
+
+
+# -- judging and reporting
+
+
+def _servers(item: pytest.Item) -> list[Inspectd]:
+    """The servers that a test uses now."""
+    found = [item.stash[_SERVER]] if _SERVER in item.stash else []
+    if "inspectd_session" in getattr(item, "fixturenames", ()) and _SESSION_SERVER in item.session.stash:
+        found.append(item.session.stash[_SESSION_SERVER])
+    return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that has passed fails for what nobody provided for."""
+    __tracebackhide__ = True
+    result = yield
+    for server in _servers(item):
+        server.check()
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows its traffic, and where its capture is kept."""
+    report = yield
+    if report.failed and call.when != "teardown":
+        item.stash[_FAILED] = True
+        for server in _servers(item):
+            session = server is item.session.stash.get(_SESSION_SERVER, None)
+            kept = server.capture if session else _kept_path(item)
+            report.sections.append(("inspectd", server.traffic(kept)))
+    return report
+
+
+def _kept_path(item: pytest.Item) -> Path:
+    """The file that the capture of a failed test is kept in."""
+    import re
+
+    chosen = item.config.getoption("--inspectd-keep")
+    name = re.sub(r"[^\w.=-]+", "-", item.name)[:80].strip("-") or "test"
+    if chosen:
+        directory = Path(chosen)
+    else:
+        factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001
+        directory = factory.getbasetemp() / "inspectd"
+    return directory.absolute() / f"{item.path.stem}-{name}.inspectd"

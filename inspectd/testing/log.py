@@ -1,0 +1,81 @@
+"""What has come to a server of a test so far, for the test's thread to look at and to wait for.
+
+The engine's thread writes, any other one reads: whoever waits is woken by the request it waits for, never by a timer.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inspectd.testing.seen import SeenRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A request that no rule is for, and why the rules that come near aren't, in safe text."""
+
+    request: SeenRequest
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A Python function that was to answer and failed."""
+
+    request: SeenRequest
+    rule: str
+    error: BaseException
+
+
+class Log:
+    """Requests in the order of their answers, those without a rule, and functions that failed."""
+
+    def __init__(self) -> None:
+        self.requests: list[SeenRequest] = []
+        self.unmatched: list[Unmatched] = []
+        self.failed: list[Failed] = []
+        self._changed = threading.Condition()
+
+    def add(self, request: SeenRequest) -> None:
+        """A request is being answered."""
+        with self._changed:
+            self.requests.append(request)
+            self._changed.notify_all()
+
+    def note(self, problem: Unmatched | Failed) -> None:
+        """Something that must not pass silently."""
+        with self._changed:
+            if isinstance(problem, Failed):
+                self.failed.append(problem)
+            else:
+                self.unmatched.append(problem)
+            self._changed.notify_all()
+
+    def changed(self) -> None:
+        """Something else that somebody may wait for has happened."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._changed:
+            self.requests = []
+            self.unmatched = []
+            self.failed = []
+
+    def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait until a condition holds, for so many seconds at most; whether it does."""
+        until = time.monotonic() + timeout
+        with self._changed:
+            while not condition():
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True

@@ -1,0 +1,116 @@
+"""An engine for tests: it runs in the shared loop thread, on a free port, and can begin afresh within a millisecond.
+
+The engine is the same that `inspectd` runs, with its capture. What a test asks about bytes, connections and evidence is
+read from that file, as any viewer does.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from inspectd.capture.reader import Capture
+from inspectd.engine.config import EngineConfig, Limits
+from inspectd.engine.server import Engine
+from inspectd.testing.loop import LoopThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from inspectd.rules.responder import Responder
+    from inspectd.rules.tables import AcceptTable
+
+_T = TypeVar("_T")
+
+LISTEN: Final = "127.0.0.1:0"
+_LIMITS: Final = Limits(head=1 << 20, request_line=1 << 18)
+
+
+class Stage:
+    """One engine and a reader of its capture. `close` ends it."""
+
+    def __init__(self, responder: Responder, *, listen: str = LISTEN, capture: Path | None = None) -> None:
+        self._directory: Path | None = None
+        if capture is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="inspectd-test-"))
+            capture = self._directory / "test.inspectd"
+        self.capture = capture
+        self._thread = LoopThread.acquire()
+        try:
+            config = EngineConfig(capture=capture, listen=(listen,), limits=_LIMITS, grace=0.0)
+            self.engine = Engine(config, responder)
+            self._thread.run(self.engine.start())
+        except BaseException:
+            self._thread.release()
+            self._remove()
+            raise
+        self._reader = Capture.open(capture)
+        self._reading = threading.Lock()
+        self._mark()
+
+    def _mark(self) -> None:
+        """What was recorded up to here is of others."""
+        engine = self.engine
+        self.address = _address(engine.addresses[0])
+        self.before = (engine.exchanges, engine.connections)
+
+    def renew(self, responder: Responder) -> None:
+        """End what is open, forget what was recorded, listen on another port, answer with `responder`."""
+        self._thread.run(self._renew(responder))
+
+    async def _renew(self, responder: Responder) -> None:
+        self.engine.set_responder(responder)
+        await self.engine.renew()
+        self._mark()
+
+    def silence(self) -> None:
+        """End what is open: what is recorded is complete then, and nothing more comes on these connections."""
+        self._thread.run(self.engine.silence())
+
+    def close(self) -> None:
+        """Stop the engine. The capture goes too, unless its place was chosen by somebody."""
+        self._thread.run(self.engine.stop())
+        self._reader.close()
+        self._thread.release()
+        self._remove()
+
+    def _remove(self) -> None:
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    # -- asking the engine and its record
+
+    def call(self, function: Callable[..., _T], *arguments: object) -> _T:
+        """Call a function in the engine's loop."""
+        return self._thread.call(function, *arguments)
+
+    def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine in the engine's loop."""
+        return self._thread.run(coroutine)
+
+    def accept(self, table: AcceptTable | None) -> None:
+        """What happens to new connections."""
+        self._thread.call(self.engine.set_accept, table)
+
+    def read(self, look: Callable[[Capture], _T]) -> _T:
+        """Look into the capture, in which everything is that was sent or received before."""
+        self._thread.call(_nothing)  # the turn in which it happened is over and committed
+        with self._reading:
+            return look(self._reader)
+
+    @property
+    def recorded(self) -> tuple[int, int]:
+        """The newest exchange and the newest connection of the capture."""
+        return self.engine.exchanges, self.engine.connections
+
+
+def _nothing() -> None:
+    """A turn of the loop."""
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
