@@ -11,14 +11,12 @@ looked up by path, and remembered. Nothing here touches a socket or waits.
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import defaultdict
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.rules.draft import Call
-from inspectd.rules.patterns import first_segment
 from inspectd.rules.problems import RuleProblems
 from inspectd.rules.request import CONTENT_PREFIX
 from inspectd.rules.responder import ORDINARY, Plan
@@ -83,15 +81,18 @@ class _Snapshot:
         self.plans = any(rule.plan is not ORDINARY for rule in self.rules)
         self.wants_content = any(rule.wants_content for rule in self.rules)
         self._exact: dict[bytes, list[int]] = defaultdict(list)
-        self._segments: dict[bytes, list[int]] = defaultdict(list)
+        self._below: dict[bytes, list[int]] = defaultdict(list)
         self._anywhere: list[int] = []
+        self._depth = 0
+        """So many slashes have the prefixes in `_below` at most."""
         self._found: dict[tuple[bytes, bytes], tuple[Candidate, ...]] = {}
         for place, rule in enumerate(self.rules):
             glob = rule.matcher.glob
             if glob is not None and glob.literal is not None:
                 self._exact[glob.literal].append(place)
-            elif glob is not None and glob.first is not None:
-                self._segments[glob.first].append(place)
+            elif glob is not None and glob.prefix:
+                self._below[glob.prefix].append(place)
+                self._depth = max(self._depth, glob.prefix.count(b"/"))
             else:
                 self._anywhere.append(place)
 
@@ -110,11 +111,7 @@ class _Snapshot:
 
     def _search(self, request: Request) -> Iterator[Candidate]:
         subject = Subject(request)
-        places = list(self._anywhere)
-        for more in (self._exact.get(subject.path), self._segments.get(first_segment(subject.path))):
-            for place in more or ():
-                insort(places, place)
-        for place in places:
+        for place in self._places(subject.path):
             rule = self.rules[place]
             captured = rule.matcher.captured(subject)
             if captured is None:
@@ -122,6 +119,18 @@ class _Snapshot:
             yield Candidate(rule, captured, rule.matcher.dynamic)
             if not rule.matcher.dynamic and not rule.answers.yields:
                 return
+
+    def _places(self, path: bytes) -> list[int]:
+        """Where the rules stand that this path may fit, in order."""
+        places = self._anywhere + self._exact.get(path, [])
+        end = -1
+        for _ in range(self._depth):
+            end = path.find(b"/", end + 1)
+            if end < 0:
+                break
+            places += self._below.get(path[: end + 1], ())
+        places.sort()
+        return places
 
 
 class RuleBook:

@@ -17,6 +17,7 @@ from inspectd.text.safe import safe
 
 # A path glob, piece by piece: "**", "*", "{name}", a brace that names nothing, and what stands for itself.
 _PATH_PIECES: Final = re.compile(r"(?<=/)\*\*/|\*\*|\*|\{[A-Za-z_][A-Za-z0-9_-]*\}|[{}]|[^*{}]+")
+_PATH_WILD: Final = re.compile(r"[*{}]")
 _WILD: Final = re.compile(r"[*?\[]")
 
 
@@ -85,12 +86,12 @@ def _encodable(text: str) -> str:
 class PathGlob:
     """A glob over a path. `literal` is the path when nothing in it is wild.
 
-    `first` is its first segment, without slashes, where that is literal: only paths with this one can match.
+    `prefix` is what every path that fits begins with, up to and with a slash; empty when that can't be said.
     """
 
     text: str
     literal: bytes | None
-    first: bytes | None
+    prefix: bytes
     pattern: Pattern | None
     keys: tuple[tuple[str, ...], ...] = ()
 
@@ -148,25 +149,15 @@ def path_glob(text: str) -> PathGlob:
         else:
             expression.append(re2.escape(piece.encode()))
     if not keys:
-        return PathGlob(text, data, _first_segment(text), None)
+        return PathGlob(text, data, _prefix(text), None)
     compiled = _compile(b"".join(expression), text)
-    return PathGlob(text, None, _first_segment(text), compiled, tuple(map(tuple, keys)))
+    return PathGlob(text, None, _prefix(text), compiled, tuple(map(tuple, keys)))
 
 
-def _first_segment(text: str) -> bytes | None:
-    """The first segment of a glob's paths where it can only be one."""
-    if not text.startswith("/"):
-        return None
-    first, slash, _ = text[1:].partition("/")
-    wild = any(sign in first for sign in "*{}")
-    if wild or not (slash or not any(sign in text for sign in "*{}")):
-        return None
-    return first.encode()
-
-
-def first_segment(path: bytes) -> bytes:
-    """The first segment of a path, by which globs are found."""
-    return path[1:].partition(b"/")[0] if path.startswith(b"/") else b""
+def _prefix(text: str) -> bytes:
+    """What every path of a glob begins with, up to a slash."""
+    literal, slash, _ = _PATH_WILD.split(text, maxsplit=1)[0].rpartition("/")
+    return (literal + slash).encode()
 
 
 def text_glob(text: str) -> Pattern | str:

@@ -44,8 +44,8 @@ INHERITED: Final = (
 )
 """What an item of `each` takes from its rule when it doesn't give it itself."""
 
-_INHERITED_BY_RAW: Final = frozenset({"pace", "fault", "hold", "close"})
-_RAW: Final = ("raw", "raw_file", "raw_hex")
+_INHERITED_BY_WHOLE: Final = frozenset({"pace", "fault", "hold", "close"})
+_WHOLE: Final = ("raw", "raw_file", "raw_hex", "mirror")
 _THEN: Final = ("last", "cycle", "close", "next")
 _PER: Final = ("rule", "connection", "client", "header:NAME")
 
@@ -240,12 +240,12 @@ def _own(table: RuleTable) -> AnswerTable:
 def _item(item: str | AnswerTable, table: RuleTable) -> AnswerTable:
     """An item of `each`, with what it takes from its rule."""
     own = AnswerTable(respond=item) if isinstance(item, str) else item
-    raw = any(getattr(own, name) is not None for name in _RAW)
+    whole = any(getattr(own, name) for name in _WHOLE) or own.raw is not None
     defaults = AnswerTable()
     taken = {
         name: getattr(table, name)
         for name in INHERITED
-        if getattr(own, name) == getattr(defaults, name) and (not raw or name in _INHERITED_BY_RAW)
+        if getattr(own, name) == getattr(defaults, name) and (not whole or name in _INHERITED_BY_WHOLE)
     }
     return msgspec.structs.replace(own, **taken)
 

@@ -54,9 +54,13 @@ def _finish(definition: dict[str, Any], explained: dict[str, str]) -> None:
 
 
 def _docstrings() -> dict[str, dict[str, str]]:
-    """What stands below the fields of the tables, by table and key."""
+    """What stands below the fields of the tables, by table and key; nothing where the source is not installed."""
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(tables)).body:
+    try:
+        source = inspect.getsource(tables)
+    except OSError:
+        return found
+    for node in ast.parse(source).body:
         if not isinstance(node, ast.ClassDef):
             continue
         keys = found.setdefault(node.name, {})
