@@ -5,6 +5,7 @@ The screen is `shell`; here is what a person does with it. Dialogs are loaded wh
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from textual import work
@@ -16,14 +17,17 @@ from inspectd.tui.feed import is_finished
 from inspectd.tui.shell import Shell
 from inspectd.tui.subject import Subject
 from inspectd.tui.theme import DARK_NAME, LIGHT_NAME
+from inspectd.tui.widgets.bars import TroubleBar
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from textual.app import SystemCommand
     from textual.screen import Screen
+
+    from inspectd.tui.held import Waiting
 
 
 class InspectdApp(Shell):
@@ -39,6 +43,83 @@ class InspectdApp(Shell):
         if now is not None:
             self.say(f"From the next request on: {now}")
             self.engine_changed()
+
+    # being the server
+
+    def action_hold(self) -> None:
+        """Hold the next request; again: all of them; again: none."""
+        if self.link.why_not:
+            self.say("Can't hold requests", self.link.why_not, severity="warning")
+            return
+        self.hold_next(self.holding.next_step())
+
+    def hold_next(self, count: int | None) -> None:
+        """Hold the next `count` requests, None for all of them, 0 for none."""
+        self.holding.mine = self.holding.mine or count != 0
+        self._hold_next(count)
+
+    @work(thread=True, exclusive=True, group="hold")
+    def _hold_next(self, count: int | None) -> None:
+        try:
+            self.link.hold_next(count)
+        except InspectdError as problem:
+            self.call_later(self.say, problem.what, problem.mend, severity="error")
+        else:
+            self.post_message(self.EngineSays(self.link.refresh(), self._octets))
+
+    def _held_here(self) -> Waiting | None:
+        waiting = self.holding.now.get(self.table.selected)
+        if waiting is None:
+            self.say("This row doesn't wait for an answer", "h holds the next request; its row says ◆ held.")
+        return waiting
+
+    def action_edit_answer(self) -> None:
+        """Edit the answer of the held request the cursor is on."""
+        from inspectd.tui.screens.respond import RespondScreen
+
+        waiting = self._held_here()
+        if waiting is not None:
+            self.push_screen(RespondScreen(self, waiting))
+
+    def action_release(self) -> None:
+        """Send the held request its normal answer."""
+        waiting = self._held_here()
+        if waiting is not None:
+            self.decide(
+                lambda: self.link.release(waiting.id), f"{waiting.name}: the normal answer is on its way"
+            )
+
+    def action_drop(self) -> None:
+        """Close the held request's connection without a byte."""
+        waiting = self._held_here()
+        if waiting is not None:
+            self.decide(lambda: self.link.drop(waiting.id), f"{waiting.name}: dropped, FIN without a byte")
+
+    def action_reset(self) -> None:
+        """Abort the held request's connection."""
+        waiting = self._held_here()
+        if waiting is not None:
+            self.decide(lambda: self.link.reset(waiting.id), f"{waiting.name}: reset, RST without a byte")
+
+    @work(thread=True, group="decide")
+    def decide(self, do: Callable[[], None], said: str, done: Callable[[], None] | None = None) -> None:
+        """Do something with a held exchange and say it; `done` is called when it is done."""
+        try:
+            do()
+        except InspectdError as problem:
+            self.call_later(self.say, problem.what, problem.mend, severity="error")
+        else:
+            self.call_later(self.say, said)
+            if done is not None:
+                self.call_later(done)
+        self.post_message(self.EngineSays(self.link.refresh(), self._octets))
+
+    def action_rules(self) -> None:
+        """The rules in use, and what is wrong with a changed file."""
+        from inspectd.tui.screens.rules import RulesScreen
+
+        self.screen_stack[0].query_one(TroubleBar).dismiss()
+        self.push_screen(RulesScreen(self.link))
 
     def action_copy(self) -> None:
         """Choose what to copy of the selected row."""
@@ -154,9 +235,26 @@ def run(
 ) -> int:
     """Show a capture until somebody quits; returns the exit status. The caller ends `child` and says where it is.
 
-    `control_socket` None opens a file without an engine. Raises `CaptureError` when the capture can't be read.
+    `control_socket` None opens a file without an engine. What this screen held gets its normal answer when it goes, and
+    that is printed. Raises `CaptureError` when the capture can't be read.
     """
     with Capture.open(capture_path) as capture:
-        app = InspectdApp(capture, EngineLink(control_socket, child))
+        link = EngineLink(control_socket, child)
+        app = InspectdApp(capture, link)
         status = app.run()
+        if app.holding.mine:
+            sys.stdout.write(let_go(link))
         return app.return_code or status or 0
+
+
+def let_go(link: EngineLink) -> str:
+    """Release what the screen held, now that it is gone; returns what is to be said of it."""
+    try:
+        released = link.release_mine()
+    except (InspectdError, OSError):
+        return ""  # the engine is gone, and so is everything it held
+    finally:
+        link.close()
+    if not released:
+        return ""
+    return f"{released} held request{'s' if released != 1 else ''} got the normal answer\n"

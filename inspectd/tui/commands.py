@@ -29,6 +29,22 @@ def commands(app: InspectdApp) -> Iterator[SystemCommand]:
             why_not or "from the next request on",
             lambda line=line: app.set_answer_now(line),
         )
+    yield SystemCommand(
+        "Hold: the next request waits for you",
+        why_not or "again: all of them; again: none (h)",
+        lambda: app.hold_next(1),
+    )
+    yield SystemCommand(
+        "Hold: every request waits for you", why_not or "until you say otherwise", lambda: app.hold_next(None)
+    )
+    yield SystemCommand(
+        "Hold: off", why_not or "what waits already goes on waiting", lambda: app.hold_next(0)
+    )
+    yield SystemCommand("Held: edit its answer", "of the row the cursor is on (e)", app.action_edit_answer)
+    yield SystemCommand("Held: send the normal answer", "to the row the cursor is on (r)", app.action_release)
+    yield SystemCommand("Held: drop", "close its connection without a byte, FIN (d)", app.action_drop)
+    yield SystemCommand("Held: reset", "abort its connection, RST (t)", app.action_reset)
+    yield SystemCommand("Rules", "which are in use, and how often each answered (R)", app.action_rules)
     yield SystemCommand("Copy…", "URL, curl command, request, answer, value (y)", app.action_copy)
     yield SystemCommand("Filter", "keep the rows in which words occur (/)", app.action_filter)
     yield SystemCommand("Filter: clear", "show every row again (esc)", app.action_clear_filter)

@@ -82,6 +82,7 @@ class EngineLink:
         self._connect = connect or _connect
         self._engine: Engine | None = None
         self._lock = threading.Lock()
+        self._refreshing = threading.Lock()
         self.owner = f"screen {os.getpid()}"
         """Names this screen to the engine: what it held is released with it."""
 
@@ -98,6 +99,10 @@ class EngineLink:
         """Ask how the engine is. Waits."""
         if self.socket is None:
             return self.news
+        with self._refreshing:  # so that what was said last is what is known
+            return self._refresh()
+
+    def _refresh(self) -> EngineNews:
         try:
             engine = self._ask()
             status = engine.status()

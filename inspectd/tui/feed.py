@@ -26,6 +26,8 @@ ROWS_KEPT: Final = 4096
 """Rows held in memory: many screenfuls, and a bound."""
 RECENT: Final = 256
 """Rows at the end among which unfinished ones are looked for when a filter is set."""
+HELD_AMONG: Final = 64
+"""Rows at the end among which held ones are looked for, so that they are noticed as soon as they are recorded."""
 UNDECIDED_KEPT: Final = 2048
 """Unfinished rows that a filter looks at again."""
 DENSE_FROM: Final = 32_768
@@ -59,6 +61,8 @@ def is_finished(row: Row) -> bool:
     """Whether a row can't change any more, so that it needs no second look."""
     if isinstance(row, ConnectionRow):
         return row.closed_ns is not None
+    if row.state & State.HELD:
+        return False
     done = State.REQUEST_COMPLETE | State.RESPONSE_COMPLETE
     return bool(row.state & State.ABORTED) or (row.state & done) == done
 
@@ -134,6 +138,19 @@ class Feed:
         ]
         if wanted:
             self._read(wanted)
+
+    def held(self) -> list[int]:
+        """Keys of the newest rows that wait for a person."""
+        recent = [key for key in self.all[-HELD_AMONG:] if key > 0]
+        stale = [key for key in recent if (entry := self._rows.get(key)) is None or self._stale(entry)]
+        if stale:
+            self._read(stale)
+        return [key for key in recent if self.is_held(key)]
+
+    def is_held(self, key: int | None) -> bool:
+        """Whether the row with this key waits for a person, as far as it was read."""
+        entry = None if key is None else self._rows.get(key)
+        return entry is not None and isinstance(entry[1], ExchangeRow) and bool(entry[1].state & State.HELD)
 
     def index_of(self, key: int) -> int | None:
         """Where the row with this key is shown, in logarithmic time."""

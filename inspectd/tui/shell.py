@@ -24,16 +24,19 @@ from inspectd.capture.reader import Capture
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 from inspectd.tui.feed import Feed, is_finished
+from inspectd.tui.holding import Holding
 from inspectd.tui.net import TerminalNet
 from inspectd.tui.subject import Subject
 from inspectd.tui.theme import DARK, DARK_NAME, THEMES, tone_variables
 from inspectd.tui.widgets.bars import (
     DETAIL_HINTS,
     FILTER_HINTS,
+    HELD_HINTS,
     TABLE_HINTS,
     FooterHints,
     HeaderBar,
     Situation,
+    TroubleBar,
 )
 from inspectd.tui.widgets.detail import PANES, Detail
 from inspectd.tui.widgets.empty import EmptyState
@@ -82,6 +85,14 @@ class Shell(App[int]):
         Binding("slash", "filter", "Filter by words", show=False, id="filter"),
         Binding("f", "follow", "Follow the newest row, or stay", show=False, id="follow"),
         Binding("s", "answer", "Change the answer", show=False, id="answer"),
+        Binding("h", "hold", "Hold the next request; again: all; again: none", show=False, id="hold"),
+        Binding("e", "edit_answer", "Edit the answer of a held request", show=False, id="edit"),
+        Binding("r", "release", "Send a held request its normal answer", show=False, id="release"),
+        Binding(
+            "d", "drop", "Close a held request's connection without an answer: FIN", show=False, id="drop"
+        ),
+        Binding("t", "reset", "Abort a held request's connection: RST", show=False, id="reset"),
+        Binding("R", "rules", "The rules in use", show=False, id="rules"),
         Binding("y", "copy", "Copy…", show=False, id="copy"),
         Binding("c", "clear_capture", "Clear the capture", show=False, id="clear"),
         Binding("z", "zoom", "Zoom: panes, list, both", show=False, id="zoom"),
@@ -111,6 +122,7 @@ class Shell(App[int]):
         self.capture = capture
         self.link = link
         self.feed = Feed(capture)
+        self.holding = Holding(self)
         self.answer_history: list[str] = []
         self._over = threading.Event()
         self._octets = 0
@@ -142,6 +154,7 @@ class Shell(App[int]):
     def compose(self) -> ComposeResult:
         """Header, list, filter, panes, hints."""
         yield HeaderBar(id="header")
+        yield TroubleBar(id="trouble")
         yield EmptyState(id="empty")
         yield TrafficTable(self.feed, live=self.link.socket is not None, id="traffic")
         yield FilterBar(self.feed, self.capture.path, id="filter")
@@ -229,6 +242,7 @@ class Shell(App[int]):
         if change.cleared:
             self.filter_bar.again()
         self.table.take_in(change)
+        self.holding.look()
         now = time.monotonic()
         if now - self._counted > COUNT_SECONDS or change.reordered:
             self._counted = now
@@ -288,26 +302,33 @@ class Shell(App[int]):
             self._say_problem(problem)
             return
         self.detail.show(subject)
+        self.show_hints()
 
-    def on_traffic_table_opened(self) -> None:
-        """The keys go to the panes."""
+    def on_traffic_table_opened(self, message: TrafficTable.Opened) -> None:
+        """The keys go to the panes, or to the answer of a held request."""
+        if not message.look and self.holding.now.get(self.table.selected) is not None:
+            self.run_worker(self.run_action("edit_answer"))
+            return
         self.action_look_inside()
 
     def on_traffic_table_follow_changed(self) -> None:
         """The footer says whether the list follows."""
-        self._show_hints()
+        self.show_hints()
 
     def on_descendant_focus(self) -> None:
         """Other keys do something now."""
-        self._show_hints()
+        self.show_hints()
 
-    def _show_hints(self) -> None:
+    def show_hints(self) -> None:
+        """Say which keys do something where the keys go now."""
         focused = self.screen_stack[0].focused
         hints: Sequence[Hint]
         if isinstance(focused, FilterInput):
             hints = FILTER_HINTS
         elif focused is not None and self.detail in focused.ancestors_with_self:
             hints = DETAIL_HINTS
+        elif self.holding.now.get(self.table.selected) is not None:
+            hints = HELD_HINTS
         else:
             hints = TABLE_HINTS
         self.filter_bar.tell()
@@ -325,15 +346,19 @@ class Shell(App[int]):
     def on_shell_engine_says(self, message: EngineSays) -> None:
         """Show how the engine is; say once that it is gone."""
         self._octets = message.octets
-        gone = message.news.state == "gone"
+        news = self.link.news  # never older than what the message says
+        gone = news.state == "gone"
         if gone and not self._told_gone:
             self.say(
-                f"The engine is gone: {message.news.why}",
+                f"The engine is gone: {news.why}",
                 "Everything it recorded is still here. Clients get no answer until inspectd is started again.",
                 severity="error",
             )
         self._told_gone = gone
         self.table.live = not gone
+        self.holding.take(news.holds)
+        wrong = "" if news.status is None else news.status.rules_error or ""
+        self.screen_stack[0].query_one(TroubleBar).tell(wrong)
         self._show_emptiness()
         self._show_situation()
 
@@ -352,8 +377,14 @@ class Shell(App[int]):
                 capture=self.capture.path.name,
                 octets=self._octets,
                 problem="" if status is None else status.capture_error or "",
+                holding=self.holding.now.words,
+                rules_wrong=status is not None and bool(status.rules_error),
             )
         )
+
+    def hold_next(self, count: int | None) -> None:
+        """Hold the next `count` requests, None for all: `app` does it."""
+        raise NotImplementedError
 
     def engine_changed(self) -> None:
         """Ask the engine at once instead of at its next turn."""
@@ -424,6 +455,8 @@ class Shell(App[int]):
                 screen.remove_class("-zoom-list", "-zoom-detail")
             elif self.feed.filtered or screen.has_class("-filter"):
                 self.action_clear_filter()
+            elif not screen.query_one(TroubleBar).dismiss():
+                self.holding.stop()
             return
         if screen.has_class("-zoom-detail"):
             screen.remove_class("-zoom-detail")

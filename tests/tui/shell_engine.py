@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inspectd.capture.reader import Capture
 from inspectd.control.messages import CurrentAnswer, Preview, Status
+from inspectd.control.rules_messages import RulesShown
+from inspectd.control.traffic_messages import HeldShown, HoldsShown, Released
 from inspectd.errors import InspectdError
 from inspectd.tui.app import InspectdApp
 from inspectd.tui.engine_link import EngineLink
@@ -30,6 +33,11 @@ class FakeEngine:
         self.line: str | None = None
         self.gone = ""
         self.cleared = 0
+        self.next: int | None = 0
+        self.held: dict[int, HeldShown] = {}
+        self.said: list[tuple[object, ...]] = []
+        self.rules_shown = RulesShown(sources=(), fallback="mirror")
+        self.rules_error: str | None = None
 
     def status(self) -> Status:
         self._may_fail()
@@ -42,6 +50,9 @@ class FakeEngine:
             exchanges=1,
             connections_open=6,
             started_ns=1,
+            rules_error=self.rules_error,
+            held=len(self.held),
+            hold_next=self.next,
         )
 
     def set_answer(self, *, status: str) -> CurrentAnswer:
@@ -72,10 +83,82 @@ class FakeEngine:
         self._may_fail()
         self.cleared += 1
 
+    def hold(self, exchange: int, head: bytes, answer: bytes, **more: object) -> HeldShown:
+        """An exchange waits from now on."""
+        held = HeldShown(
+            **{
+                "id": exchange,
+                "connection": exchange,
+                "number": 1,
+                "method": head.split(b" ")[0].decode("latin-1"),
+                "target": head.split(b" ")[1].decode("latin-1"),
+                "since_ns": time.time_ns(),
+                "timeout": 300.0,
+                "client_gone": False,
+                "rule": "",
+                "owner": "",
+                "request_head": base64.b64encode(head).decode(),
+                "answer": base64.b64encode(answer).decode(),
+                "answer_length": len(answer),
+                "label": "mirror",
+                "peer": "127.0.0.1:51544",
+            }
+            | more
+        )
+        self.held[exchange] = held
+        return held
+
+    def holds(self) -> HoldsShown:
+        self._may_fail()
+        return HoldsShown(next=self.next, timeout=300.0, held=tuple(self.held.values()))
+
+    def hold_next(self, count: int | None, timeout: str = "5m", *, owner: str = "") -> None:
+        self._may_fail()
+        self.next = count
+        self.said.append(("hold", count, owner.startswith("screen ") and timeout == "5m"))
+
+    def release(
+        self,
+        exchange: int,
+        /,
+        *,
+        raw: bytes | None = None,
+        rest_from: int | None = None,
+        rule: str | None = None,
+    ) -> None:
+        self._decide(exchange, "release", raw, rest_from, rule)
+
+    def drop(self, exchange: int, /) -> None:
+        self._decide(exchange, "drop")
+
+    def reset(self, exchange: int, /) -> None:
+        self._decide(exchange, "reset")
+
+    def _decide(self, exchange: int, *what: object) -> None:
+        self._may_fail()
+        if exchange not in self.held:
+            raise InspectdError(f"exchange {exchange} is not held", "It was released before.")
+        del self.held[exchange]
+        self.said.append((exchange, *what))
+
+    def release_all(self, *, owner: str | None = None) -> Released:
+        self._may_fail()
+        count = len(self.held)
+        self.held.clear()
+        self.next = 0
+        self.said.append(("all", owner))
+        return Released(released=count)
+
+    def rules(self) -> RulesShown:
+        self._may_fail()
+        return self.rules_shown
+
     def close(self) -> None:
         pass
 
     def _answer(self) -> CurrentAnswer:
+        if self.rules_shown.sources:
+            return CurrentAnswer(description="rules api.toml · 2", status_line=None)
         return CurrentAnswer(description=self.line or "mirror", status_line=self.line)
 
     def _check(self, status: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from textual.content import Content
 from textual.widget import Widget
+from textual.widgets import Static
 
 from inspectd.text.safe import cells, clip, safe
 from inspectd.tui.theme import status_tone, tones
@@ -37,12 +39,16 @@ class Situation:
     octets: int = 0
     problem: str = ""
     """What keeps the engine from recording."""
+    holding: str = ""
+    """What is held and what will be: `holding next 1 · 2 waiting`."""
+    rules_wrong: bool = False
+    """Whether a rule file was changed to something that can't be used."""
 
 
-class _Bar(Widget):
+class Bar(Widget):
     """One line of cells on the bar's background."""
 
-    DEFAULT_CSS = "_Bar { height: 1; width: 1fr; }"
+    DEFAULT_CSS = "Bar { height: 1; width: 1fr; }"
     ground: str = "bar"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
@@ -77,7 +83,7 @@ def _width(row: Sequence[Cell]) -> int:
     return sum(cells(cell.text) for cell in row)
 
 
-class HeaderBar(_Bar):
+class HeaderBar(Bar):
     """Listening addresses, the answer, counts and the capture's name."""
 
     situation = Situation()
@@ -124,10 +130,26 @@ class HeaderBar(_Bar):
             out.append(Cell(f" +{len(now.addresses) - len(shown)}", "muted"))
         if now.problem:
             return [*out, Cell("   ✗ not recording: " + safe(now.problem), "bad", bold=True)]
-        if now.answer or now.status_line:
+        if now.answer.startswith("rules "):
+            out += self._rules(words=words)
+        elif now.answer or now.status_line:
             out.append(Cell("   answer " if words else "  ", "muted", click="app.answer"))
             out += self._answer()
+        if now.holding:
+            out.append(Cell("   " if words else "  "))
+            out.append(Cell(f" ◆ {now.holding} ", "odd", bold=True, click="app.hold", chip=True))
         return [*out, Cell("  ")]
+
+    def _rules(self, *, words: bool) -> list[Cell]:
+        """Which rules answer: the click opens their list."""
+        name = safe(self.situation.answer.removeprefix("rules "))
+        out = [
+            Cell("   rules " if words else "  ", "muted", click="app.rules"),
+            Cell(name, "strong", bold=True, click="app.rules"),
+        ]
+        if self.situation.rules_wrong:
+            out.append(Cell(" ✗ not reloaded", "bad", bold=True, click="app.rules"))
+        return out
 
     def _answer(self) -> list[Cell]:
         now = self.situation
@@ -148,6 +170,48 @@ class HeaderBar(_Bar):
         return [*out, Cell("  ")]
 
 
+class TroubleBar(Static):
+    """Why a changed rule file is not in use, until somebody dismisses it or it is put right."""
+
+    DEFAULT_CSS = "TroubleBar { display: none; height: auto; max-height: 2; padding: 0 1; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__("", id=id, markup=False)
+        self._said = ""
+        self._dismissed = ""
+
+    def tell(self, trouble: str) -> None:
+        """Show this, unless it was dismissed; nothing when there is no trouble."""
+        if not trouble:
+            self._dismissed = ""
+        if trouble != self._said:
+            self._said = trouble
+            palette = tones(self.app)
+            self.update(
+                Content.assemble(
+                    (f"✗ {safe(trouble)} ", palette.bad),
+                    ("The rules from before stay. ", palette.text),
+                    ("R", f"bold {palette.brand}"),
+                    (" rules  ", palette.muted),
+                    ("esc", f"bold {palette.brand}"),
+                    (" dismiss", palette.muted),
+                )
+            )
+        self.display = bool(trouble) and trouble != self._dismissed
+
+    def dismiss(self) -> bool:
+        """Let it go until it is another one; whether there was something."""
+        if not self.display:
+            return False
+        self._dismissed = self._said
+        self.display = False
+        return True
+
+    def on_click(self) -> None:
+        """A click dismisses it."""
+        self.dismiss()
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """A key, what it does in a word or two, and the action a click runs; `rank` 0 is the last to go."""
@@ -164,6 +228,7 @@ TABLE_HINTS: Final = (
     Hint("/", "filter", "app.filter", 2),
     Hint("f", "follow", "app.follow", 3),
     Hint("s", "answer…", "app.answer", 0),
+    Hint("h", "hold", "app.hold", 2),
     Hint("enter", "look inside", "app.look_inside", 4),
     _PANES,
     Hint("y", "copy", "app.copy", 3),
@@ -172,6 +237,20 @@ TABLE_HINTS: Final = (
     Hint("^p", "everything", "app.command_palette", 1),
     Hint("q", "quit", "app.leave", 1),
 )
+
+HELD_HINTS: Final = (
+    Hint("enter", "edit the answer", "app.edit_answer", 0),
+    Hint("r", "send the normal one", "app.release", 0),
+    Hint("d", "drop (FIN)", "app.drop", 1),
+    Hint("t", "reset (RST)", "app.reset", 1),
+    Hint("→", "look inside", "app.look_inside", 4),
+    Hint("h", "hold", "app.hold", 2),
+    Hint("?", "help", "app.help", 2),
+    Hint("s", "answer…", "app.answer", 5),
+    Hint("^p", "everything", "app.command_palette", 3),
+    Hint("q", "quit", "app.leave", 3),
+)
+"""On a row that waits for a person."""
 
 DETAIL_HINTS: Final = (
     Hint("?", "help", "app.help", 0),
@@ -193,7 +272,7 @@ FILTER_HINTS: Final = (
 )
 
 
-class FooterHints(_Bar):
+class FooterHints(Bar):
     """The keys that do something where you are; on a narrow screen the most useful ones."""
 
     hints: Sequence[Hint] = TABLE_HINTS

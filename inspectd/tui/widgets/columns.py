@@ -194,12 +194,12 @@ def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None) -> l
                 " " + _fit(f"half a head, {_octets(row.req_len or 0)}", columns.target), "muted", italic=True
             )
         )
-    status, tone = _status(row, now_ns)
+    status, tone = _held(row, columns.status, now_ns) or _status(row, now_ns)
     add(
         status if columns.status > 3 else status.partition(" ")[0],
         columns.status,
         tone,
-        bold=row.status is not None,
+        bold=row.status is not None or bool(row.state & State.HELD),
     )
     add(_dest(row, columns.dest), columns.dest, "dest" if row.dest else "faint")
     add(_size(row), columns.size, "text", right=True)
@@ -214,8 +214,6 @@ def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None) -> l
 def _status(row: ExchangeRow, now_ns: int | None) -> tuple[str, str]:
     """The status as it was sent, and the name of the tone its class has."""
     if row.status is None:
-        if row.state & State.HELD:
-            return "held", "odd"
         if row.state & State.ABORTED or now_ns is None:
             return "—", "faint"
         return "…", "odd"
@@ -223,6 +221,19 @@ def _status(row: ExchangeRow, now_ns: int | None) -> tuple[str, str]:
     if not row.state & State.RESPONSE_COMPLETE and not row.state & State.ABORTED:
         text += " …"
     return text, status_tone(row.status)
+
+
+def _held(row: ExchangeRow, width: int, now_ns: int | None) -> tuple[str, str] | None:
+    """That an exchange waits for a person, and for how long; None for every other one."""
+    if not row.state & State.HELD:
+        return None
+    if row.state & State.ABORTED:
+        return "◆ client left", "bad"
+    if now_ns is None:
+        return "◆ held", "odd"
+    waited = whole_seconds(max(0, now_ns - (row.received_ns or row.started_ns)))
+    longest = f"◆ held {waited}"
+    return (longest if cells(longest) <= width else f"◆ {waited}"), "odd"
 
 
 def _octets(count: int) -> str:
@@ -248,6 +259,8 @@ def _took(row: ExchangeRow, now_ns: int | None) -> tuple[str, bool]:
     """How long the exchange took, or has taken so far."""
     if row.finished_ns is not None and row.state & State.RESPONSE_COMPLETE:
         return milliseconds(row.finished_ns - row.started_ns), False
+    if row.state & State.HELD:
+        return "", False
     if is_finished(row) or now_ns is None:
         return "—", False
     waited = max(0, now_ns - row.started_ns)

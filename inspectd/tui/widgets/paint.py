@@ -15,20 +15,24 @@ if TYPE_CHECKING:
 
 
 class Cell(NamedTuple):
-    """Some safe text, the name of its tone and its weight; `click` is the action a click on it runs."""
+    """Some safe text, the name of its tone and its weight; `click` is the action a click on it runs.
+
+    `chip` turns text and background around: something that must not be overlooked.
+    """
 
     text: str
     tone: str = "text"
     bold: bool = False
     italic: bool = False
     click: str = ""
+    chip: bool = False
 
 
 class Painter:
     """Makes strips, and remembers the styles it made. Forget them when the theme changes."""
 
     def __init__(self) -> None:
-        self._styles: dict[tuple[str, bool, bool, str, str], Style] = {}
+        self._styles: dict[tuple[str, bool, bool, str, bool, str], Style] = {}
 
     def clear(self) -> None:
         """Forget every style."""
@@ -36,10 +40,14 @@ class Painter:
 
     def style(self, cell: Cell, palette: Tones, ground: str) -> Style:
         """The Rich style of a cell on a background; tones and backgrounds are names of fields of `Tones`."""
-        key = (cell.tone, cell.bold, cell.italic, cell.click, ground)
+        key = (cell.tone, cell.bold, cell.italic, cell.click, cell.chip, ground)
         style = self._styles.get(key)
         if style is None:
-            attributes: dict[str, Any] = {"bold": cell.bold or None, "italic": cell.italic or None}
+            attributes: dict[str, Any] = {
+                "bold": cell.bold or None,
+                "italic": cell.italic or None,
+                "reverse": cell.chip or None,
+            }
             style = palette.style(cell.tone, bgcolor=getattr(palette, ground), **attributes)
             if cell.click:
                 style += Style.from_meta({"@click": cell.click})

@@ -40,14 +40,18 @@ class TrafficTable(ScrollView, can_focus=True):
         Binding("home,g", "first", "First row", show=False, id="traffic.first"),
         Binding("end,G", "last", "Newest row, and follow", show=False, id="traffic.last"),
         Binding("tab", "app.other_side", "Request ⇄ response in the panes", show=False, id="traffic.side"),
-        Binding("enter,right,l", "open", "Look into the row", show=False, id="traffic.open"),
+        Binding(
+            "enter", "open", "Look into the row; edit the answer of a held one", show=False, id="traffic.open"
+        ),
+        Binding("right,l", "open(True)", "Look into the row", show=False, id="traffic.look"),
     ]
     HELP_TITLE = "Traffic"
     HELP_TEXT = (
         "One row an exchange, in order of arrival. Rows in italics are connections that never sent a request. "
         "The column size counts the bytes of the answer's content as they were sent, "
         "ms runs from the request's first byte to the answer's last; "
-        "▲ marks a head that isn't plain grammatical HTTP, ✗ an exchange that was cut short."
+        "▲ marks a head that isn't plain grammatical HTTP, ✗ an exchange that was cut short, "
+        "◆ one that waits for you to answer it, ↺ a request that came again after a crafted answer."
     )
 
     follow = var(default=True)
@@ -58,7 +62,11 @@ class TrafficTable(ScrollView, can_focus=True):
         """The cursor went to another row, or there is none any more."""
 
     class Opened(Message):
-        """Somebody wants to look into the row: enter or a double click."""
+        """Somebody wants to do with the row what it is for: enter or a double click. `look`: to look into it."""
+
+        def __init__(self, *, look: bool) -> None:
+            super().__init__()
+            self.look = look
 
     class FollowChanged(Message):
         """Following the newest row began or ended."""
@@ -258,10 +266,10 @@ class TrafficTable(ScrollView, can_focus=True):
         else:
             self.action_last()
 
-    def action_open(self) -> None:
-        """Hand the keys to the panes below."""
+    def action_open(self, look: bool = False) -> None:  # noqa: FBT001, FBT002 - bound to keys
+        """Hand the keys to the panes below, or edit the answer of a held row."""
         if self.selected is not None:
-            self.post_message(self.Opened())
+            self.post_message(self.Opened(look=look))
 
     # mouse
 

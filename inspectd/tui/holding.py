@@ -1,0 +1,95 @@
+"""Being the server: which requests wait for a person, when one comes, and when its client doesn't wait any more.
+
+The engine holds them; this only knows what it said last, asks again when the capture shows a change, and tells the
+person. Deciding happens in `app`, the bytes of an answer are edited in `screens.respond`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from inspectd.tui.held import NOTHING_HELD, Holds, Waiting
+from inspectd.tui.widgets.columns import span_of_time, whole_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inspectd.tui.shell import Shell
+
+
+class Holding:
+    """What the engine holds, as far as the screen knows."""
+
+    def __init__(self, app: Shell) -> None:
+        self._app = app
+        self.now: Holds = NOTHING_HELD
+        self.mine = False
+        """Whether this screen ever asked for requests to be held: it releases them when it goes."""
+        self.drafts: dict[int, str] = {}
+        """What was written for exchanges that are held still."""
+        self.watcher: Callable[[Waiting | None, int], None] | None = None
+        """Told of every change of what is held, with the exchange it asked for: an open editor."""
+        self.watched = 0
+        self._seen: list[tuple[int, int]] = []
+
+    def look(self) -> None:
+        """Ask the engine when the rows that wait are others than before."""
+        feed = self._app.feed
+        seen = []
+        for key in feed.held():
+            row = feed.row(key)
+            seen.append((key, 0 if row is None else int(getattr(row, "state", 0))))
+        if seen != self._seen:
+            self._seen = seen
+            self._app.engine_changed()
+
+    def take(self, holds: Holds) -> None:
+        """Take in what the engine says, and say what is new."""
+        before, self.now = self.now, holds
+        if holds == before:
+            return
+        came = [each for each in holds.held if before.get(each.id) is None]
+        left = [each for each in holds.held if each.client_gone and not _was_gone(before, each.id)]
+        self.drafts = {key: text for key, text in self.drafts.items() if holds.get(key) is not None}
+        if self.watcher is not None:
+            self.watcher(holds.get(self.watched), self.watched)
+        self._tell_came([each for each in came if not each.client_gone])
+        for each in left:
+            waited = whole_seconds(each.waited(time.time_ns()))
+            self._app.say(
+                f"◆ The client of {each.name} left after {waited}",
+                "Whatever is sent now, nobody reads it.",
+                severity="warning",
+            )
+        self._app.show_hints()
+
+    def _tell_came(self, came: list[Waiting]) -> None:
+        if not came:
+            return
+        first = came[0]
+        limit = span_of_time(round(first.timeout * 1e9))
+        more = f" and {len(came) - 1} more" if len(came) > 1 else ""
+        wait = "waits" if len(came) == 1 else "wait"
+        self._app.say(
+            f"◆ {first.name}{more} {wait} for your answer",
+            f"On its row: enter edits the answer, r sends the normal one. It goes by itself after {limit}.",
+        )
+
+    def next_step(self) -> int | None:
+        """What `h` asks for now: the next request, then all of them, then none."""
+        if self.now.next is None:
+            return 0
+        return 1 if self.now.next == 0 else None
+
+    def stop(self) -> bool:
+        """Hold no more, if anything would be held; what is held stays so."""
+        if self.now.next == 0:
+            return False
+        self._app.hold_next(0)
+        return True
+
+
+def _was_gone(before: Holds, exchange: int) -> bool:
+    waiting = before.get(exchange)
+    return waiting is not None and waiting.client_gone

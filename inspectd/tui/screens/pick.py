@@ -1,0 +1,144 @@
+"""Another answer for a held request: one to start editing from, or a rule that answers at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from inspectd.errors import InspectdError
+from inspectd.text.safe import clip, safe
+from inspectd.tui.screens.answer import MIRROR, SUGGESTIONS
+from inspectd.tui.theme import status_tone, tones
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+    from inspectd.control.rules_messages import RuleShown, RulesShown
+    from inspectd.tui.engine_link import EngineLink
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """What was chosen: a rule by its id, or bytes to edit; neither means the normal answer again."""
+
+    data: bytes | None = None
+    rule: str = ""
+
+
+class PickScreen(ModalScreen[Picked | None]):
+    """The normal answer, some that are often wanted, and the rules."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Leave it", show=False)]
+
+    def __init__(self, link: EngineLink) -> None:
+        super().__init__()
+        self._link = link
+        self._lines = [line for line, _ in SUGGESTIONS if line != MIRROR]
+        self._rules: list[RuleShown] = []
+
+    def compose(self) -> ComposeResult:
+        """The choices."""
+        palette = tones(self.app)
+        key = f"bold {palette.brand}"
+        with Vertical(classes="dialog"):
+            yield Static(
+                Content.styled("Start from another answer", f"bold {palette.strong}"), classes="dialog-title"
+            )
+            yield OptionList(*self._options(), id="pick-choices", compact=True)
+            yield Static("", id="pick-about", classes="dialog-text", markup=False)
+            yield Static(
+                Content.assemble(
+                    ("enter", key), " take it   ", ("↑↓", key), " choose   ", ("esc", key), " leave it"
+                ),
+                classes="dialog-keys",
+            )
+
+    def on_mount(self) -> None:
+        """Ask which rules there are."""
+        self._ask_rules()
+
+    def _options(self) -> list[Option]:
+        palette = tones(self.app)
+        about = dict(SUGGESTIONS)
+        out = [
+            Option(
+                Content.assemble(
+                    ("the normal answer", f"bold {palette.brand}"), ("  as before", palette.muted)
+                )
+            )
+        ]
+        for line in self._lines:
+            words = line.split(" ")
+            code = words[1] if words[0].startswith("HTTP/") and len(words) > 1 else words[0]
+            tone = getattr(palette, status_tone(code))
+            out.append(
+                Option(Content.assemble((safe(line), f"bold {tone}"), (f"  {about[line]}", palette.muted)))
+            )
+        return out
+
+    @work(thread=True, group="pick")
+    def _ask_rules(self) -> None:
+        try:
+            rules = self._link.rules()
+        except InspectdError:
+            return  # without them there is enough to choose from
+        self.call_later(self._add_rules, rules)
+
+    def _add_rules(self, shown: RulesShown) -> None:
+        if not self.is_mounted:
+            return
+        palette = tones(self.app)
+        self._rules = [rule for source in shown.sources for rule in source.rules]
+        choices = self.query_one(OptionList)
+        for rule in self._rules:
+            choices.add_option(
+                Option(
+                    Content.assemble(
+                        ("rule ", palette.muted),
+                        (safe(rule.id), f"bold {palette.target}"),
+                        (clip(f"  sends {safe(rule.answer)} at once", 60), palette.muted),
+                    )
+                )
+            )
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Take it."""
+        event.stop()
+        at = event.option_index
+        if at == 0:
+            self.dismiss(Picked())
+        elif at <= len(self._lines):
+            self._preview(self._lines[at - 1])
+        else:
+            self.dismiss(Picked(rule=self._rules[at - 1 - len(self._lines)].id))
+
+    @work(thread=True, exclusive=True, group="preview")
+    def _preview(self, line: str) -> None:
+        try:
+            data = self._link.preview(line).data
+        except InspectdError as problem:
+            self.call_later(self._complain, problem.what)
+        else:
+            self.call_later(self._take, data)
+
+    def _take(self, data: bytes) -> None:
+        if self.is_mounted:
+            self.dismiss(Picked(data))
+
+    def _complain(self, what: str) -> None:
+        if self.is_mounted:
+            self.query_one("#pick-about", Static).update(
+                Content.styled(safe(f"✗ {what}"), tones(self.app).bad)
+            )
+
+    def action_cancel(self) -> None:
+        """Take nothing."""
+        self.dismiss(None)

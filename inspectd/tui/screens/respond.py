@@ -1,0 +1,429 @@
+"""The answer of a held request, in the hands of a person: every byte of it can be edited before it is sent.
+
+The request stands beside it (above it where there is no room). Leaving the screen decides nothing: the exchange stays
+held, and what was written is there again. Nothing is repaired: `fix length` is a key, never a habit.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from inspectd.text.safe import safe
+from inspectd.tui.theme import tones
+from inspectd.tui.widgets.bars import Bar, FooterHints, Hint
+from inspectd.tui.widgets.byteseditor import BytesEditor
+from inspectd.tui.widgets.columns import whole_seconds
+from inspectd.tui.widgets.paint import Cell
+from inspectd.tui.widgets.panes.document import Document
+from inspectd.tui.widgets.panes.times import count
+from inspectd.tui.widgets.wireview import LineView
+from inspectd.wire import read, spans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from textual import events
+    from textual.app import ComposeResult
+
+    from inspectd.tui.app import InspectdApp
+    from inspectd.tui.held import Waiting
+    from inspectd.tui.screens.pick import Picked
+
+EDITABLE: Final = 32 * 1024
+"""Bytes of an answer that are edited at most; what lies behind them is sent as it was."""
+WIDE: Final = 100
+SECOND: Final = 1_000_000_000
+
+TYPING_HINTS: Final = (
+    Hint("^s", "send this", "screen.send", 0),
+    Hint("^l", "fix length", "screen.fix_length", 1),
+    Hint("^n", "next finding", "screen.next_finding", 3),
+    Hint("^o", "other answers…", "screen.pick", 2),
+    Hint("esc", "drop, reset, leave…", "screen.choose", 0),
+    Hint("^z", "undo", "screen.undo", 5),
+    Hint("\\n \\r \\x00", "bytes", "app.help", 4),
+)
+DECIDING_HINTS: Final = (
+    Hint("s", "send this", "screen.send", 0),
+    Hint("n", "normal answer", "screen.release", 1),
+    Hint("d", "drop (FIN)", "screen.drop", 1),
+    Hint("t", "reset (RST)", "screen.reset", 1),
+    Hint("e", "edit on", "screen.edit", 2),
+    Hint("esc", "leave it held", "screen.leave", 0),
+    Hint("l", "fix length", "screen.fix_length", 3),
+    Hint("o", "other answers…", "screen.pick", 3),
+    Hint("y", "copy the text", "screen.copy", 2),
+)
+
+
+class DecidingHints(FooterHints, can_focus=True):
+    """The keys. With the focus the letters decide; while somebody types it only shows what can be done."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "screen.send", "Send these bytes", show=False),
+        Binding("n", "screen.release", "Send the normal answer", show=False),
+        Binding("d", "screen.drop", "Close the connection without a byte: FIN", show=False),
+        Binding("t", "screen.reset", "Abort the connection: RST", show=False),
+        Binding("e,enter,up", "screen.edit", "Edit on", show=False),
+        Binding("l", "screen.fix_length", "Set Content-Length to what the content has", show=False),
+        Binding("o", "screen.pick", "Start from another answer, or send a rule's", show=False),
+        Binding("y", "screen.copy", "Copy the text", show=False),
+        Binding("escape,q", "screen.leave", "Leave it held", show=False),
+    ]
+    HELP_TITLE = "Deciding"
+
+
+class RespondBar(Bar):
+    """What waits, how long already and how long still, and whether anybody waits for it."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        super().__init__()
+        self.waiting = waiting
+        self.over = ""
+        """Why nothing can be decided any more."""
+
+    def line(self, width: int) -> list[Cell]:  # noqa: ARG002 - it is cut where it is too long
+        """The line."""
+        waiting = self.waiting
+        out = [
+            Cell("  ◆ ", "odd", bold=True),
+            Cell(safe(waiting.method), "method", bold=True),
+            Cell(" " + waiting.name.removeprefix(safe(waiting.method)).strip(), "target"),
+        ]
+        if self.over:
+            return [*out, Cell(f"   {self.over}", "warn", bold=True)]
+        waited = waiting.waited(time.time_ns())
+        if waiting.client_gone:
+            out.append(Cell("   ✗ the client has left: nobody reads what is sent now", "bad", bold=True))
+            return out
+        left = max(0, round(waiting.timeout * SECOND) - waited)
+        out.append(Cell(f"   held {whole_seconds(waited)}", "odd", bold=True))
+        out.append(Cell(f"   the normal answer goes by itself in {whole_seconds(left)}", "muted"))
+        return out
+
+
+class RespondScreen(Screen[None]):
+    """Edit, then send, drop, reset, or leave it held."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "send", "Send these bytes", show=False),
+        Binding("ctrl+l", "fix_length", "Set Content-Length to what the content has", show=False),
+        Binding("ctrl+n", "next_finding", "Next finding", show=False),
+        Binding("ctrl+o", "pick", "Start from another answer, or send a rule's", show=False),
+        Binding("escape", "choose", "Drop, reset, leave it held…", show=False),
+        # Copies where a person has selected something; the app's own ctrl+c would quit.
+        Binding("ctrl+c", "copy", "Copy what is selected, or the text", show=False, priority=True),
+        # The keys of the list do nothing here.
+        *(
+            Binding(key, "nothing", "", show=False)
+            for key in ("slash", "f", "z", "c", "h", "r", "R", "q", *"1234567")
+        ),
+    ]
+
+    def __init__(self, app: InspectdApp, waiting: Waiting) -> None:
+        super().__init__()
+        self._main = app
+        self._waiting = waiting
+        self._cut = _cut_at(waiting.answer) if len(waiting.answer) > EDITABLE else len(waiting.answer)
+        self._given = waiting.answer[: self._cut]
+        self._over = False
+        self._note = ""
+        """What was done last, until the cursor moves."""
+
+    def compose(self) -> ComposeResult:
+        """The request and the answer, a sentence about the answer, the keys."""
+        yield RespondBar(self._waiting)
+        with Container(id="respond"):
+            with Vertical(id="respond-request"):
+                yield Static(Content("  the request"), classes="respond-title")
+                yield LineView(id="respond-head")
+            with Vertical(id="respond-answer"):
+                yield Static("", id="respond-about", classes="respond-title", markup=False)
+                yield BytesEditor(self._given, method=self._waiting.method, id="respond-bytes")
+        yield Static("", id="respond-finding", markup=False)
+        yield DecidingHints(id="respond-hints")
+
+    def on_mount(self) -> None:
+        """Show the request; take up what was written before."""
+        head = self._waiting.head
+        self.query_one("#respond-head", LineView).show(Document(head, spans(head, "request")))
+        self.editor.rest = self._rest or 0
+        draft = self._main.holding.drafts.get(self._waiting.id)
+        if draft is not None:
+            self.editor.set_text(draft)
+        self.editor.focus()
+        self.app.clear_notifications()
+        self._main.holding.watcher, self._main.holding.watched = self.changed, self._waiting.id
+        self.set_interval(0.5, self.query_one(RespondBar).refresh)
+        self._show_hints()
+        self._about()
+
+    def on_unmount(self) -> None:
+        """Nobody watches any more."""
+        self._main.holding.watcher = None
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Side by side where there is room; else the request takes what its head needs, and no more."""
+        wide = event.size.width >= WIDE
+        self.set_class(wide, "-wide")
+        head = self.query_one("#respond-head", LineView)
+        rows = head.source.height(max(event.size.width - 4, 8)) + 1
+        self.query_one("#respond-request").styles.max_height = (
+            None if wide else max(2, min(rows, event.size.height // 3))
+        )
+
+    @property
+    def editor(self) -> BytesEditor:
+        """The bytes."""
+        return self.query_one(BytesEditor)
+
+    @property
+    def _rest(self) -> int | None:
+        """Bytes of the normal answer behind what is edited; None while nobody knows how many."""
+        length = self._waiting.answer_length
+        return None if length is None else length - self._cut
+
+    # what happens meanwhile
+
+    def changed(self, waiting: Waiting | None, exchange: int) -> None:
+        """The client left, or somebody or the clock has decided."""
+        if exchange != self._waiting.id:
+            return
+        bar = self.query_one(RespondBar)
+        if waiting is not None:
+            self._waiting = bar.waiting = waiting
+        elif not self._over:
+            self._over = True
+            bar.over = "no longer held: it was decided elsewhere, or its time is over"
+            self._about()
+        bar.refresh()
+
+    def on_descendant_focus(self) -> None:
+        """Other keys do something now."""
+        self._show_hints()
+
+    def _show_hints(self) -> None:
+        deciding = self.query_one(DecidingHints)
+        deciding.show(DECIDING_HINTS if deciding.has_focus else TYPING_HINTS, following=False)
+
+    # words about the bytes
+
+    def on_bytes_editor_coloured(self) -> None:
+        """The bytes are others than before."""
+        self._about()
+        self._tell_finding()
+
+    def on_text_area_selection_changed(self) -> None:
+        """The cursor moved."""
+        self._note = ""
+        self._tell_finding()
+
+    def _about(self) -> None:
+        palette = tones(self.app)
+        editor = self.editor
+        parts: list[tuple[str, str]] = [
+            ("  the answer  ", palette.muted),
+            (count(len(editor.data), "byte"), palette.text),
+        ]
+        if self._rest:
+            parts.append((f" + {self._rest:,} behind them, sent as they are", palette.warn))
+        elif self._rest is None:
+            parts.append(("  its end isn't known: only what stands here is sent", palette.warn))
+        same = editor.data == self._given
+        parts.append(
+            ("   as it would be sent" if same else "   edited", palette.muted if same else palette.odd)
+        )
+        if editor.findings:
+            parts.append((f"   ▲ {count(len(editor.findings), 'finding')}", palette.warn))
+        self.query_one("#respond-about", Static).update(Content.assemble(*parts))
+
+    def _tell_finding(self) -> None:
+        palette = tones(self.app)
+        finding = self.editor.finding_at_cursor()
+        line = self.query_one("#respond-finding", Static)
+        if self._note:
+            line.update(Content.styled(self._note, palette.good))
+            return
+        if finding is not None:
+            tone = palette.bad if finding.wrong else palette.warn
+            section = f"  {finding.section}" if finding.section else ""
+            line.update(
+                Content.assemble(
+                    ("✗ " if finding.wrong else "▲ ", tone),
+                    (safe(finding.sentence), palette.text),
+                    (safe(section), palette.muted),
+                )
+            )
+            return
+        if self.editor.findings:
+            line.update(Content.styled("Nothing odd where the cursor is; ^n goes to what is.", palette.muted))
+        else:
+            line.update(
+                Content.styled(
+                    "Nothing odd about these bytes. They are sent exactly as they stand.", palette.muted
+                )
+            )
+
+    # editing
+
+    def action_nothing(self) -> None:
+        """A key of the list, pressed here."""
+
+    def action_choose(self) -> None:
+        """From the text to the keys that decide."""
+        self.query_one(DecidingHints).focus()
+
+    def action_edit(self) -> None:
+        """Back to the text."""
+        self.editor.focus()
+
+    def action_undo(self) -> None:
+        """Take back."""
+        self.editor.action_undo()
+
+    def action_next_finding(self) -> None:
+        """To the next thing that is odd."""
+        self.editor.action_next_finding()
+
+    def action_copy(self) -> None:
+        """What is selected, or the whole text."""
+        text = self.editor.selected_text or self.editor.text
+        self.app.copy_to_clipboard(text)
+        self._tell(f"Copied {count(len(text), 'character')}: the bytes as they are written here")
+
+    def action_fix_length(self) -> None:
+        """Make Content-Length say how long the content is. Only this key does it."""
+        said = fix_length(self.editor, self._rest or 0)
+        self.call_after_refresh(self._tell, said)
+
+    def _tell(self, note: str) -> None:
+        self._note = note
+        self._tell_finding()
+
+    def action_pick(self) -> None:
+        """Choose another answer to start from, or a rule to send."""
+        from inspectd.tui.screens.pick import PickScreen
+
+        self.app.push_screen(PickScreen(self._main.link), self._picked)
+
+    def _picked(self, picked: Picked | None) -> None:
+        if picked is None:
+            return
+        if picked.rule:
+            self._decide(
+                lambda: self._main.link.release(self._waiting.id, rule=picked.rule),
+                f"{self._waiting.name}: rule {safe(picked.rule)} answers",
+            )
+            return
+        if picked.data is None:
+            self.editor.set_bytes(self._given)
+        else:
+            self.editor.set_bytes(picked.data)
+        self.editor.focus()
+
+    # deciding
+
+    def action_send(self) -> None:
+        """Send exactly these bytes."""
+        problems = self.editor.reading.problems
+        if problems:
+            first = problems[0]
+            self.editor.move_cursor((first.line - 1, first.column - 1))
+            self.editor.focus()
+            self._main.say(
+                f"Not sent: line {first.line}, column {first.column}: {first.what}",
+                first.mend,
+                severity="error",
+            )
+            return
+        data = self.editor.data
+        if data == self._given:
+            self.action_release()
+            return
+        rest_from = self._cut if self._rest else None
+        self._decide(
+            lambda: self._main.link.release(self._waiting.id, raw=data, rest_from=rest_from),
+            f"{self._waiting.name}: {count(len(data), 'byte')} of yours are on their way",
+        )
+
+    def action_release(self) -> None:
+        """Send the normal answer."""
+        self._decide(
+            lambda: self._main.link.release(self._waiting.id),
+            f"{self._waiting.name}: the normal answer is on its way",
+        )
+
+    def action_drop(self) -> None:
+        """FIN."""
+        self._decide(
+            lambda: self._main.link.drop(self._waiting.id),
+            f"{self._waiting.name}: dropped, FIN without a byte",
+        )
+
+    def action_reset(self) -> None:
+        """RST."""
+        self._decide(
+            lambda: self._main.link.reset(self._waiting.id),
+            f"{self._waiting.name}: reset, RST without a byte",
+        )
+
+    def _decide(self, do: Callable[[], None], said: str) -> None:
+        if self._over:
+            self._main.say("It is no longer held", "y copies the text, esc leaves.", severity="warning")
+            return
+        self._main.decide(do, said, self._decided)
+
+    def _decided(self) -> None:
+        self._over = True
+        self._main.holding.drafts.pop(self._waiting.id, None)
+        self.dismiss(None)
+
+    def action_leave(self) -> None:
+        """Decide nothing: it stays held, and the text is kept."""
+        if not self._over and self.editor.data != self._given:
+            self._main.holding.drafts[self._waiting.id] = self.editor.text
+            self._main.say(
+                f"{self._waiting.name} goes on waiting", "What you wrote is there again with enter."
+            )
+        self.dismiss(None)
+
+
+def _cut_at(answer: bytes) -> int:
+    """Where an answer that is too long to be edited as a whole is cut: behind a line end near the limit."""
+    line = answer.rfind(b"\n", EDITABLE - 1024, EDITABLE) + 1
+    return line or EDITABLE
+
+
+def fix_length(editor: BytesEditor, rest: int) -> str:
+    """Set the Content-Length of the final response to the bytes behind its head and `rest` more; says what was done."""
+    stream = read(editor.data, "response", methods=(editor.method.encode("utf-8", "surrogateescape"),))
+    message = next((each for each in stream.messages if not each.interim), None)
+    if message is None or not message.head.complete:
+        return "There is no whole head: an empty line ends it, and Content-Length counts what comes then"
+    fields = message.head.fields
+    if any(each.name_bytes.lower() == b"transfer-encoding" for each in fields):
+        return "Transfer-Encoding says where the content ends: a Content-Length beside it would contradict it"
+    length = len(editor.data) - message.head_end + rest
+    said = str(length).encode()
+    lengths = [each for each in fields if each.name_bytes.lower() == b"content-length"]
+    if not lengths:
+        end = message.head_end
+        blank = 2 if editor.data[:end].endswith(b"\r\n") else 1
+        editor.replace_bytes(end - blank, end - blank, b"Content-Length: " + said + b"\r\n")
+        return f"Content-Length: {length} was put in: the head had none"
+    more = "; there are others, left as they are" if len(lengths) > 1 else ""
+    field = lengths[0]
+    if field.value_bytes == said:
+        return f"Content-Length is {length} already, and so long is the content" + more
+    if field.value:
+        editor.replace_bytes(field.value[0][0], field.value[-1][1], said)
+    else:
+        editor.replace_bytes(field.name[1] + 1, field.name[1] + 1, b" " + said)
+    return f"Content-Length is {length} now, as long as the content" + more

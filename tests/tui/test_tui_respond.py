@@ -1,0 +1,297 @@
+"""The answer of a held request in a person's hands: bytes as text, colours, findings, and what can be decided."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inspectd.control.rules_messages import RuleShown, RulesShown, SourceShown
+from inspectd.text.escape import to_text
+from inspectd.tui.findings import Finding
+from inspectd.tui.net import LIVE
+from inspectd.tui.screens.pick import PickScreen
+from inspectd.tui.screens.respond import EDITABLE, RespondScreen
+from inspectd.tui.widgets.byteseditor import BytesEditor
+from tests.tui.shell_engine import lines, picture, screen, shows, until
+from tests.tui.test_tui_hold import Held
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from textual.pilot import Pilot
+
+    from inspectd.tui.app import InspectdApp
+
+PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+NASTY = b"HTTP/1.1 200 \x1b[31m\x9b\r\nX: \xe2\x80\xae\xff\0\tC:\\x41\n folded\r\n\r\n\x1b]0;owned\x07\r\n\r\xcc\x81"
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    made = Held(tmp_path / "a.inspectd")
+    with made.scribe:
+        yield made
+
+
+@asynccontextmanager
+async def editing(
+    held: Held, answer: bytes = PAGE, *, size: tuple[int, int] = (120, 36), **more: object
+) -> AsyncIterator[tuple[InspectdApp, Pilot[int], BytesEditor]]:
+    """The editor, open on the held request."""
+    held.engine.hold(held.key, held.request, answer, **more)
+    async with screen(held.engine.capture, held.engine, size=size) as (app, pilot):
+        await until(pilot, lambda: "edit the answer" in lines(app)[-1])
+        await pilot.press("enter")
+        await until(pilot, lambda: shows(app, RespondScreen) and "send this" in lines(app)[-1])
+        yield app, pilot, app.screen.query_one(BytesEditor)
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
+async def test_the_request_and_the_answer_stand_together(held: Held, size: tuple[int, int]) -> None:
+    async with editing(held, size=size) as (app, pilot, _editor):
+        await until(pilot, lambda: "Nothing odd" in picture(app))
+        shown = picture(app)
+        assert "POST·/pay·HTTP/1.1↵" in shown
+        assert "HTTP/1.1 200 OK" in shown
+        assert "Content-Length: 2" in shown
+        assert "40 bytes" in shown
+        assert "held 0 s" in lines(app)[0] or "held 1 s" in lines(app)[0]
+
+
+@pytest.mark.parametrize("keys", [("ctrl+s",), ("escape", "s")])
+async def test_exactly_the_edited_bytes_are_sent(held: Held, keys: tuple[str, ...]) -> None:
+    async with editing(held) as (app, pilot, _editor):
+        await pilot.press("end", *"\\x00", "enter", *"X:  a\\n", *keys)
+        await until(pilot, lambda: held.engine.said)
+        edited = PAGE.replace(b"OK\r\n", b"OK\0\r\nX:  a\n")
+        assert held.engine.said == [(held.key, "release", edited, None, None)]
+        await until(pilot, lambda: not shows(app, RespondScreen))
+
+
+async def test_what_was_not_edited_is_released_as_the_normal_answer(held: Held) -> None:
+    async with editing(held) as (_app, pilot, _editor):
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: held.engine.said == [(held.key, "release", None, None, None)])
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("n", ("release", None, None, None)), ("d", ("drop",)), ("t", ("reset",))]
+)
+async def test_a_letter_decides_after_esc(held: Held, key: str, said: tuple[object, ...]) -> None:
+    async with editing(held) as (app, pilot, editor):
+        await pilot.press(key)
+        assert editor.text.startswith(key)
+        await pilot.press("escape")
+        await until(pilot, lambda: "leave it held" in lines(app)[-1])
+        await pilot.press(key)
+        await until(pilot, lambda: held.engine.said == [(held.key, *said)])
+        await until(pilot, lambda: not shows(app, RespondScreen))
+
+
+async def test_what_was_written_is_there_again(held: Held) -> None:
+    async with editing(held) as (app, pilot, _editor):
+        await pilot.press(*"X", "escape", "escape")
+        await until(pilot, lambda: not shows(app, RespondScreen))
+        assert held.engine.said == []
+        await pilot.press("e")
+        await until(pilot, lambda: shows(app, RespondScreen) and "send this" in lines(app)[-1])
+        assert app.screen.query_one(BytesEditor).data == b"X" + PAGE
+
+
+async def test_what_stands_for_no_byte_is_located_and_not_sent(held: Held) -> None:
+    async with editing(held) as (app, pilot, editor):
+        await pilot.press("down", *"\\q", "up")
+        await until(pilot, lambda: "1 finding" in picture(app))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "Not sent: line 2, column 1" in picture(app))
+        assert editor.cursor_location == (1, 0)
+        assert held.engine.said == []
+        await until(pilot, lambda: "✗ \\q means nothing" in picture(app))
+
+
+async def test_findings_are_underlined_and_said(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd(data: bytes, method: str, *, rest: int) -> list[Finding]:
+        assert (method, rest) == ("POST", 0)
+        at = data.find(b"Content-Length: 3")
+        return [] if at < 0 else [Finding("It says 3.", at + 16, at + 17, "RFC 9112 §6.3")]
+
+    monkeypatch.setattr("inspectd.tui.widgets.byteseditor.findings", odd)
+    async with editing(held) as (app, pilot, editor):
+        await until(pilot, lambda: "Nothing odd" in picture(app))
+        await pilot.press("down", "end", "backspace", "3", "home")
+        await until(pilot, lambda: "1 finding" in picture(app))
+        await until(pilot, lambda: "▲ It says 3." in picture(app))
+        assert "RFC 9112 §6.3" in picture(app)
+        marked = [
+            segment.text
+            for strip in app.screen._compositor.render_strips()
+            for segment in strip
+            if segment.style is not None and segment.style.underline and "3" in segment.text
+        ]
+        assert marked == ["3"]
+        await pilot.press("up", "ctrl+n")
+        assert editor.cursor_location == (1, 16)
+
+
+@pytest.mark.parametrize(
+    ("answer", "rest", "fixed", "said"),
+    [
+        (
+            b"HTTP/1.1 200\r\nContent-Length: 7\r\n\r\nhi",
+            0,
+            b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi",
+            "is 2 now",
+        ),
+        (
+            b"HTTP/1.1 200\r\nA: b\r\n\r\nhi",
+            0,
+            b"HTTP/1.1 200\r\nA: b\r\nContent-Length: 2\r\n\r\nhi",
+            "was put in",
+        ),
+        (b"HTTP/1.1 200\r\n\r\n", 0, b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", "was put in"),
+        (b"HTTP/1.1 200\nContent-Length:\n\nhi", 0, b"HTTP/1.1 200\nContent-Length: 2\n\nhi", "is 2 now"),
+        (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi", 0, None, "already"),
+        (b"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, None, "contradict"),
+        (b"HTTP/1.1 200\r\nA: b", 0, None, "no whole head"),
+        (
+            b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200\r\nContent-Length: 1\r\ncontent-length: 1\r\n\r\n\xff\0hi",
+            0,
+            b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200\r\nContent-Length: 4\r\ncontent-length: 1\r\n\r\n\xff\0hi",
+            "others",
+        ),
+    ],
+)
+async def test_the_length_is_fixed_by_a_key_and_only_by_it(
+    held: Held, answer: bytes, rest: int, fixed: bytes | None, said: str
+) -> None:
+    async with editing(held, answer) as (app, pilot, editor):
+        await pilot.pause(0.2)
+        assert editor.data == answer
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: said in picture(app))
+        assert editor.data == (fixed or answer)
+        await pilot.press("ctrl+z")
+        assert editor.data == answer
+
+
+async def test_of_a_large_answer_the_beginning_is_edited_and_the_rest_is_sent_behind_it(held: Held) -> None:
+    body = b"0123456789abcdef" * 8192
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 131072\r\n\r\n" + body
+    async with editing(held, answer[:65536], answer_length=len(answer)) as (app, pilot, editor):
+        assert editor.data == answer[:EDITABLE]
+        await until(pilot, lambda: f"+ {len(answer) - EDITABLE:,} behind them" in picture(app))
+        await pilot.press("end", "!", "ctrl+l")
+        await until(pilot, lambda: "Content-Length is 131072 already" in picture(app))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: held.engine.said)
+        _, _, raw, rest_from, _ = held.engine.said[0]
+        assert raw == answer[:EDITABLE].replace(b"OK", b"OK!")
+        assert rest_from == EDITABLE
+
+
+async def test_an_answer_is_cut_behind_a_line_where_there_is_one(held: Held) -> None:
+    answer = b"HTTP/1.1 200 OK\r\n\r\n" + (b"x" * 98 + b"\r\n") * 1000
+    async with editing(held, answer[:65536], answer_length=len(answer)) as (_app, _pilot, editor):
+        assert editor.data.endswith(b"x\r\n")
+        assert EDITABLE - 100 <= len(editor.data) <= EDITABLE
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
+async def test_hostile_bytes_are_edited_harmlessly_and_stay_what_they_are(
+    held: Held, size: tuple[int, int]
+) -> None:
+    async with editing(held, NASTY, size=size) as (app, pilot, editor):
+        assert editor.data == NASTY
+        assert LIVE.search(picture(app).replace("\n", "")) is None
+        assert "\\x1b[31m" in picture(app)
+        await pilot.press("X", "ctrl+s")
+        await until(pilot, lambda: held.engine.said == [(held.key, "release", b"X" + NASTY, None, None)])
+
+
+async def test_what_is_pasted_is_stilled(held: Held) -> None:
+    async with editing(held) as (app, pilot, editor):
+        editor.focus()
+        app.copy_to_clipboard("\x1b[31m\u202eé\r\n\x00\u2028")
+        await pilot.press("ctrl+v")
+        await until(pilot, lambda: "\\x1b[31m" in picture(app))
+        assert editor.text.startswith("\\x1b[31m\\xe2\\x80\\xaeé\n\\x00\\xe2\\x80\\xa8HTTP")
+        assert LIVE.search(picture(app).replace("\n", "")) is None
+
+
+async def test_a_client_that_leaves_is_seen_and_the_text_stays_to_be_copied(held: Held) -> None:
+    async with editing(held) as (app, pilot, _editor):
+        await pilot.press("X")
+        held.engine.hold(held.key, held.request, PAGE, client_gone=True)
+        app.engine_changed()
+        await until(pilot, lambda: "✗ the client has left" in lines(app)[0])
+        await pilot.press("escape", "y")
+        assert app.clipboard == "X" + to_text(PAGE)
+
+
+async def test_when_it_is_decided_elsewhere_nothing_is_sent_twice(held: Held) -> None:
+    async with editing(held) as (app, pilot, editor):
+        await pilot.press("X")
+        held.engine.held.clear()
+        app.engine_changed()
+        await until(pilot, lambda: "no longer held" in lines(app)[0])
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "It is no longer held" in picture(app))
+        assert held.engine.said == []
+        assert editor.text == "X" + to_text(PAGE)
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: not shows(app, RespondScreen))
+
+
+async def test_another_answer_can_be_started_from(held: Held) -> None:
+    async with editing(held) as (app, pilot, editor):
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: shows(app, PickScreen))
+        await pilot.press("down", "down", "enter")
+        await until(pilot, lambda: editor.data.startswith(b"HTTP/1.1 204 No Content\r\n"))
+        assert b"\x1b[31m" in editor.data
+        assert held.engine.said == []
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: shows(app, PickScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: editor.data == PAGE)
+
+
+async def test_a_rule_can_answer(held: Held) -> None:
+    rule = RuleShown(id="api.toml:12", name=None, line=12, match="/x", answer="503 Busy", calls=0)
+    held.engine.rules_shown = RulesShown(
+        sources=(SourceShown(name="api.toml", kind="file", rules=(rule,)),), fallback="mirror"
+    )
+    async with editing(held) as (app, pilot, _editor):
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: "rule api.toml:12  sends 503 Busy at once" in picture(app))
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: held.engine.said == [(held.key, "release", None, None, "api.toml:12")])
+
+
+async def test_keys_of_the_list_do_nothing_in_the_editor(held: Held) -> None:
+    async with editing(held) as (app, pilot, _editor):
+        await pilot.press("escape", "h", "c", "slash", "z")
+        assert shows(app, RespondScreen)
+        assert held.engine.said == []
+        await pilot.press("enter")
+        await until(pilot, lambda: "fix length" in lines(app)[-1])
+
+
+async def test_the_colours_of_the_bytes_follow_the_typing(held: Held) -> None:
+    async with editing(held) as (app, pilot, editor):
+
+        def colour_of(text: str) -> object:
+            for strip in app.screen._compositor.render_strips():
+                for segment in strip:
+                    if segment.text.strip() == text and segment.style is not None:
+                        return segment.style.color
+            return None
+
+        await until(pilot, lambda: colour_of("Content-Length") is not None)
+        field_name = colour_of("Content-Length")
+        await pilot.press("down", "end", "enter", *"X-New: 1", "up")
+        await until(pilot, lambda: colour_of("X-New") == field_name)
+        assert b"X-New: 1\r\n" in editor.data
