@@ -15,7 +15,17 @@ from inspectd.capture.model import SCHEMA_VERSION
 
 Step: TypeAlias = Callable[[sqlite3.Connection], object]
 
-STEPS: Final[Mapping[int, Step]] = {}
+
+def _add_evidence(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE evidence (exchange INTEGER PRIMARY KEY, rule TEXT NOT NULL, planned INTEGER, "
+        "sent INTEGER NOT NULL, acked INTEGER, reused INTEGER NOT NULL, attempt INTEGER NOT NULL, "
+        "previous INTEGER, gap_ns INTEGER, ended_by TEXT, how TEXT, after_ns INTEGER)"
+    )
+    db.execute("CREATE INDEX evidence_previous ON evidence (previous) WHERE previous IS NOT NULL")
+
+
+STEPS: Final[Mapping[int, Step]] = {1: _add_evidence}
 """Version n -> what turns it into n + 1. A step must not commit."""
 
 

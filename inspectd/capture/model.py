@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 APPLICATION_ID: Final = 0x494E5350  # "INSP"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 INCOMING: Final = 0
 """Direction of bytes from the client to inspectd."""
@@ -110,6 +110,23 @@ class ListenerRow(msgspec.Struct, frozen=True, kw_only=True):
     closed_ns: int | None
     backlog: int
     steps: str
+
+
+class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `evidence`: what a client did with a crafted answer."""
+
+    exchange: int
+    rule: str
+    planned: int | None
+    sent: int
+    acked: int | None
+    reused: int
+    attempt: int
+    previous: int | None
+    gap_ns: int | None
+    ended_by: str | None
+    how: str | None
+    after_ns: int | None
 
 
 class Read(msgspec.Struct, frozen=True):

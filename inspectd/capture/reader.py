@@ -14,30 +14,26 @@ import heapq
 import sqlite3
 from array import array
 from collections import OrderedDict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from inspectd.capture import store, trouble
+from inspectd.capture import trouble
 from inspectd.capture.model import (
     INCOMING,
     OUTGOING,
-    ConnectionRow,
     ExchangeRow,
-    ListenerRow,
     Read,
     State,
 )
+from inspectd.capture.rows import Rows, in_order
 from inspectd.capture.trouble import CaptureError
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator, Sequence
-    from types import TracebackType
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 CHUNK_BYTES: Final = 256 * 1024
 """The largest piece that the iterators yield."""
 
-_KEYS_AT_ONCE: Final = 500
 _PIECES_AT_ONCE: Final = 256
 SEARCH_STRETCH: Final = 8192
 """Ids that a chunk of a search stands for."""
@@ -47,12 +43,7 @@ _LATELY: Final = 16
 _HEAD_AND_PLAIN: Final = (State.HEAD_COMPLETE | State.PLAIN).value
 
 _EXCHANGE: Final = ExchangeRow.__struct_fields__
-_CONNECTION: Final = ConnectionRow.__struct_fields__
-_LISTENER: Final = ListenerRow.__struct_fields__
 _SELECT_EXCHANGE: Final = f"SELECT {', '.join(_EXCHANGE)} FROM exchange"  # noqa: S608
-_SELECT_CONNECTION: Final = f"SELECT {', '.join(_CONNECTION)} FROM connection"  # noqa: S608
-
-_T = TypeVar("_T")
 
 
 class BytesGone(CaptureError):  # noqa: N818  what happened to them, as in FileExistsError
@@ -79,7 +70,7 @@ class _Piece(NamedTuple):
     ns: int
 
 
-class Capture:
+class Capture(Rows):
     """A capture, open for reading. Use it from one thread at a time.
 
     >>> with Capture.open("demo.inspectd") as capture:  # doctest: +SKIP
@@ -88,49 +79,11 @@ class Capture:
     """
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
-        self.path = path
-        self._db = db
+        super().__init__(path, db)
         self._version: int | None = None
         self._counted: dict[int, tuple[int, int]] = {}
         self._newest_counted = self._counted_without = 0
         self._lately: OrderedDict[int, ExchangeRow] = OrderedDict()
-
-    # -- life
-
-    @classmethod
-    def open(cls, path: os.PathLike[str] | str) -> Self:
-        """Open a capture; `CaptureError` when that can't be done. See `store.open_reader`."""
-        return cls(Path(path), store.open_reader(path))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def interrupt(self) -> None:
-        """Make a query that runs in another thread stop with `CaptureError`."""
-        self._db.interrupt()
-
-    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
-        try:
-            return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) is None and "decode" in str(error):
-                # Text that isn't UTF-8 never comes from our writer; a damaged file must still be readable.
-                self._db.text_factory = _tolerant_text
-                return self._db.execute(sql, values).fetchall()
-            raise trouble.damage(self.path, error) from None
-
-    def _one(self, sql: str, values: Sequence[object] = ()) -> Any:
-        rows = self._all(sql, values)
-        return rows[0] if rows else None
 
     # -- what is there
 
@@ -217,7 +170,7 @@ class Capture:
 
     def exchanges(self, ids: Sequence[int]) -> list[ExchangeRow]:
         """The exchanges with these ids, in this order; those that don't exist are left out."""
-        return _in_order(ids, self._by_key(_SELECT_EXCHANGE, ids), _exchange)
+        return in_order(ids, self._by_key(_SELECT_EXCHANGE, ids), _exchange)
 
     def exchanges_after(self, after: int, limit: int) -> list[ExchangeRow]:
         """The first `limit` exchanges with a larger id than `after`."""
@@ -270,48 +223,6 @@ class Capture:
         """The id up to which retention has been: at or below it, only what it left is there."""
         found = self._one("SELECT value FROM meta WHERE key = 'taken_upto'")
         return int(found[0]) if found else 0
-
-    # -- connections and listeners
-
-    def connection(self, number: int, /) -> ConnectionRow | None:
-        """The connection with this id."""
-        found = self.connections((number,))
-        return found[0] if found else None
-
-    def connections(self, ids: Sequence[int]) -> list[ConnectionRow]:
-        """The connections with these ids, in this order; those that don't exist are left out."""
-        return _in_order(ids, self._by_key(_SELECT_CONNECTION, ids), _connection)
-
-    def list_connections_after(self, after: int = 0, limit: int = -1) -> list[ConnectionRow]:
-        """Connections that are rows of the list (`kind` is set), from behind exchange `after` on."""
-        return [
-            _connection(row)
-            for row in self._all(
-                f"{_SELECT_CONNECTION} WHERE kind IS NOT NULL AND after >= ? ORDER BY after, id LIMIT ?",
-                (after, limit),
-            )
-        ]
-
-    def iter_connections(self) -> Iterator[ConnectionRow]:
-        """All connections that are rows of the list, in the order of `list_connections_after`; flat memory."""
-        after, number = -1, 0
-        while rows := self._all(
-            f"{_SELECT_CONNECTION} WHERE kind IS NOT NULL AND (after, id) > (?, ?) ORDER BY after, id LIMIT ?",
-            (after, number, _KEYS_AT_ONCE),
-        ):
-            found = [_connection(row) for row in rows]
-            yield from found
-            after, number = found[-1].after, found[-1].id
-
-    def listeners(self) -> list[ListenerRow]:
-        """Every listener the capture knows, oldest first."""
-        rows = self._all(f"SELECT {', '.join(_LISTENER)} FROM listener ORDER BY id")  # noqa: S608
-        return [ListenerRow(**dict(zip(_LISTENER, row, strict=True))) for row in rows]
-
-    def _by_key(self, select: str, ids: Sequence[int]) -> Iterator[Any]:
-        for first in range(0, len(ids), _KEYS_AT_ONCE):
-            keys = ids[first : first + _KEYS_AT_ONCE]
-            yield from self._all(f"{select} WHERE id IN ({', '.join('?' * len(keys))})", keys)
 
     # -- bytes of a message
 
@@ -558,18 +469,5 @@ def _exchange(row: Sequence[Any]) -> ExchangeRow:
     return ExchangeRow(**values)
 
 
-def _connection(row: Sequence[Any]) -> ConnectionRow:
-    return ConnectionRow(**dict(zip(_CONNECTION, row, strict=True)))
-
-
-def _in_order(ids: Sequence[int], rows: Iterator[Any], make: Callable[[Any], _T]) -> list[_T]:
-    by_id = {row[0]: row for row in rows}
-    return [make(by_id[number]) for number in ids if number in by_id]
-
-
 def _no_such_row(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
-
-
-def _tolerant_text(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")

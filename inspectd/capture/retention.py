@@ -207,6 +207,7 @@ class Retention:
                     self._free(pages)
                     return False
         self._db.execute("DELETE FROM exchange WHERE id = ?", (number,))
+        self._db.execute("DELETE FROM evidence WHERE exchange = ?", (number,))
         self._free(pages)
         if connection <= self._connections_upto and connection not in self._open:
             self._take_connection(connection)

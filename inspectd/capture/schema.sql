@@ -1,4 +1,4 @@
--- The capture file, version 1. Bytes are the record: `page` holds what was on the wire, and every other table
+-- The capture file, version 2. Bytes are the record: `page` holds what was on the wire, and every other table
 -- says where in the pages something lies and when it happened. Times are nanoseconds since the epoch.
 
 CREATE TABLE meta (
@@ -40,7 +40,8 @@ CREATE TABLE connection (
     queue_len   INTEGER,                  -- connections waiting in the accept queue when this one was taken
     queue_max   INTEGER,
     kind        TEXT,                     -- NULL while ordinary; else "preconnect" "half-head" "tls" "http2"
-                                          -- "socks" "garbage" "over-limit" "other"
+                                          -- "socks" "garbage" "over-limit" "reset-on-accept"
+                                          -- "closed-on-accept" "other"
     sentence    TEXT,                     -- what it was, in words
     after       INTEGER NOT NULL DEFAULT 0 -- id of the newest exchange when `kind` was first set: its place in the list
 );
@@ -103,6 +104,27 @@ CREATE TABLE segment (
     ns         INTEGER NOT NULL,
     PRIMARY KEY (connection, direction, offset)
 ) WITHOUT ROWID;
+
+-- What a client did with a crafted answer: a row for each exchange that a rule or a person answered, from the moment
+-- the answer begins, and again whenever more is known.
+CREATE TABLE evidence (
+    exchange INTEGER PRIMARY KEY,
+    rule     TEXT NOT NULL,               -- Program.rule; "held" when a person decided
+    planned  INTEGER,                     -- bytes that the whole program would send; NULL when nobody knows
+    sent     INTEGER NOT NULL,            -- bytes of it handed to the socket
+    acked    INTEGER,                     -- of those, acknowledged by the client's kernel; NULL where the system
+                                          -- doesn't tell
+    reused   INTEGER NOT NULL,            -- the connection had carried a request before
+    attempt  INTEGER NOT NULL,            -- 1, 2, ...: the same request came from the same host before
+    previous INTEGER,                     -- exchange of the attempt before
+    gap_ns   INTEGER,                     -- from the end of that attempt (the last byte sent to it, or the end of its
+                                          -- connection when the answer never was whole) to the first byte of this one
+    ended_by TEXT,                        -- "client" | "server", when the connection ended and nothing was answered on
+    how      TEXT,                        -- it after this: "fin" | "rst" | "timeout"
+    after_ns INTEGER                      -- that FIN or RST came so long after the last byte of the answer, or after
+                                          -- the request when no byte was sent; negative: before the last byte
+);
+CREATE INDEX evidence_previous ON evidence (previous) WHERE previous IS NOT NULL;
 
 -- Retention asks whether anything still needs a page. For exchanges it needs no index: ids and req_page ascend
 -- together, and res_page is never below req_page.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from inspectd.capture import store
 from inspectd.capture.checkpoint import Checkpointer
-from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, ExchangeRow, State
+from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, EvidenceRow, ExchangeRow, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,7 @@ PAGE_LIMIT: Final = 4 * 1024 * 1024
 
 _EXCHANGE_COLUMNS: Final = ExchangeRow.__struct_fields__
 _CONNECTION_COLUMNS: Final = ConnectionRow.__struct_fields__
+_EVIDENCE_COLUMNS: Final = EvidenceRow.__struct_fields__
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -47,9 +48,11 @@ _INSERT_EXCHANGE: Final = _insert("exchange", _OWN_COLUMNS)
 _UPDATE_EXCHANGE: Final = _update("exchange", _OWN_COLUMNS)
 _INSERT_CONNECTION: Final = _insert("connection", _CONNECTION_COLUMNS)
 _UPDATE_CONNECTION: Final = _update("connection", _CONNECTION_COLUMNS)
+_INSERT_EVIDENCE: Final = _insert("evidence", _EVIDENCE_COLUMNS)
 _INSERT_SEGMENT: Final = "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)"
 _exchange_values: Final = attrgetter(*_OWN_COLUMNS)
 _connection_values: Final = attrgetter(*_CONNECTION_COLUMNS)
+_evidence_values: Final = attrgetter(*_EVIDENCE_COLUMNS)
 
 
 Segment: TypeAlias = tuple[int, int, int, int, int, int, int]
@@ -66,6 +69,7 @@ class Sink(Protocol):
     def put(self, data: bytes) -> int: ...
     def save(self, exchange: ExchangeRecord) -> None: ...
     def save_connection(self, connection: ConnectionRecord) -> None: ...
+    def save_evidence(self, evidence: EvidenceRecord) -> None: ...
     def segment(self, row: Segment) -> None: ...
     def flush(self, now: int) -> None: ...
 
@@ -125,6 +129,35 @@ class ExchangeRecord:
         self.res_run = self.res_head = self.res_len = None
         self.changed = False
         self.saved = False
+
+
+class EvidenceRecord:
+    """What a client does with a crafted answer, as far as it is known: the columns of a row."""
+
+    __slots__ = (*_EVIDENCE_COLUMNS, "changed")
+
+    exchange: int
+    rule: str
+    planned: int | None
+    sent: int
+    acked: int | None
+    reused: bool
+    attempt: int
+    previous: int | None
+    gap_ns: int | None
+    ended_by: str | None
+    how: str | None
+    after_ns: int | None
+
+    def __init__(self, exchange: int, rule: str, planned: int | None, *, reused: bool) -> None:
+        self.exchange = exchange
+        self.rule = rule
+        self.planned = planned
+        self.reused = reused
+        self.sent = 0
+        self.attempt = 1
+        self.acked = self.previous = self.gap_ns = self.ended_by = self.how = self.after_ns = None
+        self.changed = False
 
 
 class ConnectionRecord:
@@ -281,6 +314,10 @@ class ConnectionRecord:
         """Write the row with the coming flush."""
         self._writer.save_connection(self)
 
+    def save_evidence(self, evidence: EvidenceRecord) -> None:
+        """Write what is known of one of its exchanges with the coming flush."""
+        self._writer.save_evidence(evidence)
+
     def describe(self, kind: str, sentence: str) -> None:
         """Say what this connection is, when it is more (or less) than requests and answers."""
         if self.kind is None:
@@ -311,6 +348,7 @@ class CaptureWriter:
         self.gathered = 0
         self._segments: list[Segment] = []
         self._connections: list[ConnectionRecord] = []
+        self._evidence: list[EvidenceRecord] = []
         self._parts: list[bytes] = []
         self._exchanges: list[ExchangeRecord] = []
         self._checkpointer = Checkpointer(path, self.db)
@@ -357,6 +395,12 @@ class CaptureWriter:
         """Write the connection's row with the coming flush."""
         self._connections.append(connection)
 
+    def save_evidence(self, evidence: EvidenceRecord) -> None:
+        """Write the row with the coming flush, as it is then."""
+        if not evidence.changed:
+            evidence.changed = True
+            self._evidence.append(evidence)
+
     def segment(self, row: Segment) -> None:
         """Note where bytes lie that no exchange's run covers."""
         self._segments.append(row)
@@ -388,7 +432,8 @@ class CaptureWriter:
     def flush(self, now: int) -> None:
         """Commit the turn. Exchanges that were answered in it get `now` (ns since the epoch) as the time of that."""
         exchanges, connections, parts = self._exchanges, self._connections, self._parts
-        if not (exchanges or connections or parts) or self._closed:
+        evidence = self._evidence
+        if not (exchanges or connections or parts or evidence) or self._closed:
             return
         new, known = [], []
         for exchange in exchanges:
@@ -400,6 +445,8 @@ class CaptureWriter:
             else:
                 exchange.saved = True
                 new.append(_exchange_values(exchange))
+        for record in evidence:
+            record.changed = False
         execute, executemany = self.db.execute, self.db.executemany
         try:
             execute("BEGIN")
@@ -418,12 +465,16 @@ class CaptureWriter:
                 executemany(_UPDATE_EXCHANGE, known)
             if self._segments:
                 executemany(_INSERT_SEGMENT, self._segments)
+            if evidence:
+                executemany(_INSERT_EVIDENCE, map(_evidence_values, evidence))
             execute("COMMIT")
             self.error = None
         except (sqlite3.Error, ValueError, OverflowError) as problem:  # the latter: a value SQLite can't hold
             self._give_up_turn(problem)
         self._exchanges = []
         self._connections = []
+        if evidence:
+            self._evidence = []
         self._segments = []
         self._parts = []
         self.page += 1

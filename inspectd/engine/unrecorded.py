@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord, Segment
+    from inspectd.capture.writer import ConnectionRecord, EvidenceRecord, ExchangeRecord, Segment
 
 
 class Unrecorded:
@@ -24,6 +24,9 @@ class Unrecorded:
 
     def save_connection(self, connection: ConnectionRecord) -> None:
         """Forget the connection."""
+
+    def save_evidence(self, evidence: EvidenceRecord) -> None:
+        """Forget what a client did."""
 
     def segment(self, row: Segment) -> None:
         """Forget the segment."""

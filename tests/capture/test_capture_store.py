@@ -383,11 +383,19 @@ def test_a_viewer_in_another_process_follows_the_engine(tmp_path: Path) -> None:
 
 
 def old_capture(path: Path) -> None:
-    """A capture of a version that never was: its exchanges have no `note`."""
-    finished_capture(path)
+    """A capture of a version that never was: like version 1, and its exchanges have no `note`."""
+    first_version(path)
     with closing(sqlite3.connect(path)) as db:
         db.execute("ALTER TABLE exchange DROP COLUMN note")
         db.execute("PRAGMA user_version = 0")
+
+
+def first_version(path: Path) -> None:
+    """A capture of version 1, which had no evidence."""
+    finished_capture(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE evidence")
+        db.execute("PRAGMA user_version = 1")
 
 
 def add_note(db: sqlite3.Connection) -> None:
@@ -420,7 +428,7 @@ def test_a_failing_step_leaves_the_version_before_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", [0, 3])
 def test_there_is_no_way_back_and_none_over_a_gap(tmp_path: Path, target: int) -> None:
-    finished_capture(tmp_path / "x")
+    first_version(tmp_path / "x")
     with closing(sqlite3.connect(tmp_path / "x", isolation_level=None)) as db:
         with pytest.raises(migrations.NoWayForward):
             migrations.migrate(db, steps={2: add_note}, target=target)
@@ -433,7 +441,7 @@ def test_an_older_capture_is_read_through_a_copy(tmp_path: Path, monkeypatch: py
     copies.mkdir()
     old_capture(kept / "x")
     before = contents(kept)
-    monkeypatch.setattr(migrations, "STEPS", {0: add_note})
+    monkeypatch.setattr(migrations, "STEPS", {0: add_note, **migrations.STEPS})
     monkeypatch.setattr(tempfile, "tempdir", str(copies))
     with Capture.open(kept / "x") as capture:
         row = capture.exchange(1)
@@ -452,6 +460,27 @@ def test_an_older_capture_that_no_step_leads_from_is_named(tmp_path: Path) -> No
     with pytest.raises(CaptureError, match="older inspectd"):
         Capture.open(tmp_path / "x")
     assert contents(tmp_path) == before
+
+
+def test_a_capture_of_version_1_is_read_as_it_is_and_continued(tmp_path: Path) -> None:
+    first_version(tmp_path / "x")
+    before = (tmp_path / "x").read_bytes()
+    with Capture.open(tmp_path / "x") as capture:
+        assert capture.exchange(1) is not None
+        assert (capture.evidence(1), capture.attempts(1)) == (None, [])
+    assert (tmp_path / "x").read_bytes() == before
+    with (
+        closing(store.create_or_continue(tmp_path / "x")) as db,
+        closing(store.create(tmp_path / "y")) as new,
+    ):
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert shape(db) == shape(new)
+
+
+def shape(db: sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+    """The columns of each table and index."""
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema ORDER BY name")]
+    return {name: db.execute(f"PRAGMA table_xinfo('{name}')").fetchall() for name in names}
 
 
 def test_the_steps_lead_from_every_version_to_this_one() -> None:
