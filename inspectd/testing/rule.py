@@ -58,7 +58,7 @@ class Rule(Verbs):
         try:
             table = msgspec.convert(self.table, RuleTable)
         except msgspec.ValidationError as error:
-            raise WordsError(str(error), f"It was said of the rule {self.table['match']!r}.") from None
+            raise self._server.complaint(self.table, error) from None
         self.compiled = self._server.compiled(self, table)
 
     # -- what is said

@@ -40,7 +40,7 @@ from inspectd.testing.where import Where, with_where
 from inspectd.testing.words import MatchWords, WordsError, match_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from inspectd.rules.book import Rule as BookRule
@@ -227,6 +227,16 @@ class Inspectd:
             self._stale = True
             return made
 
+    def complaint(self, table: Mapping[str, Any], error: Exception) -> InspectdError:
+        """What is wrong with a table, said as it is said of a rule file."""
+        from inspectd.rules.file import RuleFileError, load_tables
+
+        try:
+            load_tables([table], source="a rule of the test", base=self._base)
+        except RuleFileError as said:
+            return WordsError(str(said))
+        return WordsError(str(error))
+
     def _free_name(self, rule: Rule, name: str) -> str:
         taken = {other.id for other in self._rules if other is not rule}
         found, number = name, 1
@@ -248,7 +258,7 @@ class Inspectd:
         try:
             words = msgspec.convert(table, AnswerTable)
         except msgspec.ValidationError as error:
-            raise WordsError(str(error)) from None
+            raise self.complaint(table, error) from None
         return compile_reply(words, base=self._base, rule=rule)
 
     def call_of(self, request: Request) -> Call:
