@@ -63,7 +63,7 @@ class Headless:
     def trouble(self, sentence: str) -> None:
         """Say so where it doesn't get between the lines."""
         with contextlib.suppress(OSError):
-            print(f"inspectd: {safe(sentence)}", file=sys.stderr, flush=True)
+            print(f"inspectd: {safe(sentence, doubling=False)}", file=sys.stderr, flush=True)
 
     def stopping(self) -> None:
         """Nothing to say: the lines go on until everything has finished."""
@@ -190,11 +190,13 @@ def headless(values: dict[str, Any]) -> None:
     require_stdout("inspectd --headless >lines")
     from inspectd.cli.life import live
     from inspectd.cli.options import answer_request, engine_config
+    from inspectd.cli.rule_files import load_rule_files
     from inspectd.control.answer import responder_for
 
     config = engine_config(values)
     responder = responder_for(answer_request(values))
+    rules = load_rule_files(values["rules"])
     front = Headless(
         as_json=values["as_json"], quiet=values["quiet"], verbosity=values["verbose"], capture=config.capture
     )
-    live(config, responder, front, control=values["control"])
+    live(config, responder, front, control=values["control"], rules=rules)

@@ -20,6 +20,7 @@ from inspectd.cli.listening import FORCED_EXIT_CODE
 from inspectd.cli.open_files import fitting
 from inspectd.control import places
 from inspectd.control.api import Api, Door, refusal
+from inspectd.control.rules_in_use import RulesInUse
 from inspectd.engine.listener import ListenError
 from inspectd.engine.server import Engine
 from inspectd.errors import InspectdError
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from inspectd.control.rules_in_use import RuleFiles
     from inspectd.engine.config import EngineConfig
     from inspectd.rules.responder import Responder
 
@@ -54,7 +56,7 @@ class Front(Protocol):
         """The engine listens. `stop` ends it and may be called from any thread."""
 
     def trouble(self, sentence: str) -> None:
-        """Something is wrong with the engine's capture, or is right again."""
+        """Something is wrong with the engine's capture or a rule file, or is right again."""
 
     def stopping(self) -> None:
         """A signal or the control API asked for the end; what is in flight is being finished."""
@@ -63,10 +65,20 @@ class Front(Protocol):
         """The capture is complete and closed."""
 
 
-def live(config: EngineConfig, responder: Responder, front: Front, *, control: str | None = None) -> None:
-    """Run an engine until it is told to stop. Raises `InspectdError` when it can't start."""
+def live(
+    config: EngineConfig,
+    responder: Responder,
+    front: Front,
+    *,
+    control: str | None = None,
+    rules: RuleFiles | None = None,
+) -> None:
+    """Run an engine until it is told to stop. It answers by the rules, and with `responder` where none matches.
+
+    Raises `InspectdError` when it can't start.
+    """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_live(config, responder, front, control))
+        runner.run(_live(config, RulesInUse(responder, rules), front, control))
     # The handlers went with the loop. What is left to do may take long when nobody reads: it can be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -82,20 +94,22 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _live(config: EngineConfig, responder: Responder, front: Front, control: str | None) -> None:
+async def _live(config: EngineConfig, rules: RulesInUse, front: Front, control: str | None) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     control_socket = places.socket_path()
     control_tcp = None if control is None else _open_control_port(control)
     limits = replace(config.limits, connections=fitting(config.limits.connections))
-    engine = Engine(replace(config, limits=limits), responder)
+    engine = Engine(replace(config, limits=limits), rules.responder)
     with _left_behind(control_socket, places.token_path()):
         try:
             addresses = await engine.start()
         except ListenError as problem:
             raise _with_our_own_engine(problem) from problem
+        api = None
         try:
-            api = Api(engine, over.set)
+            rules.attach(engine)
+            api = Api(engine, rules, over.set)
             await engine.listen_private(_open_control_socket(control_socket), Door(api), refusal)
             token_file = None
             if control_tcp is not None:
@@ -109,14 +123,15 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
                     control=control_socket,
                     control_tcp=None if control_tcp is None else _address_of(control_tcp),
                     token_file=token_file,
-                    answer=responder.description,
+                    answer=rules.responder.description,
                     started_ns=engine.started_ns,
                     reach=tuple(engine.warnings),
                 ),
                 lambda: _from_any_thread(loop, over.set),
             )
             watching = asyncio.create_task(api.watch_capture(front.trouble))
-            warm = getattr(responder, "warm", None)
+            watching_rules = asyncio.create_task(rules.watch(front.trouble))
+            warm = getattr(rules.fallback, "warm", None)
             if warm is not None:  # so that the first client doesn't wait for what every answer needs
                 with contextlib.suppress(
                     OSError, ImportError
@@ -127,10 +142,13 @@ async def _live(config: EngineConfig, responder: Responder, front: Front, contro
                     await asyncio.to_thread(prune_old)
             await over.wait()
             watching.cancel()
+            watching_rules.cancel()
             front.stopping()
             await api.close()
         finally:
             await engine.stop()
+            if api is not None:
+                api.closed()
 
 
 def _with_our_own_engine(problem: ListenError) -> ListenError:

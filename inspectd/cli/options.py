@@ -68,6 +68,11 @@ _OPTIONS: Final = (
         help="Leave out a field that inspectd adds by itself. Repeatable.",
     ),
     option(
+        "--rules", "-r", section=ANSWER, metavar="FILE", multiple=True, type=click.Path(path_type=Path),
+        help="Answer by the rules of this file; what none of them matches is answered as without. Repeatable: earlier"
+        " files come first. A file that changes is read again. See inspectd rules --help.",
+    ),
+    option(
         "--listen", "-l", section=LISTEN, metavar="HOST:PORT", multiple=True,
         help="Default: 127.0.0.1:8080 and [::1]:8080. Also [::]:8080, a host name, port 0 for a free one, a bare PORT"
         " for both loopback addresses, or unix:PATH. Repeatable.",

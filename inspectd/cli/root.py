@@ -25,6 +25,10 @@ _COMMANDS: Final = {
     "anatomy": LazyCommand(
         "inspectd.cli.anatomy", "anatomy", "Explain the bytes of a message from a file or a pipe."
     ),
+    "rules": LazyCommand("inspectd.cli.rules", "rules", "Check rule files, and see what they answer."),
+    "gallery": LazyCommand(
+        "inspectd.cli.gallery", "gallery", "Ready crafted answers to serve, or to run a client against."
+    ),
     "control": LazyCommand("inspectd.cli.control", "control", "Ask a running engine, or change its answer."),
     "serve": LazyCommand("inspectd.cli.serve", "serve"),
 }
@@ -33,6 +37,7 @@ _EXAMPLES: Final = (
     ("inspectd", "watch localhost:8080"),
     ('inspectd --answer "503 Back Soon"', "everybody gets this status line"),
     ("inspectd -a 200 -H 'X-A: 1' --body hi", "with this field and content"),
+    ("inspectd --rules api.toml", "by the rules of this file"),
     ("inspectd --listen 9000 --capture a.inspectd", "another port, a capture to keep"),
     ("inspectd --headless", "no screen: a line an exchange"),
     ("inspectd --headless --json | jq .target", "JSON lines for programs"),

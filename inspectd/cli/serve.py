@@ -42,6 +42,7 @@ class Announcement:
 def serve(**values: Any) -> None:
     """Run an engine without a front end; the first line on standard output says where it listens, as JSON."""
     from inspectd.cli.life import live
+    from inspectd.cli.rule_files import load_rule_files
     from inspectd.control.answer import responder_for
 
     live(
@@ -49,4 +50,5 @@ def serve(**values: Any) -> None:
         responder_for(answer_request(values)),
         Announcement(),
         control=values["control"],
+        rules=load_rule_files(values["rules"]),
     )

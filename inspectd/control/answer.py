@@ -9,16 +9,18 @@ from __future__ import annotations
 import base64
 import binascii
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from inspectd.control.messages import Preview
+from inspectd.control.routing import text
 from inspectd.rules.answer import AUTOMATIC, AnswerError, compile_for, make_answer, preview, remarks
-from inspectd.rules.program import Close, HalfClose, Hold, Op, Program, Reset, Send, SendFile, Wait
+from inspectd.rules.program import Program, Send, SendFile
 from inspectd.rules.responder import Fixed
 
 if TYPE_CHECKING:
     from inspectd.control.messages import AnswerRequest
     from inspectd.rules.answer import Answer
+    from inspectd.rules.program import LiveProgram
     from inspectd.rules.responder import Responder
 
 
@@ -64,7 +66,7 @@ def preview_of(request: AnswerRequest, *, now: float) -> Preview:
     return Preview(
         encoded=base64.b64encode(preview(program)).decode(),
         length=_length(program),
-        steps=tuple(_step(op) for op in program.ops),
+        steps=steps_of(program),
         added=program.added,
         remarks=tuple(remarks(answer)),
         label=program.label,
@@ -79,23 +81,18 @@ def _length(program: Program) -> int:
     return sum(sizes)
 
 
-_DONE_WITH_THE_CONNECTION: Final = {
-    Close: "Closes the connection.",
-    HalfClose: "Sends FIN and goes on reading.",
-    Reset: "Resets the connection.",
-}
+def steps_of(program: Program | LiveProgram) -> tuple[str, ...]:
+    """What a program does, a sentence for each step."""
+    from inspectd.rules.timeline import timeline
+
+    return tuple(text(entry.sentence) for entry in timeline(program))
 
 
-def _step(op: Op) -> str:
-    if isinstance(op, Send):
-        return f"Sends {len(op.data):,} bytes."
-    if isinstance(op, SendFile):
-        return f"Sends {op.length:,} bytes of {op.path}."
-    if isinstance(op, Wait):
-        return f"Waits {op.seconds:g} s."
-    if isinstance(op, Hold):
-        return "Waits for a person."
-    return _DONE_WITH_THE_CONNECTION[type(op)]
+def timeline_of(program: Program | LiveProgram) -> tuple[str, ...]:
+    """What a program does and when, with its bytes: lines of safe text."""
+    from inspectd.rules import timeline
+
+    return tuple(text(timeline.text(timeline.timeline(program))).splitlines())
 
 
 def _bodies(request: AnswerRequest) -> list[str]:

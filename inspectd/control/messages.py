@@ -35,14 +35,22 @@ class AnswerRequest(
 
 
 class CurrentAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is being answered: a description for people, and the status line when it is always the same."""
+    """What is being answered: a description for people, and the status line when it is always the same.
+
+    While rules are in use `otherwise` describes what is answered where none of them matches.
+    """
 
     description: str
     status_line: str | None = None
+    otherwise: str | None = None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `GET /v1/status`. Times are ns since the epoch."""
+    """The answer to `GET /v1/status`. Times are ns since the epoch.
+
+    `rules` is the number of rules in use, `rules_error` what is wrong with a rule file that was changed: then its rules
+    from before stay. `held` exchanges wait for somebody to decide, and the next `hold_next` will (null: all of them).
+    """
 
     version: str
     pid: int
@@ -53,6 +61,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     connections_open: int
     started_ns: int
     capture_error: str | None = None
+    rules: int = 0
+    rules_error: str | None = None
+    held: int = 0
+    hold_next: int | None = 0
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,15 +87,36 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         return base64.b64decode(self.encoded)
 
 
+class Complaint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that is wrong with rules: where (`source` is a file, or `control`; lines and columns count from 1, 0
+    where they are not known), which key, what, and the way out.
+    """
+
+    what: str
+    mend: str = ""
+    key: str = ""
+    source: str = ""
+    line: int = 0
+    column: int = 0
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The content of every 4xx and 5xx: what is wrong, and the way out."""
+    """The content of every 4xx and 5xx: what is wrong, and the way out. Wrong rules list all their `problems`."""
 
     error: str
     mend: str = ""
+    problems: tuple[Complaint, ...] = ()
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """It is done, and there is nothing to say: `{}`."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One server-sent event of `GET /v1/events`: `answer`, `clear`, `capture` or `stopping`, and what it says."""
+    """One server-sent event of `GET /v1/events`, and what it says as JSON.
+
+    `answer`, `rules`, `held`, `gone`, `released`, `clear`, `capture` or `stopping`.
+    """
 
     name: str
     data: str

@@ -12,7 +12,8 @@ import pytest
 
 from inspectd.cli.lines import JsonLines
 from inspectd.cli.root import root
-from inspectd.control.api import _ROUTES
+from inspectd.control.messages import PREFIX
+from inspectd.control.operations import OPERATIONS
 from tests.cli.rows import capture, connection, exchange
 from tests.live_engine import ROOT, LiveEngine, environment
 
@@ -78,7 +79,7 @@ def test_the_control_socket_is_found_the_way_the_page_says(tmp_path: Path) -> No
 
 
 def test_every_route_of_the_control_api_is_documented() -> None:
-    routes = {f"{method} {path}" for path, methods in _ROUTES.items() for method in methods}
+    routes = {f"{each.method} {PREFIX}{each.path}" for each in OPERATIONS}
 
     assert set(re.findall(r"^\| `([A-Z]+ /v1/\S+)`", section("Control API"), re.MULTILINE)) == routes
 

@@ -1,0 +1,345 @@
+"""What was recorded, over the control API: looking it up, waiting for it, verifying it.
+
+The capture is read like by every other viewer, on a thread of its own and a stretch at a time, so that neither the data
+path nor another question waits for a long one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from inspectd.capture.model import State
+from inspectd.capture.reader import BytesGone, Capture
+from inspectd.control.routing import RefusalError
+from inspectd.control.traffic_messages import (
+    ExchangeDetail,
+    ExchangeShown,
+    ExchangesShown,
+    NearMiss,
+    Verified,
+    VerifyRequest,
+    Waited,
+    WaitRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from inspectd.capture.model import ExchangeRow
+    from inspectd.control.routing import Asked
+    from inspectd.engine.server import Engine
+    from inspectd.rules.match import Matcher
+    from inspectd.rules.request import Request
+
+STRETCH: Final = 200
+"""Exchanges that are looked at before others get their turn."""
+SHOWN: Final = 100
+"""Exchanges that an answer holds at most when they were counted."""
+NEAR: Final = 3
+"""Near misses that are told."""
+TICK: Final = 0.03
+"""Seconds between two looks while something is under way that tells nobody when it is done."""
+LONGEST_WAIT: Final = 3600.0
+
+_OVER: Final = State.RESPONSE_COMPLETE | State.ABORTED
+
+T = TypeVar("T")
+
+
+class Record:
+    """The engine's capture, open for reading on one thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(1, "inspectd control")
+        self._capture: Capture | None = None
+
+    async def read(self, work: Callable[[Capture], T]) -> T:
+        """What `work` finds, everything that has happened until now included."""
+        self._engine.flush()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+
+    def _run(self, work: Callable[[Capture], T]) -> T:
+        if self._capture is None:
+            self._capture = Capture.open(self._engine.capture)
+        return work(self._capture)
+
+    def close(self) -> None:
+        """Close the file, when what is under way is done."""
+        self._thread.submit(self._close)
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._capture is not None:
+            self._capture.close()
+
+
+class ExchangesApi:
+    """Answers `/v1/exchanges`, `/v1/wait` and `/v1/verify`. `stopping` says that nothing more will come."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._record = Record(engine)
+        self._news = asyncio.Event()
+        self._stopping = False
+        engine.subscribe(lambda *_: self._news.set())
+        self.handlers: dict[str, Callable[[Asked], Any]] = {
+            "exchanges": self._list,
+            "exchange": self._one,
+            "wait": self._wait,
+            "verify": self._verify,
+        }
+
+    def stop(self) -> None:
+        """Let everybody who waits know that the engine ends."""
+        self._stopping = True
+        self._news.set()
+
+    def close(self) -> None:
+        """Let go of the capture."""
+        self._record.close()
+
+    # -- looking things up
+
+    async def _list(self, asked: Asked) -> ExchangesShown:
+        query = asked.query()
+        if unknown := sorted(query.keys() - {"after", "limit", "method", "target"}):
+            raise RefusalError(400, f"there is no parameter {unknown[0]!r}", "after, limit, method, target.")
+        after = _number(query, "after", 0, 0, 1 << 62)
+        limit = _number(query, "limit", 100, 1, 1000)
+        method, target = query.get("method"), query.get("target")
+        found: list[ExchangeShown] = []
+        newest, more = 0, False
+        while True:
+            shown, after, newest = await self._record.read(
+                lambda capture, after=after: _stretch(capture, after, method, target)  # type: ignore[misc]
+            )
+            found += shown
+            if len(found) > limit or after >= newest:
+                break
+        more = len(found) > limit
+        return ExchangesShown(exchanges=tuple(found[:limit]), newest=newest, more=more)
+
+    async def _one(self, asked: Asked) -> ExchangeDetail:
+        number = asked.id()
+        found = await self._record.read(lambda capture: _detail(capture, number))
+        if found is None:
+            raise RefusalError(404, f"there is no exchange {number}", "See GET /v1/exchanges.")
+        return found
+
+    # -- waiting and verifying
+
+    async def _wait(self, asked: Asked) -> Waited:
+        wish = asked.content(WaitRequest)
+        seconds = _seconds(wish.timeout)
+        look = Look(await asyncio.to_thread(_matcher, wish.match), wish.after, wish.state)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            self._news.clear()
+            seen = self._engine.exchanges
+            held = {each.id for each in self._engine.holds.held}
+            while await self._record.read(lambda capture: look.on(capture, held)):  # noqa: B023  awaited at once
+                pass
+            left = deadline - loop.time()
+            if len(look.matched) >= wish.count or left <= 0:
+                break
+            if self._stopping:
+                raise RefusalError(503, "the engine ends: nothing more will come")
+            await self._until_news(min(left, LONGEST_WAIT), seen, fast=bool(look.unsettled))
+        ok = len(look.matched) >= wish.count
+        return Waited(
+            ok=ok,
+            count=len(look.matched),
+            newest=look.newest,
+            exchanges=tuple(look.shown(SHOWN)),
+            near_misses=() if ok else tuple(look.near_misses()),
+        )
+
+    async def _until_news(self, seconds: float, seen: int, *, fast: bool) -> None:
+        """Wait until something may have changed, at most so long."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (left := end - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(min(TICK, left)):
+                    await self._news.wait()
+            except TimeoutError:
+                if fast or self._engine.exchanges != seen:
+                    return
+            else:
+                return
+
+    async def _verify(self, asked: Asked) -> Verified:
+        wish = asked.content(VerifyRequest)
+        if wish.count is not None and (wish.at_least is not None or wish.at_most is not None):
+            raise RefusalError(400, "count stands alone", "Give count, or at_least and at_most.")
+        look = Look(await asyncio.to_thread(_matcher, wish.match), wish.after, "arrived")
+        while await self._record.read(lambda capture: look.on(capture, set())):
+            pass
+        count = len(look.matched)
+        least = wish.count if wish.count is not None else wish.at_least
+        most = wish.count if wish.count is not None else wish.at_most
+        if least is None:
+            least = 1 if most is None else 0
+        ok = least <= count and (most is None or count <= most)
+        return Verified(
+            ok=ok,
+            count=count,
+            exchanges=tuple(look.shown(SHOWN)),
+            near_misses=() if ok or count > least else tuple(look.near_misses()),
+        )
+
+
+@dataclass(slots=True)
+class Look:
+    """A look at exchanges, again and again: which of those after `newest` match and are as far as `state` says."""
+
+    matcher: Matcher
+    newest: int
+    state: str
+    matched: dict[int, ExchangeShown] = field(default_factory=dict)
+    unsettled: set[int] = field(default_factory=set)
+    """Those that match, as far as can be known, and aren't that far yet."""
+    misses: list[tuple[tuple[float, int], NearMiss]] = field(default_factory=list)
+
+    def on(self, capture: Capture, held: set[int]) -> bool:
+        """Look at what has come since, a stretch of it; whether there is more."""
+        rows: list[ExchangeRow] = capture.exchanges(sorted(self.unsettled)) if self.unsettled else []
+        self.unsettled = set()
+        new = capture.exchanges_after(self.newest, STRETCH)
+        if new:
+            self.newest = new[-1].id
+        for row in (*rows, *new):
+            self._see(capture, row, held)
+        return len(new) == STRETCH
+
+    def _see(self, capture: Capture, row: ExchangeRow, held: set[int]) -> None:
+        if not row.state & (State.REQUEST_COMPLETE | _OVER) and row.id not in held:
+            self.unsettled.add(row.id)
+            return
+        request = _request(capture, row)
+        if request is None:
+            return
+        if self.matcher.test(request) is None:
+            self._missed(row, request)
+        elif self._far_enough(capture, row, held):
+            from inspectd.control.showing import exchange_shown
+
+            self.matched[row.id] = exchange_shown(row, capture.evidence(row.id))
+        else:
+            self.unsettled.add(row.id)
+
+    def _far_enough(self, capture: Capture, row: ExchangeRow, held: set[int]) -> bool:
+        if self.state == "arrived":
+            return True
+        if self.state == "held":
+            return row.id in held
+        if self.state == "answered":
+            return bool(row.state & _OVER)
+        connection = capture.connection(row.connection)
+        return connection is None or connection.closed_ns is not None
+
+    def _missed(self, row: ExchangeRow, request: Request) -> None:
+        """Remember it when it is one of the closest."""
+        order = (-self.matcher.closeness(request), -row.id)
+        if len(self.misses) < NEAR or order < self.misses[-1][0]:
+            why = tuple(self.matcher.why_not(request))
+            miss = NearMiss(exchange=row.id, method=row.method, target=row.target, why_not=why)
+            self.misses = sorted([*self.misses, (order, miss)], key=lambda each: each[0])[:NEAR]
+
+    def near_misses(self) -> list[NearMiss]:
+        """What came closest without matching, the closest first."""
+        return [miss for _, miss in self.misses]
+
+    def shown(self, limit: int) -> list[ExchangeShown]:
+        """What matches, in the order of the ids."""
+        return [self.matched[number] for number in sorted(self.matched)[:limit]]
+
+
+def _request(capture: Capture, row: ExchangeRow) -> Request | None:
+    from inspectd.control.recorded import recorded_request
+
+    try:
+        return recorded_request(capture, row, capture.connection(row.connection))
+    except BytesGone:
+        return None
+
+
+def _matcher(match: str | dict[str, Any]) -> Matcher:
+    from inspectd.rules.match import MatchErrors, compile_match
+    from inspectd.rules.tables import MatchTable
+
+    try:
+        return compile_match(match if isinstance(match, str) else msgspec.convert(match, MatchTable))
+    except msgspec.ValidationError as problem:
+        raise RefusalError(400, f"match: {problem}") from problem
+    except MatchErrors as problems:
+        said = "; ".join(f"{'.'.join(('match', *each.key))}: {each.what}" for each in problems.errors)
+        raise RefusalError(400, said, problems.errors[0].mend) from problems
+
+
+def _seconds(value: str | float) -> float:
+    from inspectd.rules.units import duration
+
+    return min(duration(value), LONGEST_WAIT)
+
+
+def _number(query: dict[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and least <= int(text) <= most):
+        raise RefusalError(400, f"{name}={text!r} is not between {least} and {most}")
+    return int(text)
+
+
+def _stretch(
+    capture: Capture, after: int, method: str | None, target: str | None
+) -> tuple[list[ExchangeShown], int, int]:
+    """What is wanted of a stretch of exchanges, the last id that was looked at, the newest id."""
+    from inspectd.control.showing import exchange_shown
+
+    rows = capture.exchanges_after(after, STRETCH)
+    wanted = [
+        row
+        for row in rows
+        if (method is None or row.method == method)
+        and (target is None or _like(row.target or "", target.split("*")))
+    ]
+    newest = capture.newest_exchange()
+    evidence = capture.evidence_of([row.id for row in wanted])
+    shown = [exchange_shown(row, evidence.get(row.id)) for row in wanted]
+    return shown, rows[-1].id if rows else max(newest, after), newest
+
+
+def _like(text: str, parts: Sequence[str]) -> bool:
+    """Whether a text consists of these parts, with anything between two of them."""
+    first, *middle = parts
+    if not middle:
+        return text == first
+    *middle, last = middle
+    if not (text.startswith(first) and text.endswith(last) and len(text) >= len(first) + len(last)):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        at = text.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def _detail(capture: Capture, number: int) -> ExchangeDetail | None:
+    from inspectd.control.showing import detail_shown
+
+    row = capture.exchange(number)
+    try:
+        return None if row is None else detail_shown(capture, row)
+    except BytesGone:
+        return None
