@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -45,6 +45,7 @@ GROUPS: Final = (
 
 _FOLDER: Final = Path(__file__).with_name("cases")
 _AUTO: Final = ("content-length", "transfer-encoding", "content-type", "connection")
+_Answer = TypeVar("_Answer", bound=AnswerTable)
 _WHOLE: Final = ("raw", "raw_file", "raw_hex", "mirror")
 
 _LANDING: Final = "landed\n"
@@ -229,7 +230,16 @@ def case_of_rule(rule: str) -> str:
 
 
 def _text(case: Case, group: Group) -> str:
-    texts = (case.name, case.title, case.section, case.correct, case.seen, case.request, group.name, group.title)
+    texts = (
+        case.name,
+        case.title,
+        case.section,
+        case.correct,
+        case.seen,
+        case.request,
+        group.name,
+        group.title,
+    )
     return "\n".join(texts).casefold()
 
 
@@ -271,7 +281,7 @@ def _complete(rule: RuleTable, name: str) -> RuleTable:
     return _dateless(filled)
 
 
-def _dateless(answer: AnswerTable) -> AnswerTable:
+def _dateless(answer: _Answer) -> _Answer:
     whole = any(getattr(answer, name) for name in _WHOLE)
     if whole or answer.auto is not None:
         return answer

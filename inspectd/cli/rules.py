@@ -1,0 +1,265 @@
+"""`inspectd rules`: check rule files, show what one answers to a request, print the schema. No server is needed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from inspectd.cli.group import Formatter, SectionCommand, SectionGroup
+from inspectd.cli.output import painter, require_stdout, wants_colour
+from inspectd.errors import InspectdError
+from inspectd.text.safe import clip, pad, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from inspectd.rules.book import RuleBook, Verdict
+    from inspectd.rules.program import LiveProgram, Program
+    from inspectd.rules.request import Request
+
+SAMPLE: Final = """\
+# The first rule that matches answers; the mirror does when none does.
+[[rule]]                                    # a status line, verbatim
+match = "GET /teapot"
+respond = "418 I'm a teapot"
+
+[[rule]]                                    # fields are lines: order, case, oddities survive
+match = { method = "POST", path = "/pay/*", header.Accept = "*json*" }
+each = ["503 Busy", "503 Busy", { respond = "200 OK", json = { ok = true } }]
+then = "last"                               # last, cycle, close, next, or a status
+per = "client"                              # rule, connection, client, header:NAME
+
+[[rule]]                                    # byte-exact; \\u00NN is a byte
+match = "/lf-only"
+raw = "HTTP/1.1 200\\nX-A: 1\\n folded\\nContent-Length: 99\\n\\nhi\\u0000"
+
+[[rule]]                                    # slowly, and then not at all
+match = "GET /slow"
+respond = "200 OK"
+headers = ["Content-Type: text/plain", "X-Odd : 1"]
+body = "the first half, the second half"
+pace = { before = "300ms", head = "1B/20ms", body = "4KiB/s" }
+fault = { at = "body+50%", do = "reset" }   # close, half-close, reset, stall, truncate, garbage
+
+[[rule]]                                    # made from the request
+match = "/hello/{name}"
+template = true
+respond = "200 OK"
+body = "Hello {{ captured.name }}, you are {{ client }}.\\n"
+
+[[rule]]                                    # wait for a person, or a test, to decide
+match = "PUT /**"
+hold = true
+"""
+"""A rule file that shows what there is. The help page prints it, `inspectd rules sample` too."""
+
+_EXAMPLES: Final = (
+    ("inspectd rules sample >rules.toml", "a file to begin with"),
+    ("inspectd rules check rules.toml", "every mistake, with line and column"),
+    ("inspectd rules show rules.toml 'GET /slow'", "which rule answers, and with what"),
+    ("inspectd --rules rules.toml", "use it; a change counts at once"),
+    ("inspectd gallery", "ready answers to take rules from"),
+)
+
+
+class RulesGroup(SectionGroup):
+    """The group, whose help page ends with a rule file."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes examples and commands, then a whole rule file."""
+        if isinstance(formatter, Formatter):
+            formatter.write_examples(_EXAMPLES)
+        super().format_options(ctx, formatter)
+        with formatter.section("A rule file"):
+            for line in SAMPLE.splitlines():
+                formatter.write(f"{'':>{formatter.current_indent}}{line}".rstrip() + "\n")
+        formatter.write("\nEvery key: inspectd rules schema, and the section on rules of README.md.\n")
+
+
+@click.group("rules", cls=RulesGroup)
+def rules() -> None:
+    """Crafted answers by rule: check a rule file, and see what it answers before anybody asks."""
+
+
+_files = click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=False)
+)
+
+
+@rules.command(cls=SectionCommand)
+@_files
+@click.option("--verbose", "-v", is_flag=True, help="List the rules: where, for what, and the answer.")
+@click.pass_context
+def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> None:
+    """Say what is wrong with rule files, all of it at once. Exit code 1 when something is."""
+    from inspectd.rules.file import RuleFileError, load_file
+
+    wrong = 0
+    for path in files:
+        try:
+            loaded = load_file(path)
+        except RuleFileError as error:
+            wrong += len(error.problems)
+            sys.stderr.write(f"{error}\n")
+            continue
+        count = _count(len(loaded.rules), "rule")
+        sys.stdout.write(f"{safe(str(path))}: {count}, nothing wrong\n")
+        if verbose:
+            for rule in loaded.rules:
+                sys.stdout.write(
+                    f"  {pad(clip(safe(rule.id), 24), 24)} {pad(clip(safe(rule.match), 40), 40)}"
+                    f" {clip(safe(rule.answer), 60)}\n"
+                )
+    if wrong:
+        sys.stderr.write(f"inspectd: {_count(wrong, 'problem')}\n")
+        context.exit(1)
+
+
+@rules.command(cls=SectionCommand)
+@_files
+@click.argument("request", metavar="'GET /PATH'")
+@click.option(
+    "--header", "-H", "headers", metavar="'NAME: VALUE'", multiple=True, help="A field of the request."
+)
+@click.option("--body", metavar="TEXT", help="The content of the request.")
+@click.option(
+    "--body-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file as content."
+)
+@click.option("--bytes", "raw", is_flag=True, help="Write exactly the bytes of the answer, and nothing else.")
+def show(
+    files: tuple[Path, ...],
+    request: str,
+    *,
+    headers: tuple[str, ...],
+    body: str | None,
+    body_file: Path | None,
+    raw: bool,
+) -> None:
+    """Show which rule answers a request, why those before it don't, and the answer: bytes, times, faults.
+
+    The request is a method and a target ('GET /slow', 'POST /pay?x=1'); with -H and --body it gets fields and content.
+    """
+    require_stdout("inspectd rules show FILE 'GET /' >text")
+    asked = asked_for(request, headers, body_file.read_bytes() if body_file is not None else _encoded(body))
+    book = book_of(files)
+    matched, program = book.preview(asked, now=time.time())
+    if raw:
+        write_bytes_of(program)
+        return
+    paint = painter(colour=wants_colour())
+    for line in verdict_lines(book.trial(asked), paint):
+        sys.stdout.write(f"{line}\n")
+    if matched is None:
+        sys.stdout.write(f"  {paint('no rule matches', 'magenta')}: the mirror answers\n")
+    from inspectd.cli.program_text import program_lines
+
+    sys.stdout.write("\n")
+    for line in program_lines(program, remarks_about(program, asked), paint):
+        sys.stdout.write(f"{line}\n")
+
+
+@rules.command(cls=SectionCommand)
+def schema() -> None:
+    """Print the JSON Schema of rule files, for editors that complete and check TOML."""
+    import json
+
+    from inspectd.rules.file import schema as schema_of
+
+    sys.stdout.write(json.dumps(schema_of(), indent=2, ensure_ascii=False) + "\n")
+
+
+@rules.command(cls=SectionCommand)
+def sample() -> None:
+    """Print a rule file to begin with."""
+    sys.stdout.write(SAMPLE)
+
+
+def book_of(files: Sequence[Path]) -> RuleBook:
+    """A book of these files in their order, before the mirror. Raises `RuleFileError` with all that is wrong."""
+    from inspectd.rules.book import RuleBook
+    from inspectd.rules.file import RuleFileError, load_file
+    from inspectd.rules.mirror import Mirror
+
+    book = RuleBook(Mirror())
+    problems = []
+    for path in files:
+        try:
+            book.replace(str(path), load_file(path).rules)
+        except RuleFileError as error:
+            problems += error.problems
+    if problems:
+        raise RuleFileError(problems)
+    return book
+
+
+def asked_for(request: str, headers: Sequence[str] = (), content: bytes = b"") -> Request:
+    """A request of these words. Raises `InspectdError` when it is none."""
+    from inspectd.control.recorded import made_up
+
+    words = request.split()
+    if len(words) == 1 and not words[0].startswith("/"):
+        raise InspectdError(
+            f"{request!r} names no path", "Write a method and a path: 'GET /slow'.", exit_code=2
+        )
+    line = _encoded(request if len(words) > 1 else f"GET {words[0]}" if words else "GET /")
+    if len(words) < 3:
+        line += b" HTTP/1.1"
+    lines = [line]
+    given = {header.partition(":")[0].strip().lower() for header in headers}
+    if "host" not in given:
+        lines.append(b"Host: localhost:8080")
+    for header in headers:
+        if ":" not in header or "\n" in header or "\r" in header:
+            raise InspectdError(f"{header!r} is no field line", "Write it as 'Name: value'.", exit_code=2)
+        lines.append(_encoded(header))
+    if content and not {"content-length", "transfer-encoding"} & given:
+        lines.append(b"Content-Length: %d" % len(content))
+    return made_up(b"\r\n".join(lines) + b"\r\n\r\n" + content)
+
+
+def _encoded(text: str | None) -> bytes:
+    return (text or "").encode("utf-8", "surrogateescape")
+
+
+def verdict_lines(verdicts: Sequence[Verdict], paint: Callable[[str, str], str]) -> Iterator[str]:
+    """Each rule up to the one that answers, and why it does or doesn't. Rules behind it are only counted."""
+    for place, verdict in enumerate(verdicts):
+        rule = verdict.rule
+        name = f"{clip(safe(rule.id), 40)}  {clip(safe(rule.match), 60)}"
+        if verdict.matched:
+            yield f"  {paint('answers', 'green')}  {name}  {clip(safe(rule.answer), 60)}"
+            behind = len(verdicts) - place - 1
+            if behind:
+                yield paint(f"           {_count(behind, 'rule')} behind it", "dim")
+            return
+        yield f"  {paint('no', 'dim')}       {name}"
+        for sentence in verdict.why_not:
+            yield paint(f"             {sentence}", "dim")
+
+
+def remarks_about(program: Program | LiveProgram, request: Request) -> list[str]:
+    """What is illegal or odd about an answer, a line each in safe text: from which byte on, what, and which section."""
+    from inspectd.rules.remarks import remarks_of
+
+    found = remarks_of(program, method=request.head.method)
+    return [f"byte {remark.start:,}: {remark.sentence} {remark.section}" for remark in found]
+
+
+def write_bytes_of(program: Program | LiveProgram) -> None:
+    """Write what a program sends to standard output. Raises `InspectdError` when that isn't known before."""
+    from inspectd.cli.program_text import bytes_of
+
+    data = bytes_of(program)
+    if data is None:
+        raise InspectdError("the bytes of this answer become known only while it is played")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,177 @@
+"""Runs a person's command against cases of the gallery, once a case, and notes how each run ended.
+
+The command is started without a shell, in a process group of its own, so that a time limit ends its children as well.
+Its output is read to the end and mostly thrown away: an answer may unpack to megabytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from inspectd.errors import InspectdError
+from inspectd.gallery.serving import NOTHING, Seen, seen, served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from inspectd.gallery.catalogue import Case
+
+KEPT: Final = 4096
+"""Bytes of each output in which its first line is looked for."""
+
+_LAST_WORDS: Final = 2.0
+"""Seconds for the pipes of a killed command to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How one run of the command ended.
+
+    `exit_code` is None when the time limit killed it, and negative for the number of a signal. `output` and `error` are
+    the first lines that aren't blank, as the command wrote them.
+    """
+
+    case: Case
+    exit_code: int | None
+    seconds: float
+    output: bytes
+    error: bytes
+
+    @property
+    def outcome(self) -> str:
+        """`exit 0`, `signal 11`, `killed after 5 s`."""
+        if self.exit_code is None:
+            return f"killed after {self.seconds:.3g} s"
+        return f"exit {self.exit_code}" if self.exit_code >= 0 else f"signal {-self.exit_code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run, and what the engine saw of it."""
+
+    ran: Ran
+    seen: Seen
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; text from outside is read as ISO-8859-1, one character a byte."""
+        ran = self.ran
+        return {
+            "case": ran.case.name,
+            "group": ran.case.group,
+            "outcome": "killed" if ran.exit_code is None else "exit",
+            "exit_code": ran.exit_code,
+            "seconds": round(ran.seconds, 3),
+            **asdict(self.seen),
+            "output": ran.output.decode("latin-1"),
+            "error": ran.error.decode("latin-1"),
+        }
+
+
+async def run_all(
+    command: Sequence[str],
+    cases: Sequence[Case],
+    *,
+    capture: Path,
+    timeout: float,  # noqa: ASYNC109  a limit for each of many
+    jobs: int,
+    done: Callable[[Ran], None],
+) -> list[Result]:
+    """Run `command` once a case against an engine of its own; what came of it, in the order of the cases.
+
+    At most `jobs` run at once, each for `timeout` seconds at most. `done` is called after each. Raises `InspectdError`
+    when the command can't be started.
+    """
+    room = asyncio.Semaphore(jobs)
+    async with served(cases, capture) as address:
+
+        async def one(case: Case) -> Ran:
+            async with room:
+                ran = await _run(filled_in(command, case, address), case, environment(case, address), timeout)
+            done(ran)
+            return ran
+
+        tasks = [asyncio.create_task(one(case)) for case in cases]
+        try:
+            rans = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    evidence = seen(capture)
+    return [Result(ran, evidence.get(ran.case.name, NOTHING)) for ran in rans]
+
+
+def filled_in(command: Sequence[str], case: Case, address: str) -> list[str]:
+    """The words of the command with `{url}`, `{name}` and `{method}` replaced."""
+    values = {"{url}": f"http://{address}{case.path}", "{name}": case.name, "{method}": case.method}
+    words = list(command)
+    for place, value in values.items():
+        words = [word.replace(place, value) for word in words]
+    return words
+
+
+def environment(case: Case, address: str) -> dict[str, str]:
+    """What a script can read to send the request that shows what a case is about."""
+    return {
+        "INSPECTD_URL": f"http://{address}{case.path}",
+        "INSPECTD_CASE": case.name,
+        "INSPECTD_METHOD": case.method,
+        "INSPECTD_UPLOAD": str(case.upload),
+        "INSPECTD_EXPECT": "100-continue" if case.expect else "",
+        "INSPECTD_RANGE": case.range or "",
+        "INSPECTD_CREDENTIALS": case.credentials or "",
+    }
+
+
+async def _run(words: Sequence[str], case: Case, more: Mapping[str, str], limit: float) -> Ran:
+    started = time.monotonic()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, **more},
+        )
+    except (OSError, ValueError) as problem:
+        why = str(getattr(problem, "strerror", None) or problem).lower()
+        raise InspectdError(
+            f"can't run {words[0]!r}: {why}",
+            "Name a program that is there: inspectd gallery run -- curl -sS {url}",
+        ) from None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    outputs = asyncio.gather(_first_line(process.stdout), _first_line(process.stderr))
+    killed = False
+    try:
+        await asyncio.wait_for(asyncio.gather(process.wait(), asyncio.shield(outputs)), limit)
+    except TimeoutError:
+        killed = True
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        seconds = time.monotonic() - started
+        code = await process.wait()
+    try:
+        output, error = await asyncio.wait_for(outputs, _LAST_WORDS)
+    except TimeoutError:  # a child in another session keeps the pipes open
+        output = error = b""
+    return Ran(case, None if killed else code, seconds, output, error)
+
+
+async def _first_line(stream: asyncio.StreamReader) -> bytes:
+    """The first line that isn't blank, as far as it stands in the first `KEPT` bytes. Reads to the end."""
+    kept = b""
+    while piece := await stream.read(65536):
+        if len(kept) < KEPT:
+            kept += piece[: KEPT - len(kept)]
+    lines = (line.strip() for line in kept.splitlines())
+    return next((line for line in lines if line), b"")
