@@ -154,9 +154,13 @@ class ExactQuery:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """How a text has to be. `accepts` None: it only has to be there (`present`), or must not (not `present`)."""
+    """How a text has to be: `relation` (is, fits, matches) to what is `wanted`.
 
-    words: str
+    `accepts` None: it only has to be there (`present`), or must not (not `present`).
+    """
+
+    relation: str
+    wanted: str
     accepts: Callable[[str], bool] | None
     present: bool = True
 
@@ -173,8 +177,11 @@ class Text:
         if not values:
             return f"{what} is missing"
         if len(values) > 1:
-            return f"none of the {len(values)} values of {what} {self.words}"
-        return f"{what} is {shown(values[0])}, which {self.words}"
+            return f"{what} has {len(values)} values, and none of them {self.relation} {shown(self.wanted)}"
+        if self.relation == "is":
+            return f"{what} is {shown(values[0])}, not {shown(self.wanted)}"
+        verb = {"fits": "fit", "matches": "match"}[self.relation]
+        return f"{what} is {shown(values[0])}, which does not {verb} {shown(self.wanted)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +399,7 @@ class Json:
         """What is selected instead."""
         found = self._found(subject)
         if found is None:
-            return f"{_content(subject)} is no JSON"
+            return "the content is no JSON" if subject.request.content_length else "the content is empty"
         if not found:
             return f"the JSON path {shown(self.path)} selects nothing"
         return f"the JSON path {shown(self.path)} selects {_brief(found[0])}, not {_brief(self.value)}"

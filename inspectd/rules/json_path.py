@@ -62,7 +62,8 @@ def compile_json_path(path: str) -> JsonQuery:
     try:
         return _ENVIRONMENT.compile(path)
     except (JSONPathError, RecursionError, ValueError) as error:
-        why = str(error).splitlines()[0] if str(error) else "nested too deeply"
+        # The library's own str() of its errors fails on an empty path.
+        why = str(error.args[0]) if error.args else "nested too deeply"
         raise PatternError(
             f"not a JSON path: {safe(path)!r}: {safe(why)}", "Write '$.user.name' or '$..id'; see RFC 9535."
         ) from None

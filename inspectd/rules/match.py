@@ -190,7 +190,7 @@ class _Compiler:
             given = table.method.split("|") if isinstance(table.method, str) else list(table.method)
             self.methods(given, ("method",))
         if table.path is not None:
-            connect = table.method is None or "CONNECT" in table.method
+            connect = "CONNECT" in table.method if table.method else ":" in table.path
             self.path(table.path, ("path",), any_form=connect)
         if table.path_regex is not None:
             pattern = self.tried(("path-regex",), regex, table.path_regex)
@@ -305,7 +305,8 @@ class _Compiler:
         text = self.tried(key, _text, value)
         if text is not None:
             conditions.append(make(text))
-            self.words.append(f"{'.'.join(key)}: {value if isinstance(value, str) else text.words}")
+            sign = "~" if text.relation == "matches" else ""
+            self.words.append(f"{'.'.join(key)}: {sign}{text.wanted}")
 
     def tried(self, key: Key, compile_it: Callable[[_T], _R], value: _T) -> _R | None:
         """What `compile_it` makes of a value, or None when it can't: that is noted."""
@@ -335,7 +336,7 @@ def _encodable(text: str) -> str:
 def _text(value: TextTest) -> Text:
     """How a text has to be. Raises `PatternError`."""
     if isinstance(value, bool):
-        return Text("is there" if value else "is absent", None, present=value)
+        return Text("is", "there" if value else "absent", None, present=value)
     if isinstance(value, str):
         value = TextMatch(glob=value)
     given = [name for name in ("equals", "glob", "regex", "present") if getattr(value, name) is not None]
@@ -348,15 +349,11 @@ def _text(value: TextTest) -> Text:
         return _text(value.present)
     if value.regex is not None:
         pattern = regex(value.regex)
-        return Text(
-            f"does not match {shown(value.regex)}", lambda text: pattern.fullmatch(text.encode()) is not None
-        )
+        return Text("matches", value.regex, lambda text: pattern.fullmatch(text.encode()) is not None)
     wanted = text_glob(value.glob) if value.glob is not None else _encodable(value.equals or "")
     if isinstance(wanted, str):
-        return Text(f"is not {shown(wanted)}", wanted.__eq__)
-    return Text(
-        f"does not fit {shown(value.glob or '')}", lambda text: wanted.fullmatch(text.encode()) is not None
-    )
+        return Text("is", wanted, wanted.__eq__)
+    return Text("fits", value.glob or "", lambda text: wanted.fullmatch(text.encode()) is not None)
 
 
 def _json_path(path: str) -> JsonQuery:

@@ -50,8 +50,9 @@ def name_at(text: str, position: Position) -> str:
 
 BARE = string.ascii_letters + string.digits + "-_"
 
+_CHARACTERS = st.characters(codec="utf-8")
 _SCALARS = st.one_of(
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=12),
+    st.text(_CHARACTERS, max_size=12),
     st.integers(-(1 << 63), (1 << 63) - 1),
     st.booleans(),
     st.floats(allow_nan=False),
@@ -61,7 +62,7 @@ _SCALARS = st.one_of(
 )
 _KEYS = st.one_of(
     st.text(BARE, min_size=1, max_size=6),
-    st.text(st.characters(exclude_categories=("Cs",)), max_size=6),
+    st.text(_CHARACTERS, max_size=6),
     st.sampled_from(["", "a.b", '"', "'", "\n", "#", "ä", "=", "[", "\\"]),
 )
 _VALUES = st.recursive(
