@@ -36,6 +36,18 @@ def steps(table: AnswerTable, *, base: Path) -> list[Step]:
 
         found.append(filled.step(table, templates, base))
     found += [*_content(table, words, base), *_fields(table, words)]
+    if table.conditional or table.folder is not None:
+        from inspectd.rules.behaviour import conditional
+
+        found.append(conditional.step(table))
+    if table.poll:
+        from inspectd.rules.behaviour import poll
+
+        found.append(poll.step(table))
+    if table.auth is not None:
+        from inspectd.rules.behaviour import auth
+
+        found.insert(0, auth.step(table.auth))
     if table.cors:
         from inspectd.rules.behaviour import cors
 
@@ -57,6 +69,10 @@ def _content(table: AnswerTable, words: Words, base: Path) -> Iterator[Step]:
         from inspectd.rules.behaviour import folder
 
         yield folder.step(table.folder, base)
+    if table.events is not None:
+        from inspectd.rules.behaviour import events
+
+        yield events.step(table, words)
 
 
 def _fields(table: AnswerTable, words: Words) -> Iterator[Step]:

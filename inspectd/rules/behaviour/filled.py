@@ -38,8 +38,9 @@ def step(table: AnswerTable, templates: Templates, base: Path) -> Step:
     def fill(call: Call, draft: Draft) -> Draft:
         if status is not None:
             draft.status_line = status(call)
-        rendered = (line(call) for line in lines)
-        draft.fields = [line for lines in rendered for line in lines if line]
+        rendered = [said for line in lines for said in line(call) if said]
+        saying.without(draft, frozenset(map(saying.name_of, rendered)))
+        draft.fields[:0] = rendered
         if content is not None:
             draft.content = content(call)
         return draft

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
@@ -17,29 +18,34 @@ from inspectd.rules.draft import CraftError, FileSlice
 from inspectd.rules.media_types import media_type
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from inspectd.rules.draft import Call, Draft, Step
 
-INDEX: Final = "index.html"
+INDEX: Final = b"index.html"
 
 
 def below(key: str, name: str, base: Path) -> Path:
-    """The file or folder that a rule names, below `base`. Raises `CraftError` when it lies elsewhere."""
+    """The file or folder that a rule names: a relative name is below `base`. Raises `CraftError` when it isn't."""
+    path = Path(name)
+    if not path.is_absolute() and _leaves(path):
+        raise CraftError(
+            key, f"{name!r} is outside the folder of the rules", "Move it there, or give an absolute path."
+        )
     try:
-        path = (base / name).resolve()
-        inside = path.is_relative_to(base.resolve())
+        return (base / path).resolve()
     except (OSError, ValueError, RuntimeError) as error:
         raise CraftError(
             key, f"can't use the path {name!r}: {error}", "Name a path below the rule file."
         ) from None
-    if not inside:
-        raise CraftError(
-            key,
-            f"{name!r} lies outside the folder of the rule file",
-            "Move it below that folder, or the rule file up.",
-        )
-    return path
+
+
+def _leaves(path: Path) -> bool:
+    """Whether a relative path goes up beyond where it begins, at any time."""
+    depth = 0
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return False
 
 
 def step(name: str, base: Path) -> Step:
@@ -62,7 +68,7 @@ def step(name: str, base: Path) -> Step:
         if found.is_dir():
             if not path.endswith(b"/") and path:
                 return _to_folder(call, draft)
-            found = resolve(root, path + b"/" + INDEX.encode())
+            found = resolve(root, path.rstrip(b"/") + b"/" + INDEX)
         return _file(found, draft)
 
     return folder

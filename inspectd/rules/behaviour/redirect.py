@@ -28,13 +28,13 @@ def step(table: AnswerTable, to: Text) -> Step:
         if isinstance(table.redirect, RedirectTable)
         else RedirectTable(to=table.redirect or "")
     )
-    line = None if table.respond is not None else saying.status("redirect.status", words.status)
+    line = saying.status("redirect.status", words.status)
 
     def redirect(call: Call, draft: Draft) -> Draft:
         address = _next(call, words, to(call))
         if address is None:
             return draft
-        draft.status_line = draft.status_line if line is None else line
+        draft.status_line = line
         draft.put(b"Location: " + address)
         return draft
 

@@ -33,7 +33,13 @@ def in_words(draft: Draft, status: str) -> Draft:
 
 def without(draft: Draft, names: frozenset[bytes]) -> None:
     """Take out the fields of these names (in lower case)."""
-    draft.fields[:] = [line for line in draft.fields if line.partition(b":")[0].strip().lower() not in names]
+    draft.fields[:] = [line for line in draft.fields if name_of(line) not in names]
+    draft.added[:] = [line for line in draft.added if name_of(line.encode()) not in names]
+
+
+def name_of(line: bytes) -> bytes:
+    """The name of a field line, in lower case."""
+    return line.partition(b":")[0].strip().lower()
 
 
 def one_line(key: str, text: str) -> bytes:

@@ -31,8 +31,9 @@ _DEEPEST: Final = 200
 
 NAMES: Final = frozenset(
     {
-        "method", "target", "path", "query", "query_all", "version", "headers", "fields", "host", "body",
-        "json", "captured", "client", "connection", "number", "count", "now", "tls", "last_event_id", "random", "choice", "uuid",
+        "method", "target", "path", "query", "query_all", "version", "headers", "fields", "host", "body", "json",
+        "captured", "client", "connection", "number", "count", "now", "tls", "last_event_id",
+        "random", "choice", "uuid",
     }
 )  # fmt: skip
 """What a template may use."""

@@ -39,11 +39,9 @@ def test_an_address_is_sent_verbatim(address: str) -> None:
     assert draft.fields == [b"Location: " + address.encode()]
 
 
-def test_the_status_of_a_redirect_is_its_own_or_the_rules() -> None:
+def test_the_status_of_a_redirect_is_sent_verbatim() -> None:
     own = Acting(redirect={"to": "/a", "status": "308 Elsewhere"})()
     assert own.status_line == b"HTTP/1.1 308 Elsewhere"
-    rules = Acting(redirect="/a", respond="200 OK")()
-    assert rules.status_line == b"HTTP/1.1 200 OK"
 
 
 def test_a_chain_has_as_many_redirects_as_it_says_and_keeps_the_query() -> None:
