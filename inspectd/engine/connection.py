@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 from inspectd.capture.model import State
 from inspectd.engine import ending, tcp
+from inspectd.engine.evidence import Witness
 from inspectd.engine.foreign import farewell
+from inspectd.engine.holds import BY_HAND
 from inspectd.engine.outgoing import UNSENT_LIMIT, Outgoing
 from inspectd.engine.pending import Pending, Refused
 from inspectd.engine.player import Player
@@ -149,6 +151,8 @@ class Connection(Outgoing):
         record.closed_by, record.how = ending.who_ended_it(record, self._closing, reset=reset)
         ending.describe(record, now)
         record.save()
+        if self._witness is not None:
+            self._witness.end(now)
         site.forget(self)
         site.turn.soon()
 
@@ -184,6 +188,8 @@ class Connection(Outgoing):
                 self._on_foreign(event)
 
     def _on_head(self, head: ArrivedHead) -> None:
+        if self._witness is not None:
+            self._witness.look()
         exchange = self._half_head
         if exchange is None:
             exchange = self._record.begin(head.start, self._head_ns)
@@ -338,9 +344,11 @@ class Connection(Outgoing):
         )
         program = site.respond(request, now=now, persist=persist)
         if (program.hold is not None or site.holds.next_count != 0) and not site.stopping:
-            self._hold(exchange, request, program)
-        else:
-            self._play(exchange, program)
+            self._hold(pending, request, program)
+            return
+        if program.rule:
+            self._watch(pending, program, program.rule)
+        self._play(exchange, program)
 
     def _request(self, pending: Pending, *, complete: bool) -> Request:
         record = self._record
@@ -357,7 +365,18 @@ class Connection(Outgoing):
             record.bytes_out,
         )
 
-    def _hold(self, exchange: ExchangeRecord, request: Request, program: Program | LiveProgram) -> None:
+    def _watch(self, pending: Pending, program: Program | LiveProgram, rule: str) -> None:
+        """Keep evidence of what the client does with this answer."""
+        site = self._site
+        if self._witness is None and site.recorded:
+            sock = self._transport.get_extra_info("socket")
+            self._witness = Witness(self._record, sock, site.attempts)
+        if self._witness is not None:
+            self._witness.begin(pending, program, rule)
+
+    def _hold(self, pending: Pending, request: Request, program: Program | LiveProgram) -> None:
+        exchange = pending.exchange
+        self._watch(pending, program, program.rule or BY_HAND)
         exchange.state |= _HELD
         exchange.label = program.label
         self._playing = exchange
@@ -373,6 +392,8 @@ class Connection(Outgoing):
         self._held = self._playing = None
         assert held is not None
         assert exchange is not None
+        if self._witness is not None:
+            self._witness.decide(program, program.rule or BY_HAND)
         self._play(exchange, program)
         self._unhold(exchange, held)
         self._go_on()
@@ -406,6 +427,8 @@ class Connection(Outgoing):
             if facts.simple is not None:
                 self._send(exchange, facts.simple, head=facts.head)
                 exchange.state |= _RESPONSE_COMPLETE
+                if self._witness is not None:
+                    self._witness.complete(exchange)
                 if facts.closes:
                     self._end_of_answers()
                 return
@@ -421,6 +444,8 @@ class Connection(Outgoing):
         if problem is None:
             exchange.state |= _RESPONSE_COMPLETE
             self._record.touch(exchange)
+            if self._witness is not None:
+                self._witness.complete(exchange)
         else:
             self._abort(exchange, problem)
             self.close("rst")
@@ -469,6 +494,8 @@ class Connection(Outgoing):
         site = self._site
         limits = site.limits
         self._see_what_is_taken(now)
+        if self._witness is not None and self._witness.look():
+            site.turn.soon()
         idle_ns = int(limits.idle_timeout * 1e9)
         if self._closing is not None:
             if not self._transport.is_closing():

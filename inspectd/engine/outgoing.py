@@ -17,11 +17,16 @@ from inspectd.rules.program import Send
 
 if TYPE_CHECKING:
     from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
+    from inspectd.engine.evidence import Witness
     from inspectd.engine.pending import Pending
     from inspectd.engine.site import Site
 
 UNSENT_LIMIT: Final = 1024 * 1024
 """Bytes of answers that may wait for the commit; later requests of the connection wait for their turn."""
+PATIENCE: Final = 1.0
+"""Seconds that a client's system gets to acknowledge the last bytes of a crafted answer."""
+
+_LOOK_AGAIN: Final = 0.005
 
 
 class Outgoing(asyncio.Protocol):
@@ -43,6 +48,8 @@ class Outgoing(asyncio.Protocol):
         self._gone = False
         self._unsent = 0  # bytes that wait for the commit
         self._stalled = False  # nothing is read from the client for now
+        self._witness: Witness | None = None  # looks at what the client does with crafted answers
+        self._see_until = 0.0  # how long the socket stays open, after FIN, for the client's acknowledgements
 
     # -- what a player asks for
 
@@ -84,11 +91,10 @@ class Outgoing(asyncio.Protocol):
         transport = self._transport
         if self._gone or transport.is_closing():
             return False
-        return bool(
-            self._unsent
-            or transport.get_write_buffer_size()
-            or tcp.unacknowledged(transport.get_extra_info("socket"))
-        )
+        if self._unsent or transport.get_write_buffer_size():
+            return True
+        sock = transport.get_extra_info("socket")
+        return tcp.is_tcp(sock) and tcp.unacknowledged(sock) > 0
 
     # -- what the listening half does
 
@@ -158,6 +164,18 @@ class Outgoing(asyncio.Protocol):
         if self._closing == "rst":
             self._reset()
             return
+        if self._witness is not None and self._witness.waiting and not self._see_until:
+            self._see_until = time.monotonic() + PATIENCE
+            self._write_eof()
+            self._close_seen()
+            return
         if self._record.fin_out_ns is None:
             self._record.fin_out_ns = time.time_ns()
         self._transport.close()
+
+    def _close_seen(self) -> None:
+        """Close when the client's system has acknowledged everything: who closes earlier never learns what it took."""
+        if self.under_way() and time.monotonic() < self._see_until:
+            asyncio.get_running_loop().call_later(_LOOK_AGAIN, self._close_seen)
+        elif not self._gone:
+            self._transport.close()

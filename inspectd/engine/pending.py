@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from inspectd.capture.model import State
 from inspectd.rules.request import CONTENT_PREFIX
 
 if TYPE_CHECKING:
     from inspectd.capture.writer import ExchangeRecord
     from inspectd.rules.program import Program
     from inspectd.wire import ArrivedHead
+
+_REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
 
 
 class Pending:
@@ -25,6 +28,11 @@ class Pending:
         self.content_length = 0
         self.invited = False
         """Whether `100 Continue` was sent."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the end of the request has arrived."""
+        return bool(self.exchange.state & _REQUEST_COMPLETE)
 
     def take(self, data: bytes) -> None:
         """More content has arrived."""

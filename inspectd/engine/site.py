@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from inspectd.capture.writer import ConnectionRecord
 from inspectd.engine import tcp
+from inspectd.engine.evidence import Attempts
 from inspectd.engine.holds import HoldDesk
 from inspectd.engine.listener import render
 from inspectd.engine.player import Gates
@@ -57,6 +58,7 @@ class Site:
         self.connections: set[Connection] = set()
         self.gates = Gates()
         self.holds = holds or HoldDesk()
+        self.attempts = Attempts()
         self.summaries = Summaries()
         self.turn: Turn
         self._writer = writer

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _TCP_INFO: Final[int | None] = getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 _SIZE: Final = 104
 _INT: Final = struct.Struct("i")
+# tcpi_bytes_acked follows 24 such words and two unsigned 64-bit members (Linux 4.1).
+_ACKNOWLEDGED_SIZE: Final = 128
+_ACKNOWLEDGED: Final = struct.Struct("120xQ")
 # Eight one-byte members, then unsigned 32-bit ones: tcpi_unacked is the 5th of these, tcpi_sacked the 6th,
 # tcpi_rtt the 16th.
 _WORDS: Final = struct.Struct("8x16I")
@@ -51,6 +54,25 @@ def accept_queue(listener: socket.socket | TransportSocket) -> AcceptQueue | Non
     """The accept queue of a listening socket: Linux reuses two members of tcp_info for it."""
     words = _words(listener)
     return AcceptQueue(words[4], words[5]) if words else None
+
+
+def acknowledged(sock: socket.socket | TransportSocket) -> int | None:
+    """How many bytes the peer has acknowledged of all that an accepted socket has sent; None where that isn't known.
+
+    One more when it has acknowledged a FIN. The kernel still tells when the connection was reset.
+    """
+    if _TCP_INFO is None:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _ACKNOWLEDGED_SIZE)
+    except OSError:
+        return None  # not a TCP socket, or already closed
+    return int(_ACKNOWLEDGED.unpack_from(info)[0]) if len(info) >= _ACKNOWLEDGED.size else None
+
+
+def is_tcp(sock: socket.socket | TransportSocket) -> bool:
+    """Whether this is a TCP socket: only those have acknowledgements, and resets."""
+    return sock.family in {socket.AF_INET, socket.AF_INET6}
 
 
 def unacknowledged(sock: socket.socket | TransportSocket) -> int:

@@ -1,4 +1,4 @@
-"""Evidence in the capture: written with its turn, read by exchange or as a chain of attempts, gone with the exchange."""
+"""Evidence in the capture: written with its turn, read by exchange or as a chain, gone with the exchange."""
 
 from __future__ import annotations
 

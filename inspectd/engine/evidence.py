@@ -1,0 +1,226 @@
+"""What a client does with crafted answers: how much of them it took, who ended the connection, whether it asked again.
+
+A witness stands by a connection from its first crafted answer on. It looks when looking is cheap and the truth is
+there: when the next request has been read, a few times a second while bytes are on their way, and when the connection
+ends. Nothing is known on systems that don't tell (`tcp.acknowledged`); the row then says so.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+from inspectd.capture.model import State
+from inspectd.capture.writer import EvidenceRecord
+from inspectd.engine import tcp
+from inspectd.rules.program import Program, Send, SendFile
+
+if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
+
+    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
+    from inspectd.engine.pending import Pending
+    from inspectd.rules.program import LiveProgram
+
+ATTEMPTS_KEPT: Final = 4096
+"""Requests that are remembered in order to know them when they come again."""
+ATTEMPTS_NS: Final = 600_000_000_000
+"""A request that comes again later than this is a new one."""
+
+_ABORTED: Final = State.ABORTED.value
+
+
+class Trial:
+    """One crafted answer: its evidence, and what that is found out from."""
+
+    __slots__ = ("before", "connection", "ended_ns", "evidence", "exchange", "last_ns", "start", "whole")
+
+    def __init__(
+        self, connection: ConnectionRecord, exchange: ExchangeRecord, evidence: EvidenceRecord
+    ) -> None:
+        self.connection = connection
+        self.exchange = exchange
+        self.evidence = evidence
+        self.start = connection.bytes_out
+        """Where the answer begins in the outgoing stream."""
+        self.before = exchange.res_len or 0
+        """Bytes that were sent for this exchange before the answer: an invitation to send the content."""
+        self.whole = False
+        """The program has come to its end."""
+        self.last_ns: int | None = None
+        """When the last byte was handed to the socket, once the program has come to its end."""
+        self.ended_ns: int | None = None
+        """When the connection ended, if the program had not come to its end by then."""
+
+    @property
+    def over_ns(self) -> int | None:
+        """When this attempt was over for the client, in ns since the epoch; None while nothing was sent."""
+        return self.last_ns or self.ended_ns or self._last_byte_ns
+
+    @property
+    def _last_byte_ns(self) -> int | None:
+        return self.connection.last_out_ns if self.evidence.sent else None
+
+    def measure(self, acknowledged: int | None) -> bool:
+        """Note what was sent and acknowledged of the answer; whether that is news."""
+        evidence = self.evidence
+        sent = (self.exchange.res_len or 0) - self.before
+        acked = None if acknowledged is None else min(max(acknowledged - self.start, 0), sent)
+        if sent == evidence.sent and acked == evidence.acked:
+            return False
+        evidence.sent = sent
+        if acked is not None:
+            evidence.acked = acked
+        return True
+
+    def complete(self) -> None:
+        """The program has come to its end."""
+        self.whole = True
+        self.evidence.sent = (self.exchange.res_len or 0) - self.before
+        self.last_ns = self._last_byte_ns
+
+
+class Attempts:
+    """The requests that got crafted answers lately, by what makes two of them the same."""
+
+    def __init__(self) -> None:
+        self._lately: OrderedDict[bytes, Trial] = OrderedDict()
+
+    def note(self, trial: Trial, pending: Pending) -> None:
+        """Find out whether the request came before, and remember it."""
+        key = _identity(trial, pending)
+        before = self._lately.pop(key, None)
+        self._lately[key] = trial
+        if len(self._lately) > ATTEMPTS_KEPT:
+            self._lately.popitem(last=False)
+        if before is None:
+            return
+        started = trial.exchange.started_ns
+        over = before.over_ns
+        if started - (over or before.exchange.started_ns) > ATTEMPTS_NS:
+            return
+        evidence = trial.evidence
+        evidence.previous = before.exchange.id
+        evidence.attempt = before.evidence.attempt + 1
+        evidence.gap_ns = started - over if over is not None else None
+
+
+def _identity(trial: Trial, pending: Pending) -> bytes:
+    """What two attempts at the same thing have in common."""
+    head = pending.head
+    host = trial.connection.peer.rpartition(":")[0]
+    # When the answer came before all of the content did, how much had come by then is chance.
+    content = pending.content if pending.complete else b""
+    length = pending.content_length if pending.complete else head.length
+    digest = blake2b(digest_size=16)
+    for part in (
+        host.encode(),
+        head.method,
+        head.target,
+        head.get(b"host") or b"",
+        b"%d" % (length or 0),
+        content,
+    ):
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.digest()
+
+
+class Witness:
+    """Stands by one connection and keeps the evidence of its crafted answers."""
+
+    def __init__(self, connection: ConnectionRecord, sock: TransportSocket, attempts: Attempts) -> None:
+        self._connection = connection
+        self._sock = sock
+        self._attempts = attempts
+        self._unsettled: list[Trial] = []
+        self._last: Trial | None = None
+
+    def begin(self, pending: Pending, program: Program | LiveProgram, rule: str) -> None:
+        """A crafted answer is about to begin, or to be held."""
+        exchange = pending.exchange
+        evidence = EvidenceRecord(exchange.id, rule, planned(program), reused=exchange.number > 1)
+        self._last = trial = Trial(self._connection, exchange, evidence)
+        self._unsettled.append(trial)
+        self._attempts.note(trial, pending)
+        self._connection.save_evidence(evidence)
+
+    def decide(self, program: Program | LiveProgram, rule: str) -> None:
+        """What was held gets this answer."""
+        trial = self._last
+        if trial is not None:
+            trial.evidence.rule, trial.evidence.planned = rule, planned(program)
+            trial.start = self._connection.bytes_out
+            self._connection.save_evidence(trial.evidence)
+
+    def complete(self, exchange: ExchangeRecord) -> None:
+        """The program of this exchange has come to its end."""
+        trial = self._last
+        if trial is not None and trial.exchange is exchange:
+            trial.complete()
+            self._connection.save_evidence(trial.evidence)
+
+    def look(self) -> bool:
+        """See how far the client has come; whether there is something new to write."""
+        if not self._unsettled:
+            return False
+        acknowledged = tcp.acknowledged(self._sock)
+        news = False
+        for trial in self._unsettled:
+            if trial.measure(acknowledged):
+                self._connection.save_evidence(trial.evidence)
+                news = True
+        self._unsettled = [
+            trial
+            for trial in self._unsettled
+            if not trial.whole or (acknowledged is not None and trial.evidence.acked != trial.evidence.sent)
+        ]
+        return news
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is not known yet what the client takes of an answer."""
+        return bool(self._unsettled)
+
+    def end(self, now: int) -> None:
+        """The connection has ended; its record says how. `now` is in ns since the epoch."""
+        self.look()
+        connection, trial = self._connection, self._last
+        for unfinished in self._unsettled:
+            if not unfinished.whole:
+                unfinished.ended_ns = now
+        if trial is None:
+            return
+        evidence = trial.evidence
+        if connection.bytes_out == trial.start + evidence.sent:  # nothing was said after it
+            evidence.ended_by, evidence.how = connection.closed_by, connection.how
+            since = self._since(trial)
+            evidence.after_ns = None if since is None else self._end_ns(now) - since
+            self._connection.save_evidence(evidence)
+
+    def _end_ns(self, now: int) -> int:
+        connection = self._connection
+        if connection.how == "fin":
+            fin = connection.fin_in_ns if connection.closed_by == "client" else connection.fin_out_ns
+            return fin or now
+        return now
+
+    def _since(self, trial: Trial) -> int | None:
+        exchange = trial.exchange
+        if trial.evidence.sent:
+            return self._connection.last_out_ns
+        return exchange.received_ns or exchange.started_ns
+
+
+def planned(program: Program | LiveProgram) -> int | None:
+    """How many bytes a program sends when it is played to its end; None when nobody can know."""
+    if not isinstance(program, Program):
+        return None
+    length = 0
+    for op in program.ops:
+        if isinstance(op, Send):
+            length += len(op.data)
+        elif isinstance(op, SendFile):
+            length += op.length
+    return length
