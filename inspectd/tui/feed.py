@@ -12,7 +12,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.errors import InspectdError
@@ -20,14 +20,16 @@ from inspectd.errors import InspectdError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from inspectd.capture.model import EvidenceRow
+
 Row: TypeAlias = ExchangeRow | ConnectionRow
 
 ROWS_KEPT: Final = 4096
 """Rows held in memory: many screenfuls, and a bound."""
 RECENT: Final = 256
 """Rows at the end among which unfinished ones are looked for when a filter is set."""
-HELD_AMONG: Final = 64
-"""Rows at the end among which held ones are looked for, so that they are noticed as soon as they are recorded."""
+RECENT_LOOKED_AT: Final = 64
+"""Rows at the end that are looked at again with every change: is one held, did one come again?"""
 UNDECIDED_KEPT: Final = 2048
 """Unfinished rows that a filter looks at again."""
 DENSE_FROM: Final = 32_768
@@ -46,6 +48,7 @@ class CaptureReader(Protocol):
     def exchanges_after(self, id: int, limit: int) -> list[ExchangeRow]: ...  # noqa: A002
     def connections(self, ids: Sequence[int]) -> list[ConnectionRow]: ...
     def list_connections_after(self, after: int = 0) -> list[ConnectionRow]: ...
+    def evidence_of(self, exchanges: Sequence[int]) -> dict[int, EvidenceRow]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,13 @@ class Change:
     appended: int = 0
     reordered: bool = False
     cleared: bool = False
+
+
+class Retry(NamedTuple):
+    """A request that came again: how often by now, and how long after the answer before (ns)."""
+
+    attempt: int
+    gap_ns: int | None
 
 
 def is_finished(row: Row) -> bool:
@@ -76,6 +86,7 @@ class Feed:
         self.shown: array[int] = self.all
         """The keys on screen: `all` itself, or what a filter let through."""
         self._rows: OrderedDict[int, tuple[int, Row]] = OrderedDict()
+        self._retries: OrderedDict[int, Retry] = OrderedDict()
         self._generation = 0
         self._newest = 0
         self._after: dict[int, int] = {}
@@ -139,9 +150,25 @@ class Feed:
         if wanted:
             self._read(wanted)
 
+    def retry(self, key: int) -> Retry | None:
+        """What is known of this row as a request that came again."""
+        return self._retries.get(key)
+
+    def _read_retries(self, exchanges: Sequence[int]) -> bool:
+        """Take in which of these came again; whether that is new."""
+        fresh = False
+        for exchange, evidence in self.capture.evidence_of(exchanges).items():
+            retry = Retry(evidence.attempt, evidence.gap_ns)
+            if retry.attempt > 1 and self._retries.get(exchange) != retry:
+                self._retries[exchange] = retry
+                fresh = True
+        while len(self._retries) > ROWS_KEPT:
+            self._retries.popitem(last=False)
+        return fresh
+
     def held(self) -> list[int]:
         """Keys of the newest rows that wait for a person."""
-        recent = [key for key in self.all[-HELD_AMONG:] if key > 0]
+        recent = [key for key in self.all[-RECENT_LOOKED_AT:] if key > 0]
         stale = [key for key in recent if (entry := self._rows.get(key)) is None or self._stale(entry)]
         if stale:
             self._read(stale)
@@ -187,6 +214,7 @@ class Feed:
             if exchanges:
                 for exchange in self.capture.exchanges(exchanges):
                     self._rows[exchange.id] = (generation, exchange)
+                self._read_retries(exchanges)
             if connections:
                 for connection in self.capture.connections(connections):
                     self._rows[-connection.id] = (generation, connection)
@@ -282,6 +310,7 @@ class Feed:
         self.capture.changed()
         self._generation += 1
         self._rows.clear()
+        self._retries.clear()
         ids = self._first_ids()
         self._newest = self._connections_upto = ids[-1] if ids else 0
         connections = self.capture.list_connections_after(0)
@@ -366,6 +395,8 @@ class Feed:
             reordered = self._try_undecided() or reordered
         if self._first is None:
             self._remember_first()
+        # Evidence is known later than the row it belongs to is finished.
+        self._read_retries([key for key in self.all[-RECENT_LOOKED_AT:] if key > 0])
         return Change(appended=shown, reordered=reordered or late)
 
     def _new_connections(self, before: int) -> list[int]:

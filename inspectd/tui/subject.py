@@ -7,7 +7,7 @@ it read when somebody looks. It can be made from plain bytes, so that a pane nee
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, ExchangeRow, ListenerRow, Read, State
 from inspectd.errors import InspectdError
@@ -15,6 +15,8 @@ from inspectd.wire import Message, Stream, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from inspectd.capture.model import EvidenceRow
 
 Side: TypeAlias = Literal["request", "response"]
 
@@ -26,6 +28,8 @@ LONGEST_PARSED: Final = 2 * 1024 * 1024
 """Bytes of a message that are parsed at most, however often a person asks for more."""
 
 
+ATTEMPTS_MOST: Final = 50
+"""Attempts of the same request that are listed at most, the newest ones."""
 SIBLINGS_MOST: Final = 200
 """Exchanges of the same connection that are listed at most."""
 
@@ -36,6 +40,7 @@ class CaptureReader(Protocol):
     def exchange(self, number: int, /) -> ExchangeRow | None: ...
     def connection(self, number: int, /) -> ConnectionRow | None: ...
     def listeners(self) -> Sequence[ListenerRow]: ...
+    def attempts(self, exchange: int, /) -> Sequence[EvidenceRow]: ...
     def exchanges_of(self, connection: int, /, *, limit: int = ...) -> Sequence[ExchangeRow]: ...
     def request_bytes(
         self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
@@ -73,6 +78,7 @@ class Subject:
         self._capture = capture
         self._sides: dict[Side, SideBytes] = {}
         self._siblings: Sequence[ExchangeRow] | None = None
+        self._attempts: Sequence[Attempt] | None = None
 
     @classmethod
     def load(cls, capture: CaptureReader, key: int) -> Subject | None:
@@ -105,6 +111,7 @@ class Subject:
         reads: Sequence[Read] = (),
         writes: Sequence[Read] = (),
         siblings: Sequence[ExchangeRow] = (),
+        attempts: Sequence[Attempt] = (),
     ) -> Subject:
         """A subject that needs no capture. Offsets of `reads` and `writes` count from the message's first byte."""
         subject = cls(key=key, row=row, connection=connection, listener=listener)
@@ -113,6 +120,7 @@ class Subject:
             "response": SideBytes(subject, "response", _Given(response, tuple(writes))),
         }
         subject._siblings = siblings
+        subject._attempts = attempts
         return subject
 
     def side(self, side: Side) -> SideBytes:
@@ -185,6 +193,23 @@ class Subject:
             if self._capture is not None and self.connection is not None:
                 self._siblings = self._capture.exchanges_of(self.connection.id, limit=SIBLINGS_MOST)
         return self._siblings
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """What the client did with a crafted answer, each time it asked for the same; empty for other answers."""
+        if self._attempts is None:
+            self._attempts = ()
+            if self._capture is not None and self.row is not None:
+                found = self._capture.attempts(self.row.id)[-ATTEMPTS_MOST:]
+                self._attempts = [Attempt(each, self._capture.exchange(each.exchange)) for each in found]
+        return self._attempts
+
+
+class Attempt(NamedTuple):
+    """One time the client asked: the evidence, and the exchange when the capture still has it."""
+
+    evidence: EvidenceRow
+    exchange: ExchangeRow | None
 
 
 class _Bytes(Protocol):

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from inspectd.capture.reader import Capture
 from inspectd.control.messages import CurrentAnswer, Preview, Status
 from inspectd.control.rules_messages import RulesShown
@@ -85,26 +87,24 @@ class FakeEngine:
 
     def hold(self, exchange: int, head: bytes, answer: bytes, **more: object) -> HeldShown:
         """An exchange waits from now on."""
-        held = HeldShown(
-            **{
-                "id": exchange,
-                "connection": exchange,
-                "number": 1,
-                "method": head.split(b" ")[0].decode("latin-1"),
-                "target": head.split(b" ")[1].decode("latin-1"),
-                "since_ns": time.time_ns(),
-                "timeout": 300.0,
-                "client_gone": False,
-                "rule": "",
-                "owner": "",
-                "request_head": base64.b64encode(head).decode(),
-                "answer": base64.b64encode(answer).decode(),
-                "answer_length": len(answer),
-                "label": "mirror",
-                "peer": "127.0.0.1:51544",
-            }
-            | more
-        )
+        shown: dict[str, object] = {
+            "id": exchange,
+            "connection": exchange,
+            "number": 1,
+            "method": head.split(b" ")[0].decode("latin-1"),
+            "target": head.split(b" ")[1].decode("latin-1"),
+            "since_ns": time.time_ns(),
+            "timeout": 300.0,
+            "client_gone": False,
+            "rule": "",
+            "owner": "",
+            "request_head": base64.b64encode(head).decode(),
+            "answer": base64.b64encode(answer).decode(),
+            "answer_length": len(answer),
+            "label": "mirror",
+            "peer": "127.0.0.1:51544",
+        }
+        held = msgspec.convert(shown | more, HeldShown)
         self.held[exchange] = held
         return held
 

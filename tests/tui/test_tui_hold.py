@@ -183,8 +183,13 @@ def test_only_a_screen_that_held_something_lets_go(held: Held, monkeypatch: pyte
     from inspectd.tui import app as module
 
     said: list[object] = []
+
+    def noted(link: EngineLink) -> str:
+        said.append(link)
+        return ""
+
     monkeypatch.setattr(InspectdApp, "run", lambda self: 0)
-    monkeypatch.setattr(module, "let_go", lambda link: said.append(link) or "")
+    monkeypatch.setattr(module, "let_go", noted)
     assert module.run(held.engine.capture, None) == 0
     assert said == []
     monkeypatch.setattr(InspectdApp, "run", lambda self: setattr(self.holding, "mine", True))

@@ -62,7 +62,7 @@ class RulesScreen(ModalScreen[None]):
         """Ask now, and again while somebody looks."""
         self.query_one(LineView).focus()
         if self._link.why_not:
-            self._say(self._link.why_not)
+            self.call_after_refresh(self._say, self._link.why_not)
             return
         self._ask()
         self.set_interval(AGAIN_SECONDS, self._ask)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from inspectd import explain
 from inspectd.capture.model import State
 from inspectd.text.safe import safe
+from inspectd.tui.widgets.panes.evidence import evidence_blocks
 from inspectd.tui.widgets.panes.meaning import framing_blocks
 from inspectd.tui.widgets.panes.pane import TextPane, nothing_yet
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph
@@ -36,15 +37,12 @@ class Response(TextPane):
         blocks: list[Block] = []
         if row is not None and row.label:
             blocks.append(Paragraph(Run("answered by  ", "heading"), Run(safe(row.label), "strong")))
-        if not bytes_.prefix or not bytes_.stream.messages:
-            blocks += [GAP, Paragraph(Run(nothing_yet(subject, "response"), "dim"), indent=1)]
-            if bytes_.prefix:
-                blocks = [
-                    Paragraph(
-                        Run(f"{count(bytes_.total, 'byte')} were sent that are no HTTP response", "warning")
-                    )
-                ]
-            return Page(blocks)
+        blocks += evidence_blocks(subject)
+        if not bytes_.prefix:
+            return Page([*blocks, GAP, Paragraph(Run(nothing_yet(subject, "response"), "dim"), indent=1)])
+        if not bytes_.stream.messages:
+            sentence = f"{count(bytes_.total, 'byte')} were sent that are no HTTP response"
+            return Page([*blocks, Paragraph(Run(sentence, "warning"))])
         added = added_lines(row)
         for message in bytes_.stream.messages:
             blocks += _message_blocks(bytes_, message, added)
