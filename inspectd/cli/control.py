@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from inspectd.cli.attach import find_engine
+from inspectd.cli.control_rules import COMMANDS, which
 from inspectd.cli.group import SectionCommand, SectionGroup
 from inspectd.text.safe import safe
 
-_which = click.option("--engine", metavar="SOCKET|PID", help="Which engine; the newest one by default.")
+if TYPE_CHECKING:
+    from inspectd.control.messages import CurrentAnswer
 
 
 @click.group("control", cls=SectionGroup, no_args_is_help=False)
 def control() -> None:
-    """Ask a running engine, or change its answer."""
+    """Ask a running engine, change its answer or its rules, decide what is held."""
 
 
 @control.command(cls=SectionCommand)
-@_which
+@which
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(engine: str | None, *, as_json: bool) -> None:
     """Where it listens, what it answers, how much it has seen."""
@@ -37,19 +39,28 @@ def status(engine: str | None, *, as_json: bool) -> None:
     sys.stdout.write(
         f"engine     {state.pid}, inspectd {state.version}\n"
         f"listens    {' '.join(state.addresses)}\n"
-        f"answers    {safe(state.answer.description)}\n"
+        f"answers    {_answers(state.answer)}\n"
         f"exchanges  {state.exchanges}, {state.connections_open} connections open\n"
         f"capture    {safe(state.capture)}\n"
         f"control    {safe(str(socket))}\n"
     )
-    if state.capture_error:
-        sys.stdout.write(f"problem    {safe(state.capture_error)}\n")
+    if state.held or state.hold_next != 0:
+        following = "all that follow" if state.hold_next is None else f"{state.hold_next} to follow"
+        sys.stdout.write(f"held       {state.held}, {following}\n")
+    problems = [*(state.rules_error or "").splitlines(), state.capture_error or ""]
+    for problem in filter(None, problems):
+        sys.stdout.write(f"problem    {safe(problem, doubling=False)}\n")
+
+
+def _answers(answer: CurrentAnswer) -> str:
+    otherwise = "" if answer.otherwise is None else f", then {safe(answer.otherwise)}"
+    return safe(answer.description) + otherwise
 
 
 @control.command(
     cls=SectionCommand, short_help="Answer everything with this status line from the next request on."
 )
-@_which
+@which
 @click.argument("status_line", metavar="STATUS")
 @click.option(
     "--header", "-H", "headers", metavar="'NAME: VALUE'", multiple=True, help="A field line. Repeatable."
@@ -76,21 +87,25 @@ def answer(engine: str | None, status_line: str, *, dry_run: bool, **what: Any) 
                 sys.stderr.write(f"inspectd: {safe(remark)}\n")
         else:
             current = client.set_answer(status=status_line, **what)
-            sys.stdout.write(f"answers {safe(current.description)}\n")
+            sys.stdout.write(f"answers {_answers(current)}\n")
 
 
 @control.command(cls=SectionCommand)
-@_which
+@which
 def mirror(engine: str | None) -> None:
     """Show every client its own request from the next request on."""
     from inspectd.control.client import ControlClient
 
     with ControlClient(find_engine(engine)) as client:
-        sys.stdout.write(f"answers {safe(client.mirror().description)}\n")
+        sys.stdout.write(f"answers {_answers(client.mirror())}\n")
+
+
+for _command in COMMANDS:
+    control.add_command(_command)
 
 
 @control.command(cls=SectionCommand)
-@_which
+@which
 def clear(engine: str | None) -> None:
     """Remove every exchange from its capture."""
     from inspectd.control.client import ControlClient
@@ -100,7 +115,7 @@ def clear(engine: str | None) -> None:
 
 
 @control.command(cls=SectionCommand)
-@_which
+@which
 def stop(engine: str | None) -> None:
     """End it: what is in flight is finished, then the capture is closed."""
     from inspectd.control.client import ControlClient
