@@ -73,13 +73,14 @@ def join(ops: Iterable[Op]) -> tuple[Op, ...]:
     the pause of that pace between them.
     """
     joined: list[Op] = []
-    gathered: list[bytes] = []  # the data of writes that become one
+    gathered: list[Send] = []  # writes that become one
     size = 0
     pace: Pace | None = None
 
     def gather_no_more() -> None:
         if gathered:
-            joined.append(Send(b"".join(gathered), pace))
+            one = len(gathered) == 1
+            joined.append(gathered[0] if one else Send(b"".join([op.data for op in gathered]), pace))
             gathered.clear()
 
     sent = False  # whether the step before sends bytes, at `pace`
@@ -91,7 +92,7 @@ def join(ops: Iterable[Op]) -> tuple[Op, ...]:
             continue
         follows = sent and op.pace is pace
         if isinstance(op, Send) and follows and gathered and _fits(size, len(op.data), pace):
-            gathered.append(op.data)
+            gathered.append(op)
             size += len(op.data)
             continue
         gather_no_more()
@@ -99,7 +100,7 @@ def join(ops: Iterable[Op]) -> tuple[Op, ...]:
             joined.append(Wait(pace.seconds))
         sent, pace = True, op.pace
         if isinstance(op, Send):
-            gathered.append(op.data)
+            gathered.append(op)
             size = len(op.data)
         else:
             joined.append(op)
