@@ -262,7 +262,7 @@ def _case(table: CaseTable, group: str) -> Case:
         section=table.section,
         correct=table.correct,
         seen=table.seen,
-        rules=tuple(_complete(rule, table.name) for rule in given),
+        rules=tuple(_complete(rule, table.name, number) for number, rule in enumerate(given, 1)),
         method=table.method,
         upload=table.upload,
         expect=table.expect,
@@ -271,9 +271,10 @@ def _case(table: CaseTable, group: str) -> Case:
     )
 
 
-def _complete(rule: RuleTable, name: str) -> RuleTable:
+def _complete(rule: RuleTable, case: str, number: int) -> RuleTable:
     """The rule under its case's name, for its case's path, and without a Date."""
-    match = f"/{name}" if rule.match == "*" else rule.match
+    match = f"/{case}" if rule.match == "*" else rule.match
+    name = case if number == 1 else f"{case}#{number}"
     filled = msgspec.structs.replace(rule, name=name, match=match)
     if filled.each is not None:
         items = (AnswerTable(respond=item) if isinstance(item, str) else item for item in filled.each)
