@@ -22,6 +22,7 @@ from inspectd.text.safe import cells, clip, pad, safe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from inspectd.capture.model import EvidenceRow
     from inspectd.capture.reader import Capture
     from inspectd.wire.span import Kind
 
@@ -82,6 +83,22 @@ def read_head(data: bytes, kind: Kind) -> HeadText:
     return HeadText(first, second, third, fields)
 
 
+def _evidence(row: EvidenceRow) -> dict[str, Any]:
+    """What the client did with a crafted answer, as far as it is known by now."""
+    return {
+        "planned": row.planned,
+        "sent": row.sent,
+        "acked": row.acked,
+        "reused": bool(row.reused),
+        "attempt": row.attempt,
+        "previous": row.previous,
+        "gap_ms": None if row.gap_ns is None else milliseconds(0, row.gap_ns),
+        "ended_by": row.ended_by,
+        "how": row.how,
+        "after_ms": None if row.after_ns is None else milliseconds(0, row.after_ns),
+    }
+
+
 def _latin(data: bytes | None) -> str | None:
     return None if data is None else data.decode("latin-1")
 
@@ -126,6 +143,7 @@ class JsonLines:
             head = min(row.res_head or row.res_len, HEAD_READ)
             response = read_head(capture.response_bytes(row, limit=head), "response")
         connection = capture.connection(row.connection)
+        evidence = capture.evidence(row.id)
         return json_line(
             {
                 "type": "exchange",
@@ -150,6 +168,7 @@ class JsonLines:
                 "response_fields": response.fields,
                 "added": json.loads(row.added) if row.added else [],
             }
+            | ({} if evidence is None else {"rule": evidence.rule, "evidence": _evidence(evidence)})
         )
 
     def connection(self, row: ConnectionRow) -> str:

@@ -22,7 +22,7 @@ from inspectd.text.safe import safe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from inspectd.capture.model import ConnectionRow, ExchangeRow
+    from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow
 
 _ID: Final = re.compile(r"(c?)([1-9][0-9]{0,17})")
 _NOT_FOR_A_TERMINAL: Final = re.compile(rb"[^\x20-\x7e\t\r\n]|\r(?!\n)")
@@ -165,6 +165,36 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
             )
     else:
         yield paint("  no answer was sent" if row.state & State.ABORTED else "  no answer yet", "magenta")
+    yield from attempt_lines(capture, row, paint)
+
+
+def attempt_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str], str]) -> Iterator[str]:
+    """What the client did with a crafted answer: a line for each time that it asked for the same."""
+    attempts = capture.attempts(row.id)
+    if not attempts:
+        return
+    yield ""
+    yield paint(f"rule {safe(attempts[-1].rule)}", "bold")
+    for each in attempts:
+        mark = ">" if each.exchange == row.id else " "
+        yield f"{mark} attempt {each.attempt}, exchange {each.exchange}: {attempt_sentence(each)}"
+
+
+def attempt_sentence(evidence: EvidenceRow) -> str:
+    """How much of an answer a client took, and who ended the connection with it, how and when."""
+    parts = [] if evidence.gap_ns is None else [f"came after {milliseconds(0, evidence.gap_ns):g} ms"]
+    parts.append("on a reused connection" if evidence.reused else "on a new connection")
+    planned = "" if evidence.planned is None else f" of {evidence.planned}"
+    parts.append(f"{evidence.sent}{planned} bytes sent")
+    if evidence.acked is not None:
+        parts.append(f"{evidence.acked} acknowledged")
+    if evidence.ended_by is not None:
+        who = "client" if evidence.ended_by == "client" else "server"
+        parts.append(_HOW.get(evidence.how or "", "closed by the {who}").format(who=who))
+        if evidence.after_ns is not None:
+            when = "after" if evidence.after_ns >= 0 else "before"
+            parts.append(f"{abs(evidence.after_ns) / 1e6:g} ms {when} the last byte")
+    return ", ".join(parts)
 
 
 def time_lines(row: ExchangeRow) -> Iterator[str]:

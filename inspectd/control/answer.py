@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from inspectd.control.messages import AnswerRequest
     from inspectd.rules.answer import Answer
     from inspectd.rules.program import LiveProgram
+    from inspectd.rules.request import Request
     from inspectd.rules.responder import Responder
 
 
@@ -86,6 +87,15 @@ def steps_of(program: Program | LiveProgram) -> tuple[str, ...]:
     from inspectd.rules.timeline import timeline
 
     return tuple(text(entry.sentence) for entry in timeline(program))
+
+
+def remarks_of(program: Program | LiveProgram, request: Request) -> tuple[str, ...]:
+    """What is illegal or odd about the bytes that a program answers with."""
+    from inspectd.rules.remarks import remarks_of as found
+
+    return tuple(
+        f"{text(each.sentence)} ({each.section})" for each in found(program, method=request.head.method)
+    )
 
 
 def timeline_of(program: Program | LiveProgram) -> tuple[str, ...]:

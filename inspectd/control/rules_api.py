@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from inspectd.engine.server import Engine
     from inspectd.rules.book import Rule, RuleBook
     from inspectd.rules.file import LoadedFile
+    from inspectd.rules.request import Request
 
 _PATH_KEYS: Final = frozenset({"body-file", "body_file", "raw-file", "raw_file", "folder"})
 _LONGEST_GATE: Final = 200
@@ -136,7 +137,7 @@ class RulesApi:
             )
             for each in book.trial(request)
         )
-        return _showing(rule, program, verdicts)
+        return _showing(request, rule, program, verdicts)
 
     def _book(self, wish: ShowRequest) -> RuleBook:
         from inspectd.rules.book import RuleBook
@@ -276,8 +277,10 @@ def _rule_shown(rule: Rule) -> RuleShown:
     )
 
 
-def _showing(rule: Rule | None, program: Any, verdicts: tuple[VerdictShown, ...]) -> RuleShowing:
-    from inspectd.control.answer import steps_of, timeline_of
+def _showing(
+    request: Request, rule: Rule | None, program: Any, verdicts: tuple[VerdictShown, ...]
+) -> RuleShowing:
+    from inspectd.control.answer import remarks_of, steps_of, timeline_of
     from inspectd.control.holds_api import length
 
     known = isinstance(program, Program)
@@ -289,7 +292,7 @@ def _showing(rule: Rule | None, program: Any, verdicts: tuple[VerdictShown, ...]
         steps=steps_of(program),
         timeline=timeline_of(program),
         added=tuple(map(text, program.added)),
-        remarks=(),
+        remarks=remarks_of(program, request),
         label=text(program.label),
     )
 

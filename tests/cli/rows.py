@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow, State
 
 if TYPE_CHECKING:
     from inspectd.capture.reader import Capture
@@ -17,9 +17,12 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 class StubCapture:
     """The bytes of one exchange."""
 
-    def __init__(self, request: bytes = REQUEST, response: bytes = RESPONSE) -> None:
+    def __init__(
+        self, request: bytes = REQUEST, response: bytes = RESPONSE, evidence: EvidenceRow | None = None
+    ) -> None:
         self.request = request
         self.response = response
+        self._evidence = evidence
 
     def request_bytes(self, row: ExchangeRow, *, limit: int | None = None, offset: int = 0) -> bytes:
         return self.request[offset:][:limit]
@@ -30,9 +33,23 @@ class StubCapture:
     def connection(self, number: int) -> ConnectionRow:
         return connection()
 
+    def evidence(self, number: int) -> EvidenceRow | None:
+        return self._evidence
 
-def capture(request: bytes = REQUEST, response: bytes = RESPONSE) -> Capture:
-    return cast("Capture", StubCapture(request, response))
+
+def capture(
+    request: bytes = REQUEST, response: bytes = RESPONSE, evidence: EvidenceRow | None = None
+) -> Capture:
+    return cast("Capture", StubCapture(request, response, evidence))
+
+
+def evidence(**changes: object) -> EvidenceRow:
+    """What a client did that was cut off and asked again."""
+    values: dict[str, object] = {
+        "exchange": 7, "rule": "api.toml:4", "planned": 120, "sent": 80, "acked": 40, "reused": 1, "attempt": 2,
+        "previous": 6, "gap_ns": 1_500_000, "ended_by": "client", "how": "rst", "after_ns": -250_000,
+    }  # fmt: skip
+    return EvidenceRow(**(values | changes))  # type: ignore[arg-type]
 
 
 def exchange(state: State = DONE, **changes: object) -> ExchangeRow:

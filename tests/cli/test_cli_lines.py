@@ -9,8 +9,9 @@ import pytest
 from inspectd.capture.model import State
 from inspectd.cli import lines, message_text
 from inspectd.cli.output import painter
+from inspectd.cli.show import attempt_sentence
 from inspectd.wire import read
-from tests.cli.rows import REQUEST, RESPONSE, capture, connection, exchange
+from tests.cli.rows import REQUEST, RESPONSE, capture, connection, evidence, exchange
 
 
 def test_an_exchange_as_json() -> None:
@@ -39,6 +40,51 @@ def test_an_exchange_as_json() -> None:
         "response_fields": [["Content-Length", "2"]],
         "added": ["Content-Length: 2"],
     }
+
+
+def test_a_crafted_answer_has_evidence_in_json() -> None:
+    line = json.loads(lines.JsonLines().exchange(exchange(), capture(evidence=evidence())))
+
+    assert line["rule"] == "api.toml:4"
+    assert line["evidence"] == {
+        "planned": 120,
+        "sent": 80,
+        "acked": 40,
+        "reused": True,
+        "attempt": 2,
+        "previous": 6,
+        "gap_ms": 1.5,
+        "ended_by": "client",
+        "how": "rst",
+        "after_ms": -0.25,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {},
+            (
+                "came after 1.5 ms, on a reused connection, 80 of 120 bytes sent, 40 acknowledged, reset by the client,"
+                " 0.25 ms before the last byte"
+            ),
+        ),
+        (
+            {"planned": None, "acked": None, "reused": 0, "gap_ns": None, "ended_by": None},
+            "on a new connection, 80 bytes sent",
+        ),
+        (
+            {"ended_by": "server", "how": "fin", "after_ns": 2_000_000, "gap_ns": None},
+            (
+                "on a reused connection, 80 of 120 bytes sent, 40 acknowledged, closed by the server, 2 ms after the"
+                " last byte"
+            ),
+        ),
+    ],
+)
+def test_an_attempt_for_a_person(changes: dict[str, object], sentence: str) -> None:
+    assert attempt_sentence(evidence(**changes)) == sentence
 
 
 def test_a_json_line_is_printable_ascii_whatever_came() -> None:

@@ -14,7 +14,7 @@ from inspectd.cli.lines import JsonLines
 from inspectd.cli.root import root
 from inspectd.control.messages import PREFIX
 from inspectd.control.operations import OPERATIONS
-from tests.cli.rows import capture, connection, exchange
+from tests.cli.rows import capture, connection, evidence, exchange
 from tests.live_engine import ROOT, LiveEngine, environment
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ def test_every_option_is_in_the_table(option: str) -> None:
 
 
 def test_every_field_of_the_json_lines_is_documented_and_no_other() -> None:
-    printed = (JsonLines().exchange(exchange(), capture()), JsonLines().connection(connection()))
+    crafted = JsonLines().exchange(exchange(), capture(evidence=evidence()))
+    plain = JsonLines().exchange(exchange(), capture())
 
-    for line in map(json.loads, printed):
-        assert set(line) == documented(line["type"])
+    for line in map(json.loads, (crafted, JsonLines().connection(connection()))):
+        inner = set(line.get("evidence", ()))
+        assert set(line) | inner == documented(line["type"])
+    assert set(json.loads(crafted)) - set(json.loads(plain)) == {"rule", "evidence"}
 
 
 def test_the_listening_line_is_documented(tmp_path_factory: pytest.TempPathFactory) -> None:
