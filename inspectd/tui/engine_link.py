@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
 from inspectd.errors import InspectdError
 from inspectd.tui.held import NOTHING_HELD, Holds
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from inspectd.control.messages import CurrentAnswer, Preview, Status
     from inspectd.control.rules_messages import RulesShown
-    from inspectd.control.traffic_messages import HoldsShown
+    from inspectd.control.traffic_messages import HoldsShown, Released
     from inspectd.tui.widgets.bars import EngineState
 
 HOLD_TIMEOUT: Final = "5m"
@@ -39,7 +39,7 @@ class Engine(Protocol):
     def preview(self, *, status: str) -> Preview: ...
     def clear(self) -> None: ...
     def holds(self) -> HoldsShown: ...
-    def hold_next(self, count: int | None, timeout: str = ..., *, owner: str = ...) -> object: ...
+    def hold_next(self, count: int | None, *, timeout: str = ..., owner: str = ...) -> object: ...
     def release(
         self,
         exchange: int,
@@ -51,7 +51,7 @@ class Engine(Protocol):
     ) -> object: ...
     def drop(self, exchange: int, /) -> object: ...
     def reset(self, exchange: int, /) -> object: ...
-    def release_all(self, *, owner: str | None = None) -> object: ...
+    def release_all(self, *, owner: str | None = ...) -> Released: ...
     def rules(self) -> RulesShown: ...
     def close(self) -> None: ...
 
@@ -132,7 +132,7 @@ class EngineLink:
 
     def hold_next(self, count: int | None) -> None:
         """Hold the next `count` requests; None holds all, 0 holds no more. Waits."""
-        self._ask().hold_next(count, HOLD_TIMEOUT, owner=self.owner)
+        self._ask().hold_next(count, timeout=HOLD_TIMEOUT, owner=self.owner)
 
     def release(
         self,
@@ -167,8 +167,7 @@ class EngineLink:
 
     def release_mine(self) -> int:
         """Hold no more, and send what this screen held its normal answers. Waits; returns how many they were."""
-        released = self._ask().release_all(owner=self.owner)
-        return int(getattr(released, "released", 0))
+        return self._ask().release_all(owner=self.owner).released
 
     def rules(self) -> RulesShown:
         """The rules in use. Waits."""
@@ -204,4 +203,4 @@ class EngineLink:
 def _connect(socket: Path) -> Engine:
     from inspectd.control.client import ControlClient
 
-    return cast("Engine", ControlClient(socket))
+    return ControlClient(socket)

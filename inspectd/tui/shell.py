@@ -378,6 +378,7 @@ class Shell(App[int]):
                 octets=self._octets,
                 problem="" if status is None else status.capture_error or "",
                 holding=self.holding.now.words,
+                otherwise="" if status is None else status.answer.otherwise or "",
                 rules_wrong=status is not None and bool(status.rules_error),
             )
         )

@@ -112,7 +112,7 @@ class FakeEngine:
         self._may_fail()
         return HoldsShown(next=self.next, timeout=300.0, held=tuple(self.held.values()))
 
-    def hold_next(self, count: int | None, timeout: str = "5m", *, owner: str = "") -> None:
+    def hold_next(self, count: int | None, *, timeout: str = "5m", owner: str = "") -> None:
         self._may_fail()
         self.next = count
         self.said.append(("hold", count, owner.startswith("screen ") and timeout == "5m"))
@@ -158,7 +158,7 @@ class FakeEngine:
 
     def _answer(self) -> CurrentAnswer:
         if self.rules_shown.sources:
-            return CurrentAnswer(description="rules api.toml · 2", status_line=None)
+            return CurrentAnswer(description="rules api.toml · 2", otherwise=self.line or "mirror")
         return CurrentAnswer(description=self.line or "mirror", status_line=self.line)
 
     def _check(self, status: str) -> None:

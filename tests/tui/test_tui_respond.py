@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from textual import events
 
 from inspectd.control.rules_messages import RuleShown, RulesShown, SourceShown
 from inspectd.text.escape import to_text
@@ -269,6 +270,26 @@ async def test_a_rule_can_answer(held: Held) -> None:
         await until(pilot, lambda: "rule api.toml:12  sends 503 Busy at once" in picture(app))
         await pilot.press("up", "enter")
         await until(pilot, lambda: held.engine.said == [(held.key, "release", None, None, "api.toml:12")])
+
+
+async def test_keys_that_come_at_once_keep_their_order(held: Held) -> None:
+    async with editing(held) as (app, pilot, _editor):
+        for key, character in (
+            ("down", None),
+            ("end", None),
+            ("backspace", None),
+            ("9", "9"),
+            ("enter", None),
+            ("A", "A"),
+            ("left", None),
+            (":", ":"),
+            ("ctrl+s", None),
+            ("x", "x"),
+        ):
+            app.post_message(events.Key(key, character))
+        await until(pilot, lambda: held.engine.said)
+        edited = PAGE.replace(b"Length: 2\r\n", b"Length: 9\r\n:A\r\n")
+        assert held.engine.said == [(held.key, "release", edited, None, None)]
 
 
 async def test_keys_of_the_list_do_nothing_in_the_editor(held: Held) -> None:

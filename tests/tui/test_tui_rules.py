@@ -56,6 +56,9 @@ async def test_the_header_names_the_rules(engine: FakeEngine) -> None:
     async with screen(engine.capture, engine) as (app, pilot):
         await until(pilot, lambda: "rules api.toml · 2" in lines(app)[0])
         assert "answer" not in lines(app)[0]
+        assert "else mirror" in lines(app)[0]
+        await pilot.press("s")
+        await until(pilot, lambda: "Where no rule matches, answer with" in picture(app))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])

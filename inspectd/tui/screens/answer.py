@@ -68,10 +68,11 @@ class AnswerScreen(ModalScreen[str | None]):
         """The line, what to choose from, and the bytes."""
         palette = tones(self.app)
         key = f"bold {palette.brand}"
+        status = self._link.news.status
+        rules = status is not None and status.answer.otherwise is not None
+        title = "Where no rule matches, answer with" if rules else "Answer everybody with"
         with Vertical(classes="dialog -answer"):
-            yield Static(
-                Content.styled("Answer everybody with", f"bold {palette.strong}"), classes="dialog-title"
-            )
+            yield Static(Content.styled(title, f"bold {palette.strong}"), classes="dialog-title")
             yield AnswerInput(
                 placeholder="404, 418 I'm a teapot, HTTP/1.1 299 Odd, or mirror",
                 compact=True,

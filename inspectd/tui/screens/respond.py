@@ -63,6 +63,18 @@ DECIDING_HINTS: Final = (
 )
 
 
+class AnswerEditor(BytesEditor):
+    """The bytes of the answer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "screen.send", "Send these bytes", show=False, id="respond.send"),
+        Binding("ctrl+l", "screen.fix_length", "Set Content-Length to what the content has", show=False),
+        Binding("ctrl+n", "next_finding", "Next finding", show=False),
+        Binding("ctrl+o", "screen.pick", "Start from another answer, or send a rule's", show=False),
+        Binding("escape", "screen.choose", "Drop, reset, leave it held…", show=False),
+    ]
+
+
 class DecidingHints(FooterHints, can_focus=True):
     """The keys. With the focus the letters decide; while somebody types it only shows what can be done."""
 
@@ -113,10 +125,6 @@ class RespondScreen(Screen[None]):
     """Edit, then send, drop, reset, or leave it held."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "send", "Send these bytes", show=False),
-        Binding("ctrl+l", "fix_length", "Set Content-Length to what the content has", show=False),
-        Binding("ctrl+n", "next_finding", "Next finding", show=False),
-        Binding("ctrl+o", "pick", "Start from another answer, or send a rule's", show=False),
         Binding("escape", "choose", "Drop, reset, leave it held…", show=False),
         # Copies where a person has selected something; the app's own ctrl+c would quit.
         Binding("ctrl+c", "copy", "Copy what is selected, or the text", show=False, priority=True),
@@ -146,7 +154,7 @@ class RespondScreen(Screen[None]):
                 yield LineView(id="respond-head")
             with Vertical(id="respond-answer"):
                 yield Static("", id="respond-about", classes="respond-title", markup=False)
-                yield BytesEditor(self._given, method=self._waiting.method, id="respond-bytes")
+                yield AnswerEditor(self._given, method=self._waiting.method, id="respond-bytes")
         yield Static("", id="respond-finding", markup=False)
         yield DecidingHints(id="respond-hints")
 

@@ -41,6 +41,8 @@ class Situation:
     """What keeps the engine from recording."""
     holding: str = ""
     """What is held and what will be: `holding next 1 · 2 waiting`."""
+    otherwise: str = ""
+    """What is answered where no rule matches."""
     rules_wrong: bool = False
     """Whether a rule file was changed to something that can't be used."""
 
@@ -147,6 +149,9 @@ class HeaderBar(Bar):
             Cell("   rules " if words else "  ", "muted", click="app.rules"),
             Cell(name, "strong", bold=True, click="app.rules"),
         ]
+        if words and self.situation.otherwise and not self.situation.rules_wrong:
+            out.append(Cell(" else ", "muted", click="app.answer"))
+            out.append(Cell(safe(self.situation.otherwise), "text", click="app.answer"))
         if self.situation.rules_wrong:
             out.append(Cell(" ✗ not reloaded", "bad", bold=True, click="app.rules"))
         return out
@@ -187,9 +192,10 @@ class TroubleBar(Static):
         if trouble != self._said:
             self._said = trouble
             palette = tones(self.app)
+            end = "" if trouble.endswith((".", "?", "!")) else "."
             self.update(
                 Content.assemble(
-                    (f"✗ {safe(trouble)} ", palette.bad),
+                    (f"✗ {safe(trouble)}{end} ", palette.bad),
                     ("The rules from before stay. ", palette.text),
                     ("R", f"bold {palette.brand}"),
                     (" rules  ", palette.muted),

@@ -23,6 +23,7 @@ from inspectd.wire.span import Role
 
 if TYPE_CHECKING:
     from rich.text import Text
+    from textual import events
     from textual.timer import Timer
     from textual.widgets.text_area import Edit, EditResult
 
@@ -74,6 +75,15 @@ class BytesEditor(TextArea):
     def data(self) -> bytes:
         """The bytes the text stands for; wrong escapes are taken as they stand."""
         return self.reading.data
+
+    async def _on_key(self, event: events.Key) -> None:
+        # Textual runs a binding when its key has bubbled up to the app, while a letter is typed at once: keys that come
+        # quickly would change places. Ours run here, in the order in which they come.
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            event.stop()
+            event.prevent_default()
+            await self.app.run_action(binding.action, default_namespace=self)
+            return
 
     # the door: whatever is typed, pasted or put back is still
 

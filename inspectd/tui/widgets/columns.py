@@ -221,7 +221,7 @@ def _exchange_cells(
 def _status(row: ExchangeRow, now_ns: int | None) -> tuple[str, str]:
     """The status as it was sent, and the name of the tone its class has."""
     if row.status is None:
-        if row.state & State.ABORTED or now_ns is None:
+        if is_finished(row) or now_ns is None:
             return "—", "faint"
         return "…", "odd"
     text = safe(f"{row.status} {row.reason}" if row.reason else row.status)

@@ -52,6 +52,8 @@ def _runs(attempt: Attempt, *, here: bool) -> list[Run]:
 def _delivered(evidence: EvidenceRow) -> list[Run]:
     """How many of the planned bytes were sent, and how many of those the client's kernel has."""
     sent, planned = evidence.sent, evidence.planned
+    if not sent and not planned:
+        return [Run("not a byte sent", "warning")]
     if planned is None:
         runs = [Run(f"{count(sent, 'byte')} sent", "plain")]
     elif sent >= planned:
