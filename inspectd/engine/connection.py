@@ -9,24 +9,15 @@ RFC 9112 §9 is the section on connections.
 
 from __future__ import annotations
 
-import json
 import time
-from collections import deque
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
 
 from inspectd.capture.model import State
 from inspectd.engine import ending, tcp
-from inspectd.engine.evidence import Witness
+from inspectd.engine.answering import Answering
 from inspectd.engine.foreign import farewell
-from inspectd.engine.holds import BY_HAND
-from inspectd.engine.outgoing import UNSENT_LIMIT, Outgoing
-from inspectd.engine.pending import Pending, Refused
-from inspectd.engine.player import Player
+from inspectd.engine.pending import Pending
 from inspectd.engine.summary import TARGET_KEPT, shown
-from inspectd.rules.answer import compile_for
-from inspectd.rules.program import LiveProgram, Program, Send
-from inspectd.rules.request import Request
 from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
 from inspectd.wire.strict import refusal
 
@@ -34,27 +25,20 @@ if TYPE_CHECKING:
     import asyncio
 
     from inspectd.capture.writer import ExchangeRecord
-    from inspectd.engine.holds import Held
     from inspectd.engine.site import Site
     from inspectd.wire import Event
 
 LINGER_NS: Final = 2_000_000_000
 """How long to go on reading after the last answer to a client that is still sending (RFC 9112 §9.6)."""
-QUEUE_LIMIT: Final = 64
-"""Requests that may wait for an answer; then no more are read until some are answered."""
 QUIET_NS: Final = 200_000_000
 """Silence after which a connection without a byte, or half a head, is shown as such."""
 
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
-_RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
-_ABORTED: Final = State.ABORTED.value
-_HELD: Final = State.HELD.value
 
 _TOO_LARGE: Final = {"head": 431, "request-line": 414}
 
 
-class Connection(Outgoing):
+class Connection(Answering):
     """The protocol object of one connection."""
 
     def __init__(self, site: Site, listener: int) -> None:
@@ -63,11 +47,10 @@ class Connection(Outgoing):
         self._reader = RequestReader(max_head=site.limits.head, max_request_line=site.limits.request_line)
         # a head that is late and is shown before it is complete
         self._half_head: ExchangeRecord | None = None
-        self._queue: deque[Pending | Refused] = deque()  # what waits for earlier answers
-        self._player: Player | None = None  # the answer under way, when it takes time
-        self._held: Held | None = None  # the answer waits for a person
-        self._choked = False  # the client reads slower than this side sends
         self._head_ns = 0
+        self._answer_at: int | None = (
+            None  # octets of the arriving content after which its request is answered
+        )
         self._listening_ns = 0  # when reading went on after a stall
         self._unread = 0  # bytes that this side has sent and the client has not taken
         self._taken_ns = 0  # when that number changed
@@ -202,10 +185,30 @@ class Connection(Outgoing):
             if why is not None:
                 exchange.req_len = self._record.bytes_in - exchange.req_offset
                 self._refuse(400, why, exchange)
+                return
+        if self._site.planner is not None and head.length != 0 and head.method != b"CONNECT":
+            self._plan(self._reading)
+
+    def _plan(self, pending: Pending) -> None:
+        """Ask whether the request is to be answered before its content is there, or never invited to send it."""
+        plan = self._site.plan(self._request(pending, complete=False))
+        pending.invited = not plan.invite
+        self._answer_at = plan.answer_at
+        if plan.answer_at is not None and plan.answer_at <= 0:
+            self._answer_early(pending)
+
+    def _answer_early(self, pending: Pending) -> None:
+        self._answer_at = None
+        self._early = pending
+        pending.invited = True  # the answer says it all
+        self._answer_in_turn(pending)
 
     def _on_content(self, event: ContentData) -> None:
-        if self._reading is not None:
-            self._reading.take(event.data)
+        reading = self._reading
+        if reading is not None:
+            reading.take(event.data, self._site.content_kept)
+            if self._answer_at is not None and reading.content_length >= self._answer_at:
+                self._answer_early(reading)
 
     def _on_end(self, event: MessageEnd) -> None:
         pending = self._reading
@@ -217,12 +220,12 @@ class Connection(Outgoing):
             self._stop_reading()  # where the next message begins can't be known: answer this one, and close
         else:
             pending.exchange.state |= _REQUEST_COMPLETE
-        if self._queue or not self._may_answer:
-            self._queue.append(pending)
-            if len(self._queue) > QUEUE_LIMIT:
-                self._stop_reading() if self._silent else self._stall()
+        if pending is self._early:
+            self._early = None
+            self._rest()
         else:
-            self._answer(pending)
+            self._answer_at = None
+            self._answer_in_turn(pending)
 
     def _on_too_large(self, event: TooLarge) -> None:
         exchange = self._half_head or self._record.begin(event.start, self._head_ns)
@@ -249,20 +252,6 @@ class Connection(Outgoing):
         else:
             self._refuse(400, event.sentence, None)
 
-    def _invite_content(self, reading: Pending) -> None:
-        """Answer `Expect: 100-continue`, unless content is here already (RFC 9110 §10.1.1)."""
-        if (
-            reading.invited
-            or not reading.head.expects_continue
-            or self._answering
-            or self._half_closed
-            or self._closing
-            or self._record.bytes_in > reading.head.end
-        ):
-            return
-        reading.invited = True
-        self._send(reading.exchange, _CONTINUE)
-
     def _finish_reading(self, why: str) -> None:
         """No more bytes will come: account for what is unfinished."""
         if not self._deaf:
@@ -277,7 +266,7 @@ class Connection(Outgoing):
             self._half_head = None
         if self._reading is not None:
             self._abort(self._reading.exchange, f"cut off: {why} before the request was complete")
-            self._reading = None
+            self._reading = self._early = None
 
     def _show_half_head(self) -> None:
         """Make a head that is not complete yet an exchange that can be seen."""
@@ -293,200 +282,11 @@ class Connection(Outgoing):
         if target is not None:
             exchange.method, exchange.target = shown(method or b""), shown(target[:TARGET_KEPT])
 
-    # -- answering
-
-    @property
-    def _answering(self) -> bool:
-        return self._playing is not None or self._unsent > 0 or (bool(self._queue) and not self._half_closed)
-
-    @property
-    def _may_answer(self) -> bool:
-        """Nothing is being answered, and the client takes what it is sent."""
-        return (
-            self._playing is None
-            and self._closing is None
-            and self._unsent < UNSENT_LIMIT
-            and not self._choked
-            and not self._half_closed
-        )
-
-    def _answer_next(self) -> None:
-        queue = self._queue
-        while queue and self._may_answer:
-            pending = queue.popleft()
-            if isinstance(pending, Refused):
-                self._play(pending.exchange, pending.program)
-            else:
-                self._answer(pending)
-        if self._stalled and not self._choked and len(queue) <= QUEUE_LIMIT:
-            self._go_on_reading()
-
-    def _stall(self) -> None:
-        """Read no more for now: what the client sends waits in the kernel, and then in the client."""
-        if not self._stalled and not self._transport.is_closing():
-            self._stalled = True
-            self._transport.pause_reading()
+    # -- time
 
     def _go_on_reading(self) -> None:
         self._listening_ns = time.time_ns()
         super()._go_on_reading()
-
-    def _answer(self, pending: Pending) -> None:
-        """Ask the responder, and do as it says, unless somebody wants to decide first."""
-        site = self._site
-        exchange = pending.exchange
-        complete = bool(exchange.state & _REQUEST_COMPLETE)
-        request = self._request(pending, complete=complete)
-        now = (self._record.last_in_ns or 0) / 1e9
-        # RFC 9112 §6.3: after a request whose end others may see elsewhere, the connection must be closed.
-        persist = (
-            complete and pending.head.keep_alive and not (pending.head.framing.ambiguous or site.stopping)
-        )
-        program = site.respond(request, now=now, persist=persist)
-        if (program.hold is not None or site.holds.next_count != 0) and not site.stopping:
-            self._hold(pending, request, program)
-            return
-        if program.rule:
-            self._watch(pending, program, program.rule)
-        self._play(exchange, program)
-
-    def _request(self, pending: Pending, *, complete: bool) -> Request:
-        record = self._record
-        return Request(
-            pending.head,
-            pending.content,
-            pending.content_length,
-            complete,
-            record.id,
-            pending.exchange.number,
-            record.peer,
-            record.local,
-            False,  # noqa: FBT003  not encrypted; positional because this is built for every request
-            record.bytes_out,
-        )
-
-    def _watch(self, pending: Pending, program: Program | LiveProgram, rule: str) -> None:
-        """Keep evidence of what the client does with this answer."""
-        site = self._site
-        if self._witness is None and site.recorded:
-            sock = self._transport.get_extra_info("socket")
-            self._witness = Witness(self._record, sock, site.attempts)
-        if self._witness is not None:
-            self._witness.begin(pending, program, rule)
-
-    def _hold(self, pending: Pending, request: Request, program: Program | LiveProgram) -> None:
-        exchange = pending.exchange
-        self._watch(pending, program, program.rule or BY_HAND)
-        exchange.state |= _HELD
-        exchange.label = program.label
-        self._playing = exchange
-        self._record.touch(exchange)
-        self._held = self._site.holds.take(exchange.id, request, program, self._decided)
-        if self._record.fin_in_ns is not None:
-            self._site.holds.client_left(self._held)
-        self._site.turn.soon()
-
-    def _decided(self, program: Program | LiveProgram) -> None:
-        """What was held is answered with this."""
-        held, exchange = self._held, self._playing
-        self._held = self._playing = None
-        assert held is not None
-        assert exchange is not None
-        if self._witness is not None:
-            self._witness.decide(program, program.rule or BY_HAND)
-        self._play(exchange, program)
-        self._unhold(exchange, held)
-        self._go_on()
-        self._site.turn.soon()
-
-    def _go_on(self) -> None:
-        """An answer is out that others waited for."""
-        if self._playing is None and self._closing is None:
-            self._answer_next()
-            self._rest()
-
-    def _unhold(self, exchange: ExchangeRecord, held: Held) -> None:
-        exchange.state &= ~_HELD
-        left = ", closed by the client meanwhile" if held.client_gone else ""
-        exchange.label = f"{exchange.label}; held {held.seconds:.1f} s{left}"
-        self._record.touch(exchange)
-
-    def _play(self, exchange: ExchangeRecord, program: Program | LiveProgram) -> None:
-        exchange.label = program.label
-        exchange.added = _as_json(program.added)
-        if isinstance(program, Program):
-            facts = self._site.answered(program)
-            exchange.status, exchange.reason = facts.status, facts.reason
-            if facts.status == "101":
-                self._reader.switch()
-            elif exchange.method == "CONNECT":
-                if (facts.status or "").startswith("2"):
-                    self._reader.switch()
-                else:
-                    self._stop_reading()  # what follows is meant for a tunnel that isn't there (RFC 9110 §9.3.6)
-            if facts.simple is not None:
-                self._send(exchange, facts.simple, head=facts.head)
-                exchange.state |= _RESPONSE_COMPLETE
-                if self._witness is not None:
-                    self._witness.complete(exchange)
-                if facts.closes:
-                    self._end_of_answers()
-                return
-        self._playing = exchange
-        self._player = Player(program, self, self._site.gates, self._played)
-
-    def _played(self, problem: str | None) -> None:
-        """The player has come to the end of its program."""
-        exchange = self._playing
-        self._player = self._playing = None
-        if exchange is None:
-            return
-        if problem is None:
-            exchange.state |= _RESPONSE_COMPLETE
-            self._record.touch(exchange)
-            if self._witness is not None:
-                self._witness.complete(exchange)
-        else:
-            self._abort(exchange, problem)
-            self.close("rst")
-        self._site.turn.soon()
-        self._go_on()
-
-    def _rest(self) -> None:
-        """Nothing is left to answer for now: ask for content that waits to be asked for, or close if there is a
-        reason to."""
-        if self._answering or self._closing is not None:
-            return
-        if self._reading is not None:
-            self._invite_content(self._reading)
-        elif self._deaf or self._site.stopping:
-            self._end_of_answers()
-
-    def _refuse(self, status: int, sentence: str, exchange: ExchangeRecord | None) -> None:
-        """Answer with a problem of this status and close; earlier answers go first."""
-        self._reading = None
-        self._stop_reading()
-        method = (exchange.method or "").encode() if exchange is not None else b""
-        program = compile_for(
-            self._site.refusal(status, sentence), now=time.time(), method=method, persist=False
-        )
-        if exchange is not None:
-            if self._queue or not self._may_answer:
-                self._queue.append(Refused(exchange, program))
-            else:
-                self._play(exchange, program)
-        else:
-            for op in program.ops:
-                if isinstance(op, Send):
-                    self._send(None, op.data)
-            self._end_of_answers()
-
-    def _abort(self, exchange: ExchangeRecord, why: str) -> None:
-        exchange.state |= _ABORTED
-        exchange.label = f"{exchange.label}; {why}" if exchange.label else why
-        self._record.touch(exchange)
-
-    # -- time
 
     def tick(self, now: int) -> None:
         """Look after a connection on which nothing may have happened for a while; called a few times a second."""
@@ -528,7 +328,7 @@ class Connection(Outgoing):
                 self._reset()  # the client asked, and takes nothing of the answer
             elif self._answering:
                 pass
-            elif self._reading is not None:
+            elif self._reading is not None and self._reading is not self._early:
                 self._time_out("The rest of the content did not arrive in time.")
             else:
                 self.close("timeout")
@@ -555,7 +355,7 @@ class Connection(Outgoing):
         """The engine stops: finish what is in flight, then close."""
         if self._silent:
             self.close("rst")  # a FIN would say that the answer was whole
-        elif self._closing is None and not self._answering and self._reading is None:
+        elif self._closing is None and not self._answering and self._reading is self._early:
             self.close("fin")
 
     def abort(self) -> None:
@@ -565,8 +365,3 @@ class Connection(Outgoing):
             self._reset()  # a FIN would say that the answer was whole
         else:
             self._transport.abort()
-
-
-@lru_cache(maxsize=64)
-def _as_json(added: tuple[str, ...]) -> str | None:
-    return json.dumps(added) if added else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.capture.model import State
-from inspectd.rules.request import CONTENT_PREFIX
 
 if TYPE_CHECKING:
     from inspectd.capture.writer import ExchangeRecord
@@ -23,8 +22,8 @@ class Pending:
     def __init__(self, exchange: ExchangeRecord, head: ArrivedHead) -> None:
         self.exchange = exchange
         self.head = head
-        self.content = b""
-        """The first `CONTENT_PREFIX` bytes of the content, and how many there were in all."""
+        self.content: bytes | bytearray = b""
+        """The beginning of the content, and how many bytes there were in all."""
         self.content_length = 0
         self.invited = False
         """Whether `100 Continue` was sent."""
@@ -34,12 +33,15 @@ class Pending:
         """Whether the end of the request has arrived."""
         return bool(self.exchange.state & _REQUEST_COMPLETE)
 
-    def take(self, data: bytes) -> None:
-        """More content has arrived."""
+    def take(self, data: bytes, kept: int) -> None:
+        """More content has arrived, of which the first `kept` bytes are remembered."""
+        if not self.content_length:
+            self.content = data[:kept]
+        elif len(self.content) < kept:
+            if isinstance(self.content, bytes):
+                self.content = bytearray(self.content)  # it grows without a copy for each piece
+            self.content += data[: kept - len(self.content)]
         self.content_length += len(data)
-        room = CONTENT_PREFIX - len(self.content)
-        if room > 0:
-            self.content += data[:room]
 
 
 class Refused(NamedTuple):

@@ -212,7 +212,8 @@ class Engine:
 
     def set_responder(self, responder: Responder) -> None:
         """Answer with this from the next request on."""
-        self._responder = self._site.responder = responder
+        self._responder = responder
+        self._site.answer_with(responder)
 
     @property
     def exchanges(self) -> int:

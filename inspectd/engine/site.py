@@ -16,6 +16,8 @@ from inspectd.engine.summary import Summaries
 from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
 from inspectd.engine.unrecorded import Unrecorded
 from inspectd.rules.answer import compile_for, problem_answer
+from inspectd.rules.request import CONTENT_PREFIX
+from inspectd.rules.responder import ORDINARY, Planner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from inspectd.rules.answer import Answer
     from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.request import Request
-    from inspectd.rules.responder import Responder
+    from inspectd.rules.responder import Plan, Responder
 
 
 class Site:
@@ -49,7 +51,7 @@ class Site:
         refusal: Callable[[int, str], Answer] = problem_answer,
         holds: HoldDesk | None = None,
     ) -> None:
-        self.responder = responder
+        self.answer_with(responder)
         self.refusal = refusal
         """What is answered, with this status and sentence, to what never comes to the responder."""
         self.limits = limits
@@ -75,6 +77,17 @@ class Site:
             self.turn = CommittedTurn(loop, writer)
         else:
             self.turn = RelaxedTurn(loop, writer)
+
+    def answer_with(self, responder: Responder) -> None:
+        """Ask this responder from now on."""
+        self.responder = responder
+        self.planner = responder if isinstance(responder, Planner) else None
+        """The responder, if it may want to answer before a request is complete."""
+
+    @property
+    def content_kept(self) -> int:
+        """Octets of content that the responder gets to see."""
+        return CONTENT_PREFIX if self.planner is None else self.planner.content_kept
 
     @property
     def recorded(self) -> bool:
@@ -111,6 +124,16 @@ class Site:
             )
             answer = problem_answer(500, f"inspectd's responder failed: {type(problem).__name__}.")
             return compile_for(answer, now=now, method=request.head.method, persist=False)
+
+    def plan(self, request: Request) -> Plan:
+        """When the responder wants to answer; when all has arrived, if it fails to say."""
+        try:
+            return ORDINARY if self.planner is None else self.planner.plan(request)
+        except Exception as problem:  # noqa: BLE001  whatever a responder does, the client gets an answer
+            self.problem = (
+                f"{type(self.planner).__name__} failed on {request.head.target[:80]!r}: {problem!r}"
+            )
+            return ORDINARY
 
     def welcome(
         self, connection: Connection, transport: asyncio.Transport, listener: int, now: int
