@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from inspectd.rules.patterns import readable
+from inspectd.rules.problems import either
 from inspectd.rules.subject import NOT_JSON, address_of, without_port
 from inspectd.text.safe import clip, safe
 
@@ -37,12 +38,6 @@ class Condition(Protocol):
 def shown(text: str | bytes) -> str:
     """A text of a person or a peer inside a sentence: quoted, safe and not too long."""
     return f"'{clip(safe(text[:1000]), _SHOWN)}'"
-
-
-def either(words: Iterable[str]) -> str:
-    """Words as an enumeration: `a, b or c`."""
-    *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 @dataclass(frozen=True, slots=True)

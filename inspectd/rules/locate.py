@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from inspectd.rules.problems import KeyPath
 
 
+DEEPEST: Final = 64
+"""Levels of tables and arrays whose keys are told apart: a key of ten thousand dots shall not fill memory."""
+
+
 class Position(NamedTuple):
     """A line and a column, both from 1. Columns count characters."""
 
@@ -94,23 +98,20 @@ class _Walker:
         self.expect("]]" if array else "]")
         path: KeyPath = ()
         for number, (name, offset) in enumerate(keys):
-            path = (*path, name)
-            self.found.setdefault(path, offset)
+            path = self.note(path, name, offset)
             if number < len(keys) - 1 and path in self.lengths:
                 path = (*path, self.lengths[path] - 1)
         if array:
             count = self.lengths.get(path, 0)
             self.lengths[path] = count + 1
-            path = (*path, count)
-            self.found.setdefault(path, keys[-1][1])
+            path = self.note(path, count, keys[-1][1])
         return path
 
     def pair(self, table: KeyPath) -> None:
         """`a.b = value`."""
         path = table
         for name, offset in self.dotted():
-            path = (*path, name)
-            self.found.setdefault(path, offset)
+            path = self.note(path, name, offset)
         self.expect("=")
         self.skip(_SPACE)
         self.value(path)
@@ -129,6 +130,13 @@ class _Walker:
             if not self.text.startswith(".", self.at):
                 return names
             self.at += 1
+
+    def note(self, path: KeyPath, name: str | int, offset: int) -> KeyPath:
+        """Note where something in a container stands, and return the path to it; below `DEEPEST`, to what is there."""
+        if len(path) < DEEPEST:
+            path = (*path, name)
+            self.found.setdefault(path, offset)
+        return path
 
     def value(self, path: KeyPath) -> None:
         """Any value; what is inside it is noted."""
@@ -151,8 +159,7 @@ class _Walker:
             if self.text.startswith("]", self.at):
                 self.at += 1
                 return
-            self.found.setdefault((*path, number), self.at)
-            self.value((*path, number))
+            self.value(self.note(path, number, self.at))
             number += 1
             self.skip(_BLANK)
             if self.text.startswith(",", self.at):

@@ -62,6 +62,18 @@ def read_key(text: str) -> KeyPath:
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean 'reset'?` for the choice that is most like a word; empty when none is."""
+    """The choice that is most like a word; empty when none is."""
     found = get_close_matches(word[:100].lower().replace("_", "-"), list(choices), n=1, cutoff=0.6)
-    return f"; did you mean '{found[0]}'?" if found else ""
+    return found[0] if found else ""
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """`; did you mean 'reset'?` for the choice that is most like a word; empty when none is."""
+    near = nearest(word, choices)
+    return f"; did you mean '{near}'?" if near else ""
+
+
+def either(words: Iterable[str]) -> str:
+    """Words as an enumeration: `a, b or c`."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last

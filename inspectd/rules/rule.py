@@ -10,7 +10,7 @@ import msgspec
 
 from inspectd.rules.craft import CraftProblems, compile_reply
 from inspectd.rules.match import Matcher, MatchErrors, compile_match
-from inspectd.rules.problems import KeyProblem, RuleProblems, nearest, read_key
+from inspectd.rules.problems import KeyProblem, RuleProblems, did_you_mean, read_key
 from inspectd.rules.responder import ORDINARY, Plan
 from inspectd.rules.sequence import Answers, Reply, State, labels
 from inspectd.rules.tables import AnswerTable, FaultTable, RuleTable
@@ -173,7 +173,7 @@ def _check_answering(table: RuleTable, problems: list[KeyProblem]) -> None:
         problems.append(
             KeyProblem(
                 ("per",),
-                f"'{safe(table.per)}' is not one of {', '.join(_PER)}{nearest(table.per, _PER[:3])}",
+                f"'{safe(table.per)}' is not one of {', '.join(_PER)}{did_you_mean(table.per, _PER[:3])}",
                 'A header is named so: per = "header:X-Session".',
             )
         )
@@ -195,7 +195,7 @@ def _plan(table: RuleTable, matcher: Matcher | None, problems: list[KeyProblem])
             KeyProblem(
                 ("when",),
                 f"'{safe(table.when)}' is not one of request, head, content N"
-                f"{nearest(table.when, ('request', 'head', 'content'))}",
+                f"{did_you_mean(table.when, ('request', 'head', 'content'))}",
                 'Write when = "content 1000" to answer after so many bytes of the content.',
             )
         )
@@ -215,6 +215,7 @@ def _plan(table: RuleTable, matcher: Matcher | None, problems: list[KeyProblem])
 def _answers(
     table: RuleTable, *, base: Path, rule: str, seed: int, problems: list[KeyProblem]
 ) -> Answers | None:
+    items: list[tuple[tuple[str | int, ...], AnswerTable]]
     if table.each is None:
         items = [((), _own(table))]
     else:
@@ -264,7 +265,7 @@ def _then(table: RuleTable, base: Path, rule: str, problems: list[KeyProblem]) -
             problems.append(
                 KeyProblem(
                     ("then",),
-                    f"'{safe(words)}' is not one of {', '.join(_THEN)}, or a status{nearest(words, _THEN)}",
+                    f"'{safe(words)}' is not one of {', '.join(_THEN)}, or a status{did_you_mean(words, _THEN)}",
                     'A status looks so: then = "404 Not Found".',
                 )
             )

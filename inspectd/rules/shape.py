@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import inspect
 
-from inspectd.rules.problems import KeyProblem, nearest
-from inspectd.rules.tables import AnswerTable, FileTable, MatchTable, RuleTable
+from inspectd.rules.problems import KeyProblem, did_you_mean, either, nearest
+from inspectd.rules.tables import AnswerTable, FileTable, MatchTable, RuleTable, TextMatch
 from inspectd.text.safe import clip, safe
 
 if TYPE_CHECKING:
@@ -72,11 +72,13 @@ class _Fitter:
         fields = {field.encode_name: field for field in shape.fields}
         fitted: dict[str, Any] = {}
         whole = True
+        meant: set[str] = set()
         for key, value in data.items():
             name = key if key in fields else key.replace("_", "-")
             field = fields.get(name)
             if field is None:
-                self.unknown(key, shape, fields, path)
+                meant.add(self.unknown(key, shape, fields, path))
+                whole = whole and shape.cls is not TextMatch
             elif name in fitted:
                 self.wrong(
                     (*path, key), f"{name} is there twice, once with a hyphen", "Take one of them out."
@@ -85,17 +87,19 @@ class _Fitter:
                 fitted[name] = self.value(value, field.type, (*path, key))
         for name, field in fields.items():
             if field.required and name not in fitted:
-                self.wrong(path, f"the key '{name}' is missing", _known(fields))
+                if name not in meant:
+                    self.wrong(path, f"the key '{name}' is missing", _known(fields))
                 whole = False
             elif fitted.get(name) is BAD:
                 del fitted[name]
                 whole = whole and not field.required
         return fitted if whole else BAD
 
-    def unknown(self, key: str, shape: inspect.StructType, fields: Mapping[str, Any], path: KeyPath) -> None:
+    def unknown(self, key: str, shape: inspect.StructType, fields: Mapping[str, Any], path: KeyPath) -> str:
+        """Note an unknown key. Returns the known one that it looks like."""
         shown = f"unknown key '{clip(safe(key[:200]), 60)}'"
         answering = issubclass(shape.cls, AnswerTable)
-        mend = ""
+        mend = near = ""
         if answering and key in _MEANT:
             mend = f"Here it is called {_MEANT[key]}."
         elif shape.cls is RuleTable and key.replace("_", "-") in _names(MatchTable):
@@ -103,10 +107,11 @@ class _Fitter:
         elif shape.cls is FileTable and key.replace("_", "-") in _names(RuleTable):
             mend = "Write [[rule]] on a line before it."
         elif near := nearest(key, fields):
-            shown += near
+            shown += f"; did you mean '{near}'?"
         else:
             mend = _known(fields)
         self.wrong((*path, key), shown, mend)
+        return near
 
     def value(self, value: Any, kind: inspect.Type, path: KeyPath) -> Any:
         """The value as far as it fits one of the alternatives of its key."""
@@ -127,7 +132,7 @@ class _Fitter:
                     return self.array(value, one.item_type, path)
             elif _is_scalar(value, one):
                 return self.scalar(value, one, path)
-        expected = " or ".join(dict.fromkeys(filter(None, map(_expected, alternatives))))
+        expected = either(dict.fromkeys(filter(None, map(_expected, alternatives))))
         mend = f"It is {described}." if described else ""
         if path == ("rule",) and isinstance(value, dict):
             mend = "Write [[rule]], in two brackets."
@@ -145,7 +150,7 @@ class _Fitter:
             if value in kind.values:
                 return value
             choices = [str(choice) for choice in kind.values]
-            near = nearest(value, choices) if isinstance(value, str) else ""
+            near = did_you_mean(value, choices) if isinstance(value, str) else ""
             return self.wrong(path, f"{_got(value)} is not one of {', '.join(choices)}{near}")
         if isinstance(kind, (inspect.IntType, inspect.FloatType)):
             if not math.isfinite(value):
@@ -222,7 +227,7 @@ def _expected(kind: inspect.Type) -> str:
         return "an array"
     words = {
         inspect.StrType: "a string",
-        inspect.BoolType: "true or false",
+        inspect.BoolType: "a boolean",
         inspect.IntType: "a whole number",
         inspect.FloatType: "a number",
     }
