@@ -265,7 +265,9 @@ def automatic_fields(
         elif "content-length" in automatic and "transfer-encoding" not in given and size is not None:
             added.append(f"Content-Length: {size}")
             framed = True
-    closes = not persist or not framed or "close" in _connection_options(fields)
+    # What follows a CONNECT is meant for a tunnel: when there is none, nothing more of it is read.
+    refused = method == b"CONNECT" and not has_no_content(method, code)
+    closes = not persist or not framed or refused or "close" in _connection_options(fields)
     if "connection" in automatic:
         if closes:
             added.append("Connection: close")

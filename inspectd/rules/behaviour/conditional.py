@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec import UNSET
 
 from inspectd.rules.answer import AnswerError, file_state, imf_fixdate, status_code
 from inspectd.rules.behaviour import asked, ranges, saying
 from inspectd.rules.draft import CraftError, FileSlice
+from inspectd.rules.media_types import media_type
 from inspectd.rules.tables import ConditionalTable
 
 if TYPE_CHECKING:
@@ -78,6 +82,7 @@ def step(table: AnswerTable) -> Step:
         )
     # The range of a coded content would be one of bytes that are made only later.
     served = words.ranges and table.coding is None
+    kind = _kind(table)
 
     def conditional(call: Call, draft: Draft) -> Draft:
         code = status_code(draft.status_line)
@@ -89,9 +94,18 @@ def step(table: AnswerTable) -> Step:
             return draft  # the file is gone: whoever sends it will say so
         if (refused := _precondition(call, draft, validators, words)) is not None:
             return refused
-        return _range(call, draft, validators, words) if served and code == 200 else draft
+        return _range(call, draft, validators, words, kind) if served and code == 200 else draft
 
     return conditional
+
+
+def _kind(table: AnswerTable) -> bytes | None:
+    """The media type that the content gets when no field says one: the parts of a multipart answer need it."""
+    if table.body is not None:
+        return b"text/plain; charset=utf-8"
+    if table.json is not UNSET:
+        return b"application/json"
+    return None if table.body_file is None else media_type(PurePath(table.body_file)).encode()
 
 
 _ORDINARY: Final = ConditionalTable(etag="auto", last_modified="auto")
@@ -188,7 +202,7 @@ def _said(draft: Draft, status: bytes) -> Draft:
     return draft
 
 
-def _range(call: Call, draft: Draft, own: Validators, words: ConditionalTable) -> Draft:
+def _range(call: Call, draft: Draft, own: Validators, words: ConditionalTable, kind: bytes | None) -> Draft:
     """The part of the content that is asked for, or all of it."""
     content = draft.content
     method = call.request.head.method
@@ -220,8 +234,8 @@ def _range(call: Call, draft: Draft, own: Validators, words: ConditionalTable) -
             saying.add(final, b"Content-Range: " + said)
         final.content = ranges.cut(content, span)
         return final
-    kind = draft.get(b"content-type")
-    boundary, final.content = ranges.multipart(content, parts, kind)
+    said_kind = draft.get(b"content-type") or (kind if "content-type" in draft.auto else None)
+    boundary, final.content = ranges.multipart(content, parts, said_kind)
     saying.without(final, frozenset({b"content-type"}))
     saying.add(final, b"Content-Type: multipart/byteranges; boundary=" + boundary)
     return final

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from inspectd.engine.config import EngineConfig
+from inspectd.engine.server import Engine
+from inspectd.rules.answer import make_answer
+from inspectd.rules.book import RuleBook
 from inspectd.rules.draft import CraftError
+from inspectd.rules.file import load_tables
 from inspectd.rules.program import Hold
+from inspectd.rules.responder import Fixed
 from tests.rules.behaviour.drafting import Acting
 from tests.rules.rules_requests import get
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -52,3 +62,26 @@ def test_what_cannot_be_understood_is_refused_with_its_key(poll: Any, key: str) 
 def test_a_challenge_does_not_wait() -> None:
     draft = Acting(poll=True, auth={"scheme": "basic"})()
     assert draft.before == ()
+
+
+async def test_an_open_gate_gives_the_answer_and_time_gives_the_other(tmp_path: Path) -> None:
+    book = RuleBook(Fixed(make_answer("404")))
+    tables = [{"match": "/news", "poll": {"gate": "news", "timeout": "60s"}, "body": "news"}]
+    book.replace("test", load_tables(tables, source="test", base=tmp_path))
+    engine = Engine(EngineConfig(capture=tmp_path / "c.inspectd", listen=("127.0.0.1:0",), grace=1.0), book)
+    await engine.start()
+    try:
+        host, _, port = engine.addresses[0].rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /news HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.2)
+        engine.gates.open("news")
+        async with asyncio.timeout(60):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.endswith(b"\r\n\r\nnews")
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        await engine.stop()
