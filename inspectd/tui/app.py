@@ -184,9 +184,11 @@ class InspectdApp(Shell):
         if not going_on:
             self.exit(0)
             return
+        held = len(self.holding.now.held)
+        answered = "what waits for you gets its normal answer, " if held else ""
         question = Confirm(
             f"Quit while {going_on} exchange{'s are' if going_on != 1 else ' is'} still going on?",
-            "The engine ends with this window: it finishes what it can, then closes. The capture stays.",
+            f"The engine ends with this window: {answered}it finishes what it can, then closes. The capture stays.",
             yes="quit",
         )
         self.push_screen(question, self._leave_confirmed)
