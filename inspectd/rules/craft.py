@@ -23,7 +23,7 @@ from inspectd.rules.answer import (
     read_slice,
 )
 from inspectd.rules.assemble import Finish, Stamp
-from inspectd.rules.draft import CraftError
+from inspectd.rules.draft import CraftError, CraftProblems
 from inspectd.rules.faults import compile_fault
 from inspectd.rules.media_types import media_type
 from inspectd.rules.program import Send, Wait
@@ -42,7 +42,7 @@ from inspectd.rules.timing import AT_ONCE, compile_timing
 from inspectd.rules.units import UnitError, duration, size, wire_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from inspectd.rules.chunking import Chunking
     from inspectd.rules.codings import Codings
@@ -56,6 +56,8 @@ __all__ = ["RULE_AUTOMATIC", "CraftError", "CraftProblems", "Reply", "compile_re
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
+
+__all__ = ["CraftError", "CraftProblems", "Reply", "compile_reply"]
 
 RULE_AUTOMATIC: Final = AUTOMATIC | {"transfer-encoding", "content-type"}
 """The fields that inspectd may add to the answer of a rule."""
@@ -72,14 +74,6 @@ _WORDS: Final[tuple[str, ...]] = (
 _BEHAVIOURS: Final[tuple[str, ...]] = (
     "template", "conditional", "redirect", "auth", "cookies", "cors", "folder", "events", "poll",
 )  # fmt: skip
-
-
-class CraftProblems(InspectdError):  # noqa: N818  it holds errors
-    """Everything in an answer's table that can't be used."""
-
-    def __init__(self, problems: Sequence[CraftError]) -> None:
-        super().__init__("\n".join(f"{problem.key}: {problem}" for problem in problems), exit_code=2)
-        self.problems = tuple(problems)
 
 
 class Reply(Protocol):

@@ -14,7 +14,7 @@ from inspectd.errors import InspectdError
 from inspectd.rules.answer import AUTOMATIC
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from inspectd.rules.program import Hold, Send, Stall, Wait
@@ -27,6 +27,14 @@ class CraftError(InspectdError):
     def __init__(self, key: str, what: str, mend: str = "") -> None:
         super().__init__(what, mend, exit_code=2)
         self.key = key
+
+
+class CraftProblems(InspectdError):  # noqa: N818  it holds errors
+    """Everything in an answer's table that can't be used."""
+
+    def __init__(self, problems: Sequence[CraftError]) -> None:
+        super().__init__("\n".join(f"{problem.key}: {problem}" for problem in problems), exit_code=2)
+        self.problems = tuple(problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,22 @@ They are total over requests: whatever a client sends, the worst is a 500 that s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
+
+from inspectd.rules.draft import CraftError, CraftProblems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from inspectd.rules.behaviour.template import Templates
+    from inspectd.rules.behaviour.cors import Cors
     from inspectd.rules.behaviour.words import Words
     from inspectd.rules.draft import Step
     from inspectd.rules.tables import AnswerTable
 
 __all__ = ["steps"]
+
+_P = ParamSpec("_P")
 
 
 def steps(table: AnswerTable, *, base: Path) -> list[Step]:
@@ -26,65 +30,87 @@ def steps(table: AnswerTable, *, base: Path) -> list[Step]:
     First what decides whether there is an answer at all (a preflight, credentials), then what the answer is
     (a redirect, a file, events, templates), then what goes onto it (cookies, CORS fields), then what the client has
     of it already (304, ranges), and last what it waits for. `base` is the folder that paths are relative to. Raises
-    `CraftError` with the key that can't be used.
+    `CraftProblems` with everything that can't be used.
     """
-    templates = _templates() if table.template else None
-    words: Words = templates or _fixed()
-    found: list[Step] = []
-    if templates is not None:
-        from inspectd.rules.behaviour import filled
-
-        found.append(filled.step(table, templates, base))
-    found += [*_content(table, words, base), *_fields(table, words)]
-    if table.conditional or table.folder is not None:
-        from inspectd.rules.behaviour import conditional
-
-        found.append(conditional.step(table))
-    if table.poll:
-        from inspectd.rules.behaviour import poll
-
-        found.append(poll.step(table))
+    found = _Found()
+    words: Words = _templates() if table.template else _fixed()
+    cors = _cors(table, found) if table.cors else None
     if table.auth is not None:
         from inspectd.rules.behaviour import auth
 
-        found.insert(0, auth.step(table.auth))
-    if table.cors:
-        from inspectd.rules.behaviour import cors
-
-        allowed = cors.make(table)
-        found = [allowed.preflight, *(cors.decorated(step, allowed) for step in found), allowed.fields]
-    return found
-
-
-def _content(table: AnswerTable, words: Words, base: Path) -> Iterator[Step]:
-    """What the answer is."""
-    if table.redirect is not None:
-        from inspectd.rules.behaviour import redirect
-        from inspectd.rules.tables import RedirectTable
-
-        spelled = isinstance(table.redirect, RedirectTable)
-        to = table.redirect.to if isinstance(table.redirect, RedirectTable) else table.redirect
-        yield redirect.step(table, words.line("redirect.to" if spelled else "redirect", to))
-    if table.folder is not None:
-        from inspectd.rules.behaviour import folder
-
-        yield folder.step(table.folder, base)
-    if table.events is not None:
-        from inspectd.rules.behaviour import events
-
-        yield events.step(table, words)
-
-
-def _fields(table: AnswerTable, words: Words) -> Iterator[Step]:
-    """What goes onto it."""
+        found.add(auth.step, table.auth)
+    _content(table, words, base, found)
     if table.cookies:
         from inspectd.rules.behaviour import cookies
 
-        written = [cookies.written(cookie) for cookie in table.cookies]
-        yield cookies.step([words.line(f"cookies[{index}]", line) for index, line in enumerate(written)])
+        found.add(cookies.step, table.cookies, words)
+    if cors is not None:
+        found.steps = [cors.preflight, *map(cors.on_endings, found.steps), cors.fields]
+    if table.conditional or table.folder is not None:
+        from inspectd.rules.behaviour import conditional
+
+        found.add(conditional.step, table)
+    if table.poll:
+        from inspectd.rules.behaviour import poll
+
+        found.add(poll.step, table)
+        if cors is not None:
+            found.steps.append(cors.on_otherwise)
+    if found.problems:
+        raise CraftProblems(found.problems)
+    return found.steps
 
 
-def _templates() -> Templates:
+def _content(table: AnswerTable, words: Words, base: Path, found: _Found) -> None:
+    """What the answer is."""
+    if table.template:
+        from inspectd.rules.behaviour import filled
+        from inspectd.rules.behaviour.template import Templates
+
+        if isinstance(words, Templates):
+            found.add(filled.step, table, words, base)
+    if table.redirect is not None:
+        from inspectd.rules.behaviour import redirect
+
+        found.add(redirect.step, table.redirect, words)
+    if table.folder is not None:
+        from inspectd.rules.behaviour import folder
+
+        found.add(folder.step, table.folder, base)
+    if table.events is not None:
+        from inspectd.rules.behaviour import events
+
+        found.add(events.step, table.events, words)
+
+
+class _Found:
+    """The steps of a table, and what kept others from being one."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.problems: list[CraftError] = []
+
+    def add(self, make: Callable[_P, Step], *given: _P.args, **options: _P.kwargs) -> None:
+        """Add the step that `make` makes, or note its problems."""
+        try:
+            self.steps.append(make(*given, **options))
+        except CraftProblems as problems:
+            self.problems += problems.problems
+        except CraftError as problem:
+            self.problems.append(problem)
+
+
+def _cors(table: AnswerTable, found: _Found) -> Cors | None:
+    from inspectd.rules.behaviour import cors
+
+    try:
+        return cors.make(table)
+    except CraftError as problem:
+        found.problems.append(problem)
+    return None
+
+
+def _templates() -> Words:
     from inspectd.rules.behaviour.template import Templates
 
     return Templates()

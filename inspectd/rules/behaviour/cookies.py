@@ -5,12 +5,15 @@ Names, values and attributes are not judged: a client author may want the wrong 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
+
+from inspectd.rules.behaviour.words import gathered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inspectd.rules.behaviour.words import Text
+    from inspectd.rules.behaviour.words import Words
     from inspectd.rules.draft import Call, Draft, Step
     from inspectd.rules.tables import CookieTable
 
@@ -38,8 +41,11 @@ def written(cookie: str | CookieTable) -> str:
     return "; ".join(parts)
 
 
-def step(lines: Sequence[Text]) -> Step:
-    """The step that sets these cookies."""
+def step(given: Sequence[str | CookieTable], words: Words) -> Step:
+    """The step that sets these cookies. Raises `CraftError`."""
+    lines = gathered(
+        partial(words.line, f"cookies[{index}]", written(cookie)) for index, cookie in enumerate(given)
+    )
 
     def cookies(call: Call, draft: Draft) -> Draft:
         for line in lines:

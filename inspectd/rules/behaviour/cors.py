@@ -61,6 +61,21 @@ class Cors:
             saying.add(draft, b"Access-Control-Expose-Headers: " + b", ".join(self._expose))
         return draft
 
+    def on_endings(self, step: Step) -> Step:
+        """`step`, with the fields on an answer in which it ends: a page must be able to read a refusal too."""
+
+        def ended(call: Call, draft: Draft) -> Draft:
+            said = step(call, draft)
+            return self.fields(call, said) if said.final else said
+
+        return ended
+
+    def on_otherwise(self, call: Call, draft: Draft) -> Draft:
+        """The fields on the answer that is given when a wait comes to its end."""
+        if draft.otherwise is not None:
+            self.fields(call, draft.otherwise)
+        return draft
+
     def _grant(self, call: Call, draft: Draft) -> bool:
         """Say which origin may read the answer, and whether one may."""
         anybody = b"*" in self._origins
@@ -111,16 +126,6 @@ class Cors:
 def make(table: AnswerTable) -> Cors:
     """What the table's `cors` means. Raises `CraftError`."""
     return Cors(table.cors if isinstance(table.cors, CorsTable) else CorsTable())
-
-
-def decorated(step: Step, cors: Cors) -> Step:
-    """`step`, with the fields on an answer in which it ends: a page must be able to read a refusal too."""
-
-    def ended(call: Call, draft: Draft) -> Draft:
-        said = step(call, draft)
-        return cors.fields(call, said) if said.final else said
-
-    return ended
 
 
 def _allow_origin(draft: Draft, origin: bytes) -> None:

@@ -7,34 +7,36 @@ something else. `raw` is sent as it is, for streams that are wrong on purpose.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from inspectd.rules.behaviour import saying
-from inspectd.rules.behaviour.words import WordsError
+from inspectd.rules.behaviour.words import WordsError, gathered
 from inspectd.rules.draft import CraftError, Live, Script
 from inspectd.rules.program import Send, Stall, Wait
 from inspectd.rules.tables import EventsTable, EventTable
 from inspectd.rules.units import UnitError, duration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from inspectd.rules.behaviour.words import Text, Words
     from inspectd.rules.draft import Call, Draft, Step
     from inspectd.rules.program import Hold
-    from inspectd.rules.tables import AnswerTable
 
 # end-of-line = ( CR LF / LF / CR )                                            ; HTML §9.2.5
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BREAKS: Final = re.compile(rb"[\r\n\0]")
 
 
-def step(table: AnswerTable, words: Words) -> Step:
+def step(given: Sequence[str | EventTable] | EventsTable, words: Words) -> Step:
     """The step that makes the content a stream of events. Raises `CraftError`."""
-    stream = table.events if isinstance(table.events, EventsTable) else EventsTable(send=table.events or ())
+    stream = given if isinstance(given, EventsTable) else EventsTable(send=tuple(given))
     every = _seconds("events.every", stream.every)
-    where = "events.send" if isinstance(table.events, EventsTable) else "events"
-    parts = [_part(f"{where}[{index}]", event, words) for index, event in enumerate(stream.send)]
+    where = "events.send" if isinstance(given, EventsTable) else "events"
+    parts = gathered(
+        partial(_part, f"{where}[{index}]", event, words) for index, event in enumerate(stream.send)
+    )
     pauses = [pause for _, pause in parts]
     if stream.repeat and not parts:
         raise CraftError(where, "there is nothing to repeat", "Give it an event.")

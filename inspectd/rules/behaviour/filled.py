@@ -6,6 +6,7 @@ A field line that comes out empty is left out, so that a template can decide whe
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,13 +15,14 @@ from inspectd.rules.answer import AnswerError, file_state, parse_status
 from inspectd.rules.behaviour import saying
 from inspectd.rules.behaviour.folder import below
 from inspectd.rules.behaviour.template import LARGEST_TEMPLATE
-from inspectd.rules.behaviour.words import WordsError
+from inspectd.rules.behaviour.words import WordsError, gathered
 from inspectd.rules.draft import CraftError
 from inspectd.rules.tables import RawLine
 from inspectd.rules.units import UnitError, size
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from inspectd.rules.behaviour.template import Templates
@@ -30,10 +32,13 @@ if TYPE_CHECKING:
 
 
 def step(table: AnswerTable, templates: Templates, base: Path) -> Step:
-    """The step that says what the table says. Raises `CraftError`."""
-    status = _status(table.respond, templates)
-    lines = [_field(f"headers[{index}]", line, templates) for index, line in enumerate(table.headers)]
-    content = _content(table, templates, base)
+    """The step that says what the table says. Raises `CraftProblems`."""
+    makes: list[Callable[[], Any]] = [
+        partial(_status, table.respond, templates),
+        partial(_content, table, templates, base),
+        *(partial(_field, f"headers[{index}]", line, templates) for index, line in enumerate(table.headers)),
+    ]
+    status, content, *lines = gathered(makes)
 
     def fill(call: Call, draft: Draft) -> Draft:
         if status is not None:

@@ -14,46 +14,43 @@ from inspectd.rules.behaviour import asked, saying
 from inspectd.rules.tables import RedirectTable
 
 if TYPE_CHECKING:
-    from inspectd.rules.behaviour.words import Text
+    from inspectd.rules.behaviour.words import Words
     from inspectd.rules.draft import Call, Draft, Step
-    from inspectd.rules.tables import AnswerTable
 
 _HOP: Final = re.compile(rb"hop=([0-9]{1,9}+)")
 
 
-def step(table: AnswerTable, to: Text) -> Step:
-    """The step that turns a draft into a redirect; `to` is the address. Raises `CraftError`."""
-    words = (
-        table.redirect
-        if isinstance(table.redirect, RedirectTable)
-        else RedirectTable(to=table.redirect or "")
-    )
-    line = saying.status("redirect.status", words.status)
+def step(redirect: str | RedirectTable, words: Words) -> Step:
+    """The step that turns a draft into a redirect. Raises `CraftError`."""
+    spelled = isinstance(redirect, RedirectTable)
+    table = redirect if isinstance(redirect, RedirectTable) else RedirectTable(to=redirect)
+    to = words.line("redirect.to" if spelled else "redirect", table.to)
+    line = saying.status("redirect.status", table.status)
 
-    def redirect(call: Call, draft: Draft) -> Draft:
-        address = _next(call, words, to(call))
+    def lead(call: Call, draft: Draft) -> Draft:
+        address = _next(call, table, to(call))
         if address is None:
             return draft
         draft.status_line = line
         draft.put(b"Location: " + address)
         return draft
 
-    return redirect
+    return lead
 
 
-def _next(call: Call, words: RedirectTable, to: bytes) -> bytes | None:
+def _next(call: Call, table: RedirectTable, to: bytes) -> bytes | None:
     """Where this request is sent, or None when it has arrived."""
-    if not words.chain and not words.loop:
+    if not table.chain and not table.loop:
         return to
     own = asked.own_path(call.request)
     here = _hop(call)
-    if words.loop:
-        return _with_hop(call, to or own, (here + 1) % words.chain if words.chain else 0)
-    if here + 1 < words.chain:
+    if table.loop:
+        return _with_hop(call, to or own, (here + 1) % table.chain if table.chain else 0)
+    if here + 1 < table.chain:
         return _with_hop(call, own, here + 1)
     if to not in {b"", own}:
         return to
-    return _with_hop(call, own, words.chain) if here < words.chain else None
+    return _with_hop(call, own, table.chain) if here < table.chain else None
 
 
 def _hop(call: Call) -> int:

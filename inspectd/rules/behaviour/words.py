@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from inspectd.errors import InspectdError
 from inspectd.rules.behaviour import saying
-from inspectd.rules.draft import CraftError
+from inspectd.rules.draft import CraftError, CraftProblems
 from inspectd.rules.units import UnitError, wire_bytes
 
 if TYPE_CHECKING:
     from inspectd.rules.draft import Call
 
+_T = TypeVar("_T")
+
 Text: TypeAlias = Callable[["Call"], bytes]
 """The bytes of some words for one call. A template that fails raises `WordsError`."""
+
+
+def gathered(makes: Iterable[Callable[[], _T]]) -> list[_T]:
+    """What each of these makes. Raises `CraftProblems` with the problems of all of them."""
+    made: list[_T] = []
+    problems: list[CraftError] = []
+    for make in makes:
+        try:
+            made.append(make())
+        except CraftProblems as several:
+            problems += several.problems
+        except CraftError as problem:
+            problems.append(problem)
+    if problems:
+        raise CraftProblems(problems)
+    return made
 
 
 class WordsError(InspectdError):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from inspectd.rules.behaviour import credentials
 from inspectd.rules.behaviour.digest import COUNTS_KEPT, LIFETIME, NONCES_KEPT, answer
-from inspectd.rules.draft import CraftError
+from inspectd.rules.draft import CraftProblems
 from tests.rules.behaviour.drafting import NOW, Acting
 from tests.rules.rules_requests import get, request
 
@@ -71,7 +71,7 @@ def test_basic_checks_name_and_password(lines: list[str], passes: bool) -> None:
 
 def test_a_password_may_hold_a_colon_and_a_user_name_may_not() -> None:
     assert _passes(Acting(auth={"basic": {"a": "b:c"}})(get("/", _basic("a", "b:c"))))
-    with pytest.raises(CraftError, match="colon"):
+    with pytest.raises(CraftProblems, match="colon"):
         Acting(auth={"basic": {"a:b": "c"}})
 
 
@@ -122,7 +122,7 @@ def test_a_scheme_alone_asks_everybody_and_lets_nobody_pass() -> None:
         draft = Acting(auth={"scheme": scheme})(get("/", _basic("ann", "s3cret")))
         assert not _passes(draft)
         assert (draft.get(b"www-authenticate") or b"").lower().startswith(scheme.encode())
-    with pytest.raises(CraftError):
+    with pytest.raises(CraftProblems):
         Acting(auth={})
 
 

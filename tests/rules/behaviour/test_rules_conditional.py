@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inspectd.rules.answer import imf_fixdate
 from inspectd.rules.behaviour import ranges
 from inspectd.rules.behaviour.conditional import http_date, matches
-from inspectd.rules.draft import CraftError, Draft, FileSlice
+from inspectd.rules.draft import CraftProblems, Draft, FileSlice
 from tests.rules.behaviour.drafting import NOW, Acting, content_of
 from tests.rules.rules_requests import get, request
 
@@ -269,9 +269,9 @@ def test_one_thing_can_be_wrong(
 
 
 def test_a_date_that_is_none_is_refused_when_the_rule_is_read() -> None:
-    with pytest.raises(CraftError) as caught:
+    with pytest.raises(CraftProblems) as caught:
         Acting(conditional={"last-modified": "2023-11-13"})
-    assert caught.value.key == "conditional.last-modified"
+    assert [problem.key for problem in caught.value.problems] == ["conditional.last-modified"]
 
 
 @pytest.mark.parametrize(

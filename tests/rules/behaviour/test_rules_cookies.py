@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inspectd.rules.draft import CraftError
+from inspectd.rules.draft import CraftProblems
 from tests.rules.behaviour.drafting import Acting
 
 
@@ -51,6 +51,6 @@ def test_cookies_keep_their_order_and_their_duplicates() -> None:
 
 
 def test_a_line_end_in_a_cookie_is_refused() -> None:
-    with pytest.raises(CraftError) as caught:
+    with pytest.raises(CraftProblems) as caught:
         Acting(cookies=[{"name": "a", "value": "b\r\nX: 1"}])
-    assert caught.value.key == "cookies[0]"
+    assert [problem.key for problem in caught.value.problems] == ["cookies[0]"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inspectd.rules.behaviour.words import WordsError
-from inspectd.rules.draft import CraftError, Live, Script
+from inspectd.rules.draft import CraftProblems, Live, Script
 from inspectd.rules.program import Send, Stall, Wait
 from tests.rules.behaviour.drafting import Acting
 from tests.rules.rules_requests import get
@@ -101,6 +101,6 @@ def test_events_are_templates_when_the_answer_is_one() -> None:
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_its_key(events: Any, key: str) -> None:
-    with pytest.raises(CraftError) as caught:
+    with pytest.raises(CraftProblems) as caught:
         Acting(events=events)
-    assert caught.value.key == key
+    assert [problem.key for problem in caught.value.problems] == [key]

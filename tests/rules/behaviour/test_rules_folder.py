@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inspectd.rules.behaviour.folder import resolve
-from inspectd.rules.draft import CraftError, Draft, FileSlice
+from inspectd.rules.draft import CraftProblems, Draft, FileSlice
 from inspectd.rules.media_types import media_type
 from tests.rules.behaviour.drafting import Acting, content_of
 from tests.rules.rules_requests import get
@@ -135,9 +135,9 @@ def test_a_file_is_conditional_by_itself(site: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["../elsewhere", "nothing", "site/index.html", "sub/../../site"])
 def test_a_folder_that_is_none_or_outside_is_refused(site: Path, folder: str) -> None:
-    with pytest.raises(CraftError) as caught:
+    with pytest.raises(CraftProblems) as caught:
         Acting(site.parent, folder=folder)
-    assert caught.value.key == "folder"
+    assert [problem.key for problem in caught.value.problems] == ["folder"]
 
 
 _PIECES = st.sampled_from(

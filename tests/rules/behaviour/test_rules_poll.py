@@ -11,7 +11,7 @@ from inspectd.engine.config import EngineConfig
 from inspectd.engine.server import Engine
 from inspectd.rules.answer import make_answer
 from inspectd.rules.book import RuleBook
-from inspectd.rules.draft import CraftError
+from inspectd.rules.draft import CraftProblems
 from inspectd.rules.file import load_tables
 from inspectd.rules.program import Hold
 from inspectd.rules.responder import Fixed
@@ -54,9 +54,15 @@ def test_what_is_said_when_the_time_is_over_is_verbatim() -> None:
     ("poll", "key"), [({"timeout": "soon"}, "poll.timeout"), ({"otherwise": "nothing"}, "poll.otherwise")]
 )
 def test_what_cannot_be_understood_is_refused_with_its_key(poll: Any, key: str) -> None:
-    with pytest.raises(CraftError) as caught:
+    with pytest.raises(CraftProblems) as caught:
         Acting(poll=poll)
-    assert caught.value.key == key
+    assert [problem.key for problem in caught.value.problems] == [key]
+
+
+def test_a_page_may_read_either_answer() -> None:
+    draft = Acting(poll=True, cors=True)(get("/", "Origin: http://page.example"))
+    assert draft.otherwise is not None
+    assert draft.otherwise.fields == draft.fields == [b"Access-Control-Allow-Origin: *"]
 
 
 def test_a_challenge_does_not_wait() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspectd.rules.draft import CraftError
+from inspectd.rules.draft import CraftProblems
 from tests.rules.behaviour.drafting import Acting
 from tests.rules.rules_requests import get, request
 
@@ -80,9 +80,9 @@ def test_a_chain_never_leads_to_another_host() -> None:
     ],
 )
 def test_what_cannot_be_one_line_is_refused_with_its_key(redirect: object, key: str) -> None:
-    with pytest.raises(CraftError) as caught:
+    with pytest.raises(CraftProblems) as caught:
         Acting(redirect=redirect)
-    assert caught.value.key == key
+    assert [problem.key for problem in caught.value.problems] == [key]
 
 
 @given(st.binary(max_size=60), st.booleans())

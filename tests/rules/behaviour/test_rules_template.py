@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inspectd.rules.behaviour.values import of_wire, to_wire
 from inspectd.rules.behaviour.words import WordsError
-from inspectd.rules.draft import CraftError
+from inspectd.rules.draft import CraftProblems
 from tests.rules.behaviour.drafting import NOW, Acting
 from tests.rules.rules_requests import get, request
 
@@ -144,10 +144,24 @@ def test_what_can_be_known_to_fail_fails_when_the_rule_is_read(
         with pytest.raises(WordsError):
             Acting(tmp_path, template=True, **table)()
         return
-    with pytest.raises(CraftError) as caught:
+    with pytest.raises(CraftProblems) as caught:
         Acting(tmp_path, template=True, **table)
-    assert caught.value.key == key
+    assert [problem.key for problem in caught.value.problems] == [key]
     assert what in str(caught.value)
+
+
+def test_everything_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(CraftProblems) as caught:
+        Acting(
+            template=True,
+            respond="{{",
+            headers=["A: {{ who }}", "B: b", "C: {{ what }}"],
+            cookies=["{{"],
+            cors={"origins": ["\n"]},
+            poll={"timeout": "soon"},
+        )
+    keys = [problem.key for problem in caught.value.problems]
+    assert keys == ["cors.origins", "respond", "headers[0]", "headers[2]", "cookies[0]", "poll.timeout"]
 
 
 @pytest.mark.parametrize(
