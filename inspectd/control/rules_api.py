@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -217,6 +216,8 @@ def load(wish: RulesRequest) -> list[LoadedFile]:
 
 def load_text_at(toml: str, base: str | None, *, source: str) -> LoadedFile:
     """A rule file's text, compiled. Raises `WrongRulesError` with every problem."""
+    import tomllib
+
     from inspectd.rules.file import RuleFileError, load_text
 
     try:

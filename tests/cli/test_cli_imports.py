@@ -66,6 +66,8 @@ def test_the_headless_path_imports_neither_textual_nor_httpx(
 
     assert "inspectd.engine.server" in imported
     assert packages(imported).isdisjoint({"textual", "rich", "httpx", "httpcore", "pygments", "markdown_it"})
+    assert packages(imported).isdisjoint({"re2", "minijinja", "jsonpath", "tomli_w", "brotli"})
+    assert imported.isdisjoint({"inspectd.rules.book", "inspectd.rules.file", "inspectd.rules.tables"})
 
 
 def test_serve_imports_no_more_than_headless(tmp_path: Path) -> None:
