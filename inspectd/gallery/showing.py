@@ -78,11 +78,13 @@ def _answers_of(rule: Rule, case: Case, host: str, now: float) -> list[Answer]:
     request = replace(
         made_up(head), content=content[:65536], content_length=len(content), number=2 if reused else 1
     )
+    # RFC 9110 §10.1.1: a client that wasn't invited may never send its content, so the connection can't go on.
+    persist = not (rule.plan.answer_at == 0 and any(field.startswith("Expect:") for field in fields))
     made = []
     replies = rule.answers.replies
     for turn, reply in enumerate(replies, 1):
         again = [f"time {turn} of {len(replies)}"] if len(replies) > 1 else []
-        call = Call(request, now, persist=True, count=turn)
+        call = Call(request, now, persist=persist, count=turn)
         made.append(
             Answer(", ".join([*said, *again]), head, content, reused, turn, request, reply.program(call))
         )
