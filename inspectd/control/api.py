@@ -80,7 +80,7 @@ class Api:
     async def close(self) -> None:
         """Tell whoever listens or waits that the engine stops, and end their streams."""
         self._events.publish("stopping", {})
-        self._exchanges.stop()
+        await self._exchanges.stop()
         await self._events.close()
 
     def closed(self) -> None:

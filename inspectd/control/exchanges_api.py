@@ -7,6 +7,7 @@ path nor another question waits for a long one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -42,8 +43,11 @@ SHOWN: Final = 100
 """Exchanges that an answer holds at most when they were counted."""
 NEAR: Final = 3
 """Near misses that are told."""
-TICK: Final = 0.03
-"""Seconds between two looks while something is under way that tells nobody when it is done."""
+TICK: Final = 0.1
+"""Seconds between two looks when nothing is heard: the end of a connection tells nobody."""
+BREATH: Final = 0.005
+"""Seconds between two looks at least: under load what comes is looked at together."""
+STOP_SECONDS: Final = 1.0
 LONGEST_WAIT: Final = 3600.0
 
 _OVER: Final = State.RESPONSE_COMPLETE | State.ABORTED
@@ -85,9 +89,9 @@ class ExchangesApi:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._record = Record(engine)
-        self._news = asyncio.Event()
         self._stopping = False
-        engine.subscribe(lambda *_: self._news.set())
+        self._waiting: set[asyncio.Event] = set()
+        self._left = asyncio.Event()
         self.handlers: dict[str, Callable[[Asked], Any]] = {
             "exchanges": self._list,
             "exchange": self._one,
@@ -95,10 +99,16 @@ class ExchangesApi:
             "verify": self._verify,
         }
 
-    def stop(self) -> None:
-        """Let everybody who waits know that the engine ends."""
+    async def stop(self) -> None:
+        """Let everybody who waits know that the engine ends, and give them a moment to go."""
         self._stopping = True
-        self._news.set()
+        for news in self._waiting:
+            news.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                while self._waiting:
+                    self._left.clear()
+                    await self._left.wait()
 
     def close(self) -> None:
         """Let go of the capture."""
@@ -138,20 +148,17 @@ class ExchangesApi:
         wish = asked.content(WaitRequest)
         seconds = _seconds(wish.timeout)
         look = Look(await asyncio.to_thread(_matcher, wish.match), wish.after, wish.state)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while True:
-            self._news.clear()
-            seen = self._engine.exchanges
-            held = {each.id for each in self._engine.holds.held}
-            while await self._record.read(lambda capture: look.on(capture, held)):  # noqa: B023  awaited at once
-                pass
-            left = deadline - loop.time()
-            if len(look.matched) >= wish.count or left <= 0:
-                break
-            if self._stopping:
-                raise RefusalError(503, "the engine ends: nothing more will come")
-            await self._until_news(min(left, LONGEST_WAIT), seen, fast=bool(look.unsettled))
+        news = asyncio.Event()
+        self._waiting.add(news)
+        end = self._engine.subscribe(
+            lambda *_: news.set()
+        )  # only while somebody waits: it costs each exchange
+        try:
+            await self._look_until(look, wish.count, news, seconds)
+        finally:
+            end()
+            self._waiting.discard(news)
+            self._left.set()
         ok = len(look.matched) >= wish.count
         return Waited(
             ok=ok,
@@ -161,19 +168,24 @@ class ExchangesApi:
             near_misses=() if ok else tuple(look.near_misses()),
         )
 
-    async def _until_news(self, seconds: float, seen: int, *, fast: bool) -> None:
-        """Wait until something may have changed, at most so long."""
+    async def _look_until(self, look: Look, count: int, news: asyncio.Event, seconds: float) -> None:
+        """Look at what comes until enough has come, or the time is over."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while (left := end - loop.time()) > 0:
-            try:
-                async with asyncio.timeout(min(TICK, left)):
-                    await self._news.wait()
-            except TimeoutError:
-                if fast or self._engine.exchanges != seen:
-                    return
-            else:
+        deadline = loop.time() + seconds
+        while True:
+            news.clear()
+            held = {each.id for each in self._engine.holds.held}
+            while await self._record.read(lambda capture: look.on(capture, held)):  # noqa: B023  awaited at once
+                pass
+            left = deadline - loop.time()
+            if len(look.matched) >= count or left <= 0:
                 return
+            if self._stopping:
+                raise RefusalError(503, "the engine ends: nothing more will come")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, TICK)):
+                    await news.wait()
+            await asyncio.sleep(min(left, BREATH))
 
     async def _verify(self, asked: Asked) -> Verified:
         wish = asked.content(VerifyRequest)

@@ -200,23 +200,19 @@ class TestWaiting:
         assert client.wait("/there", timeout=60).ok
 
     def test_the_end_of_the_engine_ends_it(self, engine: LiveEngine, client: ControlClient) -> None:
-        refused: list[str] = []
-
-        def wait() -> None:
-            with ControlClient(client.socket) as other, pytest.raises(ControlError) as error:
-                other.wait("/never", timeout=600)
-            refused.append(str(error.value))
-
-        thread = threading.Thread(target=wait)
-        thread.start()
-        with engine.connect() as sock:  # the wait is under way when this one is
-            sock.sendall(message("GET /x"))
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(60)
+            sock.connect(engine.listening["control"])
+            sock.sendall(message("GET /v1/status"))
             receive_response(sock)
-        client.stop()
-        thread.join(60)
+            sock.sendall(message("POST /v1/wait", content=b'{"match": "/never", "timeout": 600}'))
+            client.status()  # the engine has read what came before this
+            client.stop()
+            response = receive_response(sock)
 
+        assert response.startswith(b"HTTP/1.1 503 ")
+        assert b"the engine ends" in response
         assert engine.wait() == 0
-        assert len(refused) == 1
 
     def test_many_wait_at_once(self, engine: LiveEngine, client: ControlClient) -> None:
         came: list[bool] = []
