@@ -173,7 +173,7 @@ class RuleBook:
             going = sources.get(source, ())
             sources[source] = ()
             taken = {rule.id for others in sources.values() for rule in others}
-            coming = _with_state(going, _with_own_ids(rules, taken))
+            coming = _with_state(going, _with_own_ids(rules, taken, going))
             if first:
                 sources = {source: coming} | {name: kept for name, kept in sources.items() if name != source}
             else:
@@ -296,24 +296,26 @@ def _verdict(rule: Rule, request: Request) -> Verdict:
         why_not = tuple(rule.matcher.why_not(request))
         return Verdict(rule, False, {}, why_not, rule.matcher.closeness(request))  # noqa: FBT003
     if rule.answers.peek(request, rule.state) is None:
-        used = f"its {len(rule.answers.replies)} answers are used up, and then comes the next rule"
+        used = "its answers are used up, and then comes the next rule"
         return Verdict(rule, False, captured, (used,), 1.0)  # noqa: FBT003
     return Verdict(rule, True, captured, (), 1.0)  # noqa: FBT003
 
 
-def _with_own_ids(rules: Sequence[Rule], taken: set[str]) -> list[Rule]:
-    """The rules, each with an id that no other has. A rule that needs another one is made again with it."""
+def _with_own_ids(rules: Sequence[Rule], taken: set[str], going: Sequence[Rule]) -> list[Rule]:
+    """The rules, each with an id that no other has. Those that were there keep theirs, others are made again."""
+    there = {id(rule) for rule in going}
+    taken = taken | {rule.id for rule in rules if id(rule) in there}
     own: list[Rule] = []
-    taken = set(taken)
     for rule in rules:
+        if id(rule) in there:
+            own.append(rule)
+            continue
         name, number = rule.id, 1
         while name in taken:
             number += 1
             name = f"{rule.id}#{number}"
-        if name != rule.id:
-            rule = _renamed(rule, name)
         taken.add(name)
-        own.append(rule)
+        own.append(rule if name == rule.id else _renamed(rule, name))
     return own
 
 
