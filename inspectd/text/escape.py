@@ -116,11 +116,13 @@ class Line:
     """The bytes of one line of text, without the line end that the text itself gives it.
 
     `places` says for each character, and for the end of the line, which of the bytes it stands for: an escape's
-    characters all stand for its one byte. `problems` have the line number 0.
+    characters all stand for its one byte. `escapes` are the columns of escapes, neighbours joined. `problems` have the
+    line number 0.
     """
 
     data: bytes
     places: Sequence[int]
+    escapes: tuple[tuple[int, int], ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
@@ -132,6 +134,7 @@ def read_line(text: str) -> Line:
     data = bytearray()
     places: list[int] = []
     problems: list[Problem] = []
+    escapes: list[tuple[int, int]] = []
 
     def literal(part: str, column: int) -> None:
         for at, character in enumerate(part):
@@ -152,13 +155,15 @@ def read_line(text: str) -> Line:
         hexadecimal, letter, wrong = match.groups()
         if wrong is None:
             places.extend([len(data)] * len(match[0]))
+            joined = escapes.pop()[0] if escapes and escapes[-1][1] == match.start() else match.start()
+            escapes.append((joined, match.end()))
             data.extend(bytes([int(hexadecimal, 16)]) if hexadecimal else _LETTERS[letter])
         else:
             problems.append(Problem(0, match.start() + 1, len(match[0]), *_trouble(wrong)))
             literal(match[0], match.start())
     literal(text[at:], at)
     places.append(len(data))
-    return Line(bytes(data), places, tuple(problems))
+    return Line(bytes(data), places, tuple(escapes), tuple(problems))
 
 
 def _trouble(wrong: str) -> tuple[str, str]:

@@ -147,6 +147,8 @@ def test_each_character_stands_for_a_byte_and_each_byte_has_a_character(data: by
 
 def test_an_escape_is_one_place() -> None:
     assert list(read_line("a\\x00b").places) == [0, 1, 1, 1, 1, 2, 3]
+    assert read_line("a\\x00b").escapes == ((1, 5),)
+    assert read_line("\\\\\\tb\\r\\q").escapes == ((0, 4), (5, 7))
     reading = Reading("a\\x00b\nc")
     assert reading.place(1) == (0, 1)
     assert reading.place(2) == (0, 5)

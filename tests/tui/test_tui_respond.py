@@ -13,7 +13,13 @@ from inspectd.text.escape import to_text
 from inspectd.tui.findings import Finding
 from inspectd.tui.net import LIVE
 from inspectd.tui.screens.pick import PickScreen
-from inspectd.tui.screens.respond import EDITABLE, RespondScreen
+from inspectd.tui.screens.respond import (
+    EDITABLE,
+    LONGEST_LINE,
+    MOST_CHARACTERS,
+    RespondScreen,
+    editable,
+)
 from inspectd.tui.widgets.byteseditor import BytesEditor
 from tests.tui.shell_engine import lines, picture, screen, shows, until
 from tests.tui.test_tui_hold import Held
@@ -179,25 +185,41 @@ async def test_the_length_is_fixed_by_a_key_and_only_by_it(
 
 
 async def test_of_a_large_answer_the_beginning_is_edited_and_the_rest_is_sent_behind_it(held: Held) -> None:
-    body = b"0123456789abcdef" * 8192
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 131072\r\n\r\n" + body
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 131072\r\n\r\n" + b"0123456789abcdef" * 8192
+    cut = editable(answer[:65536])
     async with editing(held, answer[:65536], answer_length=len(answer)) as (app, pilot, editor):
-        assert editor.data == answer[:EDITABLE]
-        await until(pilot, lambda: f"+ {len(answer) - EDITABLE:,} behind them" in picture(app))
+        assert editor.data == answer[:cut]
+        await until(pilot, lambda: f"+ {len(answer) - cut:,} behind them" in picture(app))
         await pilot.press("end", "!", "ctrl+l")
         await until(pilot, lambda: "Content-Length is 131072 already" in picture(app))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: held.engine.said)
-        _, _, raw, rest_from, _ = held.engine.said[0]
-        assert raw == answer[:EDITABLE].replace(b"OK", b"OK!")
-        assert rest_from == EDITABLE
+        edited = answer[:cut].replace(b"OK", b"OK!")
+        assert held.engine.said == [(held.key, "release", edited, cut, None)]
 
 
-async def test_an_answer_is_cut_behind_a_line_where_there_is_one(held: Held) -> None:
-    answer = b"HTTP/1.1 200 OK\r\n\r\n" + (b"x" * 98 + b"\r\n") * 1000
-    async with editing(held, answer[:65536], answer_length=len(answer)) as (_app, _pilot, editor):
-        assert editor.data.endswith(b"x\r\n")
-        assert EDITABLE - 100 <= len(editor.data) <= EDITABLE
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "least", "most"),
+    [
+        (b"", 0, 0),
+        (PAGE, len(PAGE), len(PAGE)),
+        (HEAD + (b"x" * 98 + b"\r\n") * 1000, EDITABLE - 100, EDITABLE),
+        (HEAD + b"x" * 100_000, LONGEST_LINE, LONGEST_LINE + len(HEAD)),
+        (HEAD + bytes(100_000), LONGEST_LINE // 4, LONGEST_LINE // 4 + len(HEAD)),
+        (HEAD + b"\n" * 100_000, 4000, 4200),
+        (HEAD + bytes(range(256)) * 400, 20_000, EDITABLE),
+        (b"HTTP/1.1 200 " + b"x" * 100_000, LONGEST_LINE, LONGEST_LINE),
+    ],
+)
+def test_no_more_is_edited_than_a_key_can_cost(answer: bytes, least: int, most: int) -> None:
+    cut = editable(answer)
+    assert least <= cut <= most
+    text = to_text(answer[:cut])
+    assert len(text) <= MOST_CHARACTERS + LONGEST_LINE
+    assert cut == len(answer) or b"\n" not in answer[cut - 1024 : cut - 1] or answer[cut - 1 : cut] == b"\n"
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])

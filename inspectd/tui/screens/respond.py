@@ -7,6 +7,7 @@ held, and what was written is there again. Nothing is repaired: `fix length` is 
 from __future__ import annotations
 
 import time
+from io import BytesIO
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.binding import Binding, BindingType
@@ -15,6 +16,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from inspectd.text.escape import to_text
 from inspectd.text.safe import safe
 from inspectd.tui.theme import tones
 from inspectd.tui.widgets.bars import Bar, FooterHints, Hint
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 
 EDITABLE: Final = 32 * 1024
 """Bytes of an answer that are edited at most; what lies behind them is sent as it was."""
+LONGEST_LINE: Final = 16 * 1024
+MOST_CHARACTERS: Final = 64 * 1024
+MOST_LINES: Final = 4096
+"""Characters of one line, characters and lines that are edited at most: what a key may cost."""
 WIDE: Final = 100
 SECOND: Final = 1_000_000_000
 
@@ -139,7 +145,7 @@ class RespondScreen(Screen[None]):
         super().__init__()
         self._main = app
         self._waiting = waiting
-        self._cut = _cut_at(waiting.answer) if len(waiting.answer) > EDITABLE else len(waiting.answer)
+        self._cut = editable(waiting.answer)
         self._given = waiting.answer[: self._cut]
         self._over = False
         self._note = ""
@@ -403,10 +409,20 @@ class RespondScreen(Screen[None]):
         self.dismiss(None)
 
 
-def _cut_at(answer: bytes) -> int:
-    """Where an answer that is too long to be edited as a whole is cut: behind a line end near the limit."""
-    line = answer.rfind(b"\n", EDITABLE - 1024, EDITABLE) + 1
-    return line or EDITABLE
+def editable(answer: bytes) -> int:
+    """How many bytes of an answer are edited: all, or its beginning up to a line end near the limits above."""
+    at = characters = 0
+    for number, line in enumerate(BytesIO(answer[:EDITABLE])):
+        length = max(len(line), len(to_text(line)))
+        if length > LONGEST_LINE:
+            return at + max(1, LONGEST_LINE * len(line) // length)
+        characters += length
+        if characters > MOST_CHARACTERS or number >= MOST_LINES:
+            return at
+        at += len(line)
+    if at < len(answer) and (line_end := answer.rfind(b"\n", at - 1024, at)) >= 0:
+        return line_end + 1
+    return at
 
 
 def fix_length(editor: BytesEditor, rest: int) -> str:

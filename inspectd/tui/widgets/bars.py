@@ -132,14 +132,19 @@ class HeaderBar(Bar):
             out.append(Cell(f" +{len(now.addresses) - len(shown)}", "muted"))
         if now.problem:
             return [*out, Cell("   ✗ not recording: " + safe(now.problem), "bad", bold=True)]
+        held = (
+            [Cell(f" ◆ {now.holding} ", "odd", bold=True, click="app.hold", chip=True)] if now.holding else []
+        )
+        if held and not words:  # where there is little room it counts for more than the answer
+            out += [Cell("  "), *held]
+            held = []
         if now.answer.startswith("rules "):
             out += self._rules(words=words)
         elif now.answer or now.status_line:
             out.append(Cell("   answer " if words else "  ", "muted", click="app.answer"))
             out += self._answer()
-        if now.holding:
-            out.append(Cell("   " if words else "  "))
-            out.append(Cell(f" ◆ {now.holding} ", "odd", bold=True, click="app.hold", chip=True))
+        if held:
+            out += [Cell("   "), *held]
         return [*out, Cell("  ")]
 
     def _rules(self, *, words: bool) -> list[Cell]:

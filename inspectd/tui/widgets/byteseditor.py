@@ -65,6 +65,7 @@ class BytesEditor(TextArea):
         self._timer: Timer | None = None
         self._finding_timer: Timer | None = None
         self._styles: dict[str, Style] = {}
+        self._lines: dict[int, Text] = {}
 
     def on_mount(self) -> None:
         """Colour what is there."""
@@ -122,6 +123,7 @@ class BytesEditor(TextArea):
 
     def _changed(self) -> None:
         self.reading = Reading(self.text)
+        self._lines.clear()
         if len(self.reading.data) < LONG:
             self.recolour()
         else:
@@ -143,8 +145,7 @@ class BytesEditor(TextArea):
             while at < len(self._spans) and self._spans[at].end <= start:
                 at += 1
             self._first[row] = at
-        self._line_cache.clear()
-        self.refresh()
+        self._forget()
 
     def _find(self) -> None:
         """Find what is odd about the bytes."""
@@ -163,9 +164,14 @@ class BytesEditor(TextArea):
         self._marks = {}
         for finding in self.findings:
             self._mark(finding)
+        self._forget()
+        self.post_message(self.Coloured())
+
+    def _forget(self) -> None:
+        """Draw everything again."""
+        self._lines.clear()
         self._line_cache.clear()
         self.refresh()
-        self.post_message(self.Coloured())
 
     def _mark(self, finding: Finding) -> None:
         """Underline a finding on each row that it touches."""
@@ -202,6 +208,7 @@ class BytesEditor(TextArea):
         """Forget the colours of another theme."""
         super().notify_style_update()
         self._styles = {}
+        self._lines = {}
 
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)
@@ -216,14 +223,19 @@ class BytesEditor(TextArea):
 
     def get_line(self, line_index: int) -> Text:
         """A line with its colours."""
-        line = super().get_line(line_index)
-        if line_index >= len(self.reading.lines):
+        line = self._lines.get(line_index)
+        if line is None:
+            line = self._lines[line_index] = self._coloured(line_index)
+        return line.copy()
+
+    def _coloured(self, row: int) -> Text:
+        line = super().get_line(row)
+        if row >= len(self.reading.lines):
             return line
-        places = self.reading.lines[line_index].places
-        start = self.reading.starts[line_index]
-        end = start + places[-1]
-        at = self._first.get(line_index, len(self._spans))
-        escaped = not isinstance(places, range)
+        read_line = self.reading.lines[row]
+        start = self.reading.starts[row]
+        end = start + read_line.places[-1]
+        at = self._first.get(row, len(self._spans))
         while at < len(self._spans) and self._spans[at].start < max(end, start + 1):
             span = self._spans[at]
             left, right = max(start, span.start), min(end, span.end)
@@ -231,32 +243,13 @@ class BytesEditor(TextArea):
                 name = ROLE_STYLES[span.role]
                 if span.role is Role.STATUS_CODE:
                     name = "status-" + self.data[span.start : span.end][:3].decode("latin-1")
-                line.stylize(
-                    self._style(name),
-                    self.reading.column(line_index, left),
-                    self.reading.column(line_index, right),
-                )
+                columns = self.reading.column(row, left), self.reading.column(row, right)
+                line.stylize(self._style(name), *columns)
             at += 1
-        if escaped:
-            self._stylize_escapes(line, line_index)
+        for left, right in read_line.escapes:
+            line.stylize(self._style("warning"), left, right)
         palette = tones(self.app)
-        for left, right, wrong in self._marks.get(line_index, ()):
-            line.stylize(
-                Style(color=palette.bad if wrong else palette.warn, underline=True, bold=wrong or None),
-                left,
-                right,
-            )
+        for left, right, wrong in self._marks.get(row, ()):
+            colour = palette.bad if wrong else palette.warn
+            line.stylize(Style(color=colour, underline=True, bold=wrong or None), left, right)
         return line
-
-    def _stylize_escapes(self, line: Text, row: int) -> None:
-        """Escapes look like what they are: several characters for one byte."""
-        places = self.reading.lines[row].places
-        style = self._style("warning")
-        at = 0
-        while at < len(places) - 1:
-            until = at + 1
-            while until < len(places) - 1 and places[until] == places[at]:
-                until += 1
-            if until - at > 1:
-                line.stylize(style, at, until)
-            at = until
