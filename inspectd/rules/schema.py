@@ -24,7 +24,7 @@ def schema() -> dict[str, Any]:
     for name, definition in definitions.items():
         _finish(definition, explained.get(name, {}))
     whole = definitions.pop("FileTable")
-    return {
+    made = {
         "$schema": DIALECT,
         "$id": ID,
         **whole,
@@ -32,6 +32,10 @@ def schema() -> dict[str, Any]:
         "description": "Crafted answers. The first rule that matches a request answers it.",
         "$defs": definitions,
     }
+    plain: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode(made)
+    )  # defaults that are tuples become arrays
+    return plain
 
 
 def _finish(definition: dict[str, Any], explained: dict[str, str]) -> None:
