@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inspectd.control.client import ControlClient, ControlError
+from inspectd.control.client import ControlClient
 from tests.control.talk import ask, by_socket, message
 from tests.live_engine import receive_response
 
