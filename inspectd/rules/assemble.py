@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from inspectd.rules.faults import Fault, Item
     from inspectd.rules.program import Op
 
-REPEATED: Final = 1 << 20
+REPEATED: Final = 4 << 20
 """Bytes that content which is repeated may have in one piece."""
 
 _OF_THE_RULE: Final = frozenset({200, 206})  # final answers that have the content of the rule
@@ -80,7 +80,7 @@ def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
         breaker = Breaker(finish.faults, layout, sent=call.request.sent)
         ops = _live(heads, said.content, finish, breaker, closes=said.closes)
         return LiveProgram(ops, finish.stamp.label, said.added, finish.stamp.rule, finish.stamp.hold)
-    body = list(_content(said.content, finish.chunking))
+    body = list(_content(said.content, finish))
     layout = replace(layout, total=layout.head + sum(map(length, body)))
     items: list[Item] = [finish.timing.on(op, head=True) for op in heads]
     items += [item if isinstance(item, Mark) else finish.timing.on(item, head=False) for item in body]
@@ -213,13 +213,14 @@ def _before(finish: Finish) -> tuple[Wait, ...]:
     return (Wait(finish.timing.before),) if finish.timing.before else ()
 
 
-def _content(content: bytes | FileSlice | Script | None, chunking: Chunking | None) -> Iterator[Item]:
+def _content(content: bytes | FileSlice | Script | None, finish: Finish) -> Iterator[Item]:
     if content is None:
         return
     if isinstance(content, FileSlice) and content.length <= LARGE_FILE:
         content = read_slice(content.path, content.offset, content.length)
-    if chunking is not None:
-        yield from chunking.start().content(content)
+    if finish.chunking is not None:
+        marked = any(fault.place.part == "chunk" for fault in finish.faults)
+        yield from finish.chunking.start(marked=marked).content(content)
     elif isinstance(content, Script):
         yield from content.steps
     elif isinstance(content, FileSlice):

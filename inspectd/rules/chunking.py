@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from inspectd.rules.program import Hold, Stall, Wait
 
 MOST_CHUNKS: Final = 1 << 16
-"""Chunks that a file may be cut into; each of them is a step of the program."""
+"""Chunks that content may be cut into; of a file each of them is a step of the program."""
+
+
+LARGEST_SIZED: Final = 64 << 20
+"""Bytes of content in memory that are cut into chunks of given sizes at most."""
+
+
+class ChunkingError(UnitError):
+    """Content that can't be cut in this way."""
+
+
+_COPIED: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +52,52 @@ class Chunking:
     line_end: bytes = b"\r\n"
     last: bool = True
 
-    def start(self) -> Chunker:
-        """What makes the chunks of one answer."""
-        return Chunker(self)
+    def start(self, *, marked: bool = True) -> Chunker:
+        """What makes the chunks of one answer; `marked` says whether anybody asks where each of them ends."""
+        return Chunker(self, marked=marked)
 
 
 class Chunker:
     """The chunks of one answer, as its content becomes known."""
 
-    def __init__(self, chunking: Chunking) -> None:
+    def __init__(self, chunking: Chunking, *, marked: bool = True) -> None:
         self._chunking = chunking
+        self._marked = marked
         self._count = 0
 
     def content(self, content: bytes | FileSlice | Script) -> Iterator[Item]:
-        """All of the content in chunks, with its end. Raises `UnitError` for a file in too many chunks."""
+        """All of the content in chunks, with its end. Raises `ChunkingError` for too many of them."""
         if isinstance(content, Script):
+            self._check(sum(len(step.data) for step in content.steps if isinstance(step, Send)))
             for step in content.steps:
                 yield from self.step(step)
         elif isinstance(content, FileSlice):
             yield from self._file(content)
         else:
+            self._check(len(content))
             yield from self._bytes(content)
         yield from self.end()
 
+    def _check(self, size: int) -> None:
+        sizes = self._chunking.sizes
+        if sizes and (size > LARGEST_SIZED or size // sizes[-1] > MOST_CHUNKS):
+            raise ChunkingError(
+                f"{size} bytes of content in chunks of {sizes[-1]}",
+                f"Take larger sizes, or less content: up to {MOST_CHUNKS} chunks and {LARGEST_SIZED >> 20} MiB.",
+            )
+
     def step(self, step: Send | Wait | Hold | Stall) -> Iterator[Item]:
         """A piece of content, or a pause between two."""
-        if isinstance(step, Send):
-            yield from self._bytes(step.data)
-        else:
+        if not isinstance(step, Send):
             yield step
+        elif len(step.data) < _COPIED or self._chunking.sizes:
+            yield from self._bytes(step.data)
+        else:  # the same piece may come many times: it is there once
+            end = self._chunking.line_end
+            yield Send(self._size_line(len(step.data)) + end)
+            yield step
+            yield Send(end)
+            yield CHUNK_END
 
     def end(self) -> Iterator[Item]:
         """The last chunk and the trailer section."""
@@ -80,20 +108,28 @@ class Chunker:
             yield CHUNK_END
 
     def _bytes(self, data: bytes) -> Iterator[Item]:
+        chunks = self._cut(data)
+        if self._marked:
+            for chunk in chunks:
+                yield Send(chunk)
+                yield CHUNK_END
+        elif data:
+            yield Send(b"".join(chunks))
+
+    def _cut(self, data: bytes) -> Iterator[bytes]:
         end = self._chunking.line_end
         at = 0
         while at < len(data):
             size = self._next_size(len(data) - at)
             piece = data[at : at + size]
             at += size
-            yield Send(b"".join((self._size_line(len(piece)), end, piece, end)))
-            yield CHUNK_END
+            yield b"".join((self._size_line(len(piece)), end, piece, end))
 
     def _file(self, slice_: FileSlice) -> Iterator[Item]:
         end = self._chunking.line_end
         left = slice_.length
         if left // self._smallest > MOST_CHUNKS:
-            raise UnitError(
+            raise ChunkingError(
                 f"a file of {left} bytes in chunks of {self._smallest}",
                 f"Take larger sizes: a file can be cut into {MOST_CHUNKS} chunks.",
             )

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 LARGEST: Final = 256 << 20
 """Bytes of content that are encoded at most."""
 
+
+class CodingError(UnitError):
+    """Content that can't be encoded in this way."""
+
+
 _PIECE: Final = 1 << 18
 _KEPT: Final = 4  # encoded contents that are remembered
 _CUT: Final = 8  # bytes that `truncate` leaves out: as many as a gzip trailer has
@@ -138,8 +143,8 @@ class Codings:
     def encode(self, content: Content, times: int = 1) -> Content:
         """The content, so many `times` in a row if it is bytes, with its codings on.
 
-        A `Script` keeps its steps, and a client can decode what it has of them. Raises `UnitError` for content that is
-        too large, or can't be damaged in this way.
+        A `Script` keeps its steps, and a client can decode what it has of them. Raises `CodingError` for content that
+        is too large, or can't be damaged in this way.
         """
         if isinstance(content, Live):
             return self._live(content)
@@ -156,7 +161,7 @@ class Codings:
     def _whole(self, content: bytes | FileSlice, times: int) -> bytes:
         size = content.length if isinstance(content, FileSlice) else len(content) * times
         if size > LARGEST:
-            raise UnitError(
+            raise CodingError(
                 f"{size} bytes of content can't be encoded", f"Up to {LARGEST >> 20} MiB can: take less."
             )
         out = bytearray()
@@ -175,7 +180,7 @@ class Codings:
 
     def _script(self, content: Script) -> Script:
         if self.members > 1:
-            raise UnitError("content that takes time is one gzip member", "Leave 'members' out.")
+            raise CodingError("content that takes time is one gzip member", "Leave 'members' out.")
         stack = _Stack(self.names)
         steps: list[Send | Wait | Hold | Stall] = [
             Send(stack.add(step.data, flush=True)) if isinstance(step, Send) else step
@@ -198,7 +203,7 @@ class Codings:
 
     def _live(self, content: Live) -> Live:
         if self.damage not in {None, "truncate"} or self.members > 1:
-            raise UnitError(
+            raise CodingError(
                 "content without an end can't be damaged in this way",
                 'Only damage = "truncate" works: the end of the coding isn\'t sent.',
             )
@@ -214,18 +219,18 @@ class Codings:
 
 
 def compile_codings(table: CodingTable) -> Codings | None:
-    """What a table says. Raises `UnitError` when it can't be done; None when there is nothing to do."""
+    """What a table says. Raises `CodingError` when it can't be done; None when there is nothing to do."""
     names = tuple(name for name in table.apply if name != "identity")
     if table.members > 1 and set(names) != {"gzip"}:
-        raise UnitError("only gzip has members", 'Write apply = ["gzip"].')
+        raise CodingError("only gzip has members", 'Write apply = ["gzip"].')
     if table.damage == "checksum" and (not names or names[-1] not in {"gzip", "deflate"}):
-        raise UnitError("only gzip and deflate end with a checksum", 'Use damage = "flip" for the others.')
+        raise CodingError("only gzip and deflate end with a checksum", 'Use damage = "flip" for the others.')
     if table.damage is not None and not names:
-        raise UnitError("there is no coding to damage", 'Write apply = ["gzip"], for example.')
+        raise CodingError("there is no coding to damage", 'Write apply = ["gzip"], for example.')
     said = ", ".join(table.apply) if table.say is None else table.say
     line = b"Content-Encoding: " + wire_bytes(said) if said else b""
     if any(end in line for end in (b"\r", b"\n")):
-        raise UnitError(
+        raise CodingError(
             "a line end in the value of Content-Encoding", "Write the field line under 'headers'."
         )
     return Codings(names, line, table.damage, table.members)

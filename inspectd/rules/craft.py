@@ -7,6 +7,7 @@ never raises: what goes wrong only when a request comes (a file that is gone) be
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
 
@@ -23,8 +24,10 @@ from inspectd.rules.answer import (
     read_slice,
 )
 from inspectd.rules.assemble import Finish, Stamp
+from inspectd.rules.chunking import Chunking, ChunkingError
+from inspectd.rules.codings import CodingError, Codings, compile_codings
 from inspectd.rules.draft import CraftError, CraftProblems
-from inspectd.rules.faults import compile_fault
+from inspectd.rules.faults import PlaceError, compile_fault
 from inspectd.rules.media_types import media_type
 from inspectd.rules.program import Send, Wait
 from inspectd.rules.replies import MirrorReply, RawReply, WordedReply, Words
@@ -44,8 +47,6 @@ from inspectd.rules.units import UnitError, duration, size, wire_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from inspectd.rules.chunking import Chunking
-    from inspectd.rules.codings import Codings
     from inspectd.rules.draft import Call, Step
     from inspectd.rules.faults import Fault
     from inspectd.rules.mirror import Mirror
@@ -57,13 +58,14 @@ __all__ = ["RULE_AUTOMATIC", "CraftError", "CraftProblems", "Reply", "compile_re
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
-__all__ = ["CraftError", "CraftProblems", "Reply", "compile_reply"]
-
 RULE_AUTOMATIC: Final = AUTOMATIC | {"transfer-encoding", "content-type"}
 """The fields that inspectd may add to the answer of a rule."""
 
 LARGEST_HEAD: Final = 64 << 20
 """Bytes that one raw line may stand for."""
+
+LARGEST_REPEATED: Final = 64 << 30
+"""Bytes that a repeated body may have."""
 
 _BODIES: Final[tuple[str, ...]] = ("body", "json", "body-file", "body-hex", "folder", "events")
 _WHOLE: Final[tuple[str, ...]] = ("raw", "raw-file", "raw-hex", "mirror")
@@ -162,6 +164,10 @@ class _TableReader:
             )
         if "body-repeat" in given and "body" not in given:
             self.wrong("body-repeat", "there is no 'body' to repeat", "Give 'body' as well.")
+        elif (
+            len((self.table.body or "").encode(errors="replace")) * self.table.body_repeat > LARGEST_REPEATED
+        ):
+            self.wrong("body-repeat", "a body of more than 64 GiB", "Repeat it less often.")
         for key in ("template", "conditional"):
             if "body-repeat" in given and key in given:
                 self.wrong(
@@ -291,7 +297,23 @@ class _TableReader:
         if self.problems or content is None:
             return None
         auto = RULE_AUTOMATIC if table.auto is None else frozenset(table.auto)
-        return WordedReply(Words(status_line, fields, auto, content), steps, finish)
+        reply = WordedReply(Words(status_line, fields, auto, content), steps, finish)
+        if not steps:
+            self._try(reply)
+        return None if self.problems else reply
+
+    def _try(self, reply: WordedReply) -> None:
+        """Make the answer once: what can't be sent is said now, and dear codings are put on before a client waits."""
+        try:
+            reply.try_out()
+        except CodingError as problem:
+            self.wrong("coding", problem.what, problem.mend)
+        except ChunkingError as problem:
+            self.wrong("chunked.sizes", problem.what, problem.mend)
+        except PlaceError as problem:
+            self.wrong("fault.at", problem.what, problem.mend)
+        except InspectdError as problem:
+            self.wrong("body-file", problem.what, problem.mend)
 
     def _steps(self) -> list[Step]:
         if not any(key in self.given for key in _BEHAVIOURS):
@@ -347,8 +369,6 @@ class _TableReader:
         given = self.table.chunked
         if not given:
             return None
-        from inspectd.rules.chunking import Chunking
-
         table = ChunkedTable() if given is True else given
         return Chunking(
             sizes=table.sizes or (),
@@ -366,8 +386,6 @@ class _TableReader:
         given = self.table.coding
         if given is None:
             return None
-        from inspectd.rules.codings import compile_codings
-
         if isinstance(given, CodingTable):
             table = given
         else:
@@ -376,15 +394,20 @@ class _TableReader:
 
 
 def _given(table: AnswerTable) -> frozenset[str]:
-    """The keys of a table that were given, or say something other than their default."""
-    values = msgspec.structs.asdict(table)
+    """The keys of a table that say something other than their default."""
     found: set[str] = set()
-    for field in msgspec.structs.fields(AnswerTable):
-        value = values[field.name]
-        default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+    for name, key, default in _keys():
+        value = getattr(table, name)
         if value is not default and (value != default or type(value) is not type(default)):
-            found.add(field.encode_name)
+            found.add(key)
     return frozenset(found)
+
+
+@cache
+def _keys() -> tuple[tuple[str, str, object], ...]:
+    return tuple(
+        (field.name, field.encode_name, field.default) for field in msgspec.structs.fields(AnswerTable)
+    )
 
 
 def _leaves(path: Path) -> bool:

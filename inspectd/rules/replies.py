@@ -7,21 +7,24 @@ second (it holds the date) and as long as its file stays the same.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from inspectd.errors import InspectdError
 from inspectd.rules.answer import compile_for, file_state, problem_answer, read_slice
 from inspectd.rules.assemble import assemble, assemble_whole
-from inspectd.rules.draft import Draft, FileSlice
+from inspectd.rules.draft import Call, Draft, FileSlice
 from inspectd.rules.faults import Layout, landmarks
 from inspectd.rules.program import Program, Send, SendFile
+from inspectd.rules.request import Request
+from inspectd.wire import ArrivedHead, RequestReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from inspectd.rules.assemble import Finish
-    from inspectd.rules.draft import Call, Content, Step
+    from inspectd.rules.draft import Content, Step
     from inspectd.rules.mirror import Mirror
     from inspectd.rules.program import LiveProgram
 
@@ -83,6 +86,10 @@ class WordedReply(_Guarded):
         except Exception as error:  # noqa: BLE001  whatever a rule leads to, its client gets an answer
             return self._problem(call, error)
 
+    def try_out(self) -> None:
+        """Make the answer to an ordinary GET. Raises `InspectdError` when it can't be made."""
+        self._made(Call(_ordinary_request(), 0.0, persist=True))
+
     def _kept(self, call: Call) -> _Made:
         valid: object = int(call.now)
         if not isinstance(self._words.body, bytes):
@@ -106,6 +113,13 @@ class WordedReply(_Guarded):
             if draft.final:
                 break
         return assemble(draft, call, self._finish)
+
+
+@cache
+def _ordinary_request() -> Request:
+    (head, _) = RequestReader().feed(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert isinstance(head, ArrivedHead)
+    return Request(head, b"", 0, True, 0, 1, "", "")  # noqa: FBT003
 
 
 def _content(body: bytes | Path) -> Content:

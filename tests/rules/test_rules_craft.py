@@ -116,6 +116,13 @@ def test_an_enormous_repeated_body_takes_little_memory() -> None:
     assert sum(len(op.data) for op in made.ops[1:] if isinstance(op, Send)) == 10 << 30
 
 
+def test_an_enormous_repeated_body_in_chunks_takes_little_memory() -> None:
+    made = program(body="0123456789", body_repeat=1 << 30, chunked=True)
+    large = {id(op.data) for op in made.ops if isinstance(op, Send) and len(op.data) > 1000}
+    assert len(large) <= 3
+    assert sum(len(op.data) for op in made.ops if isinstance(op, Send)) > 10 << 30
+
+
 def test_given_fields_are_not_added_again_and_wrong_ones_are_sent_wrong() -> None:
     headers = ["content-length: 99", "DATE: never", "Content-Type: x", "Connection: x"]
     made = program(headers=headers, body="hello")
@@ -286,11 +293,18 @@ def test_a_plain_reply_is_as_fast_as_a_fixed_answer() -> None:
         ({"coding": {"apply": ["br"], "members": 2}}, {"coding": "gzip"}),
         ({"coding": {"apply": ["br"], "damage": "checksum"}}, {"coding": "flip"}),
         ({"coding": {"damage": "flip"}}, {"coding": "no coding"}),
+        ({"body": "x" * 1024, "body_repeat": 1 << 20, "coding": "gzip"}, {"coding": "256 MiB"}),
+        ({"body": "x" * 1024, "body_repeat": 1 << 30}, {"body-repeat": "64 GiB"}),
+        ({"body": "x", "body_repeat": 1 << 30, "chunked": {"sizes": [9]}}, {"chunked.sizes": "sizes"}),
+        ({"body": "x" * 99_999, "chunked": {"sizes": [1]}}, {"chunked.sizes": "chunks of 1"}),
+        ({"body_file": "big.bin", "chunked": {"sizes": [1]}}, {"chunked.sizes": "chunks of 1"}),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_key_and_how_to_mend_it(
     tmp_path: Path, keys: dict[str, Any], wrong: dict[str, str]
 ) -> None:
+    with (tmp_path / "big.bin").open("wb") as file:
+        file.truncate(4 << 20)
     found = problems(tmp_path, **keys)
     assert set(found) == set(wrong)
     for key, words in wrong.items():
