@@ -78,6 +78,8 @@ def put(client: ControlClient, files: tuple[Path, ...]) -> RulesShown:
     except ControlError as error:
         for complaint in error.problems:
             sys.stderr.write(f"{complaint_line(complaint)}\n")
+        if error.problems:
+            error.exit_code = 2
         raise
 
 

@@ -10,12 +10,18 @@ import msgspec
 from inspectd import __version__
 from inspectd.control.messages import PREFIX, Event, Problem
 from inspectd.control.operations import EVENT_STREAM, OPERATIONS, Operation
+from inspectd.control.rules_messages import RulesNews
+from inspectd.control.traffic_messages import HoldNews
 from inspectd.rules.tables import AcceptTable, MatchTable, RuleTable
 
 _ABOUT: Final = (
     "Everything that a running inspectd can be asked and told: answers, rules, held exchanges, what was recorded."
     " On the Unix socket nothing else is needed; on the TCP port (--control) send the bearer token. Requests that come"
     " from pages (Origin, Sec-Fetch-Site) are refused, and no CORS field is ever sent."
+)
+_EVENTS: Final = (
+    "Events until the engine stops: `event` is the name, `data` JSON. `answer`, the first one, brings CurrentAnswer;"
+    " `rules` RulesNews; `held`, `gone` and `released` HoldNews; `capture` what is wrong with it."
 )
 _ERRORS: Final = {
     "400": "The request is not what is asked for here.",
@@ -71,7 +77,7 @@ def _document() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    kinds: set[type] = {Problem, Event, RuleTable, MatchTable, AcceptTable}
+    kinds: set[type] = {Problem, Event, RulesNews, HoldNews, RuleTable, MatchTable, AcceptTable}
     for operation in OPERATIONS:
         kinds.update(kind for kind in (operation.takes, operation.gives) if kind not in {None, dict})
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
@@ -118,7 +124,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _success(operation: Operation) -> dict[str, Any]:
     if operation.media == EVENT_STREAM:
         return {
-            "description": "Events, until the engine stops.",
+            "description": _EVENTS,
             "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
         }
     schema = {"type": "object"} if operation.gives is None else _schema_of(operation.gives)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from inspectd.engine.server import Engine
     from inspectd.rules.book import Rule, RuleBook
     from inspectd.rules.file import LoadedFile
+    from inspectd.rules.program import LiveProgram
     from inspectd.rules.request import Request
 
 _PATH_KEYS: Final = frozenset({"body-file", "body_file", "raw-file", "raw_file", "folder"})
@@ -118,25 +119,14 @@ class RulesApi:
         return self._shown(asked)
 
     async def _show(self, asked: Asked) -> RuleShowing:
-        wish = asked.content(ShowRequest)
-        return await asyncio.to_thread(self._showing, wish)
-
-    def _showing(self, wish: ShowRequest) -> RuleShowing:
         from inspectd.control.recorded import made_up
 
+        wish = asked.content(ShowRequest)
         request = made_up(_request_bytes(wish))
-        book = self._book(wish)
+        book = await asyncio.to_thread(self._book, wish)
+        # In the loop, where replies are asked for their programs otherwise.
         rule, program = book.preview(request, now=time.time())
-        verdicts = tuple(
-            VerdictShown(
-                rule=text(each.rule.id),
-                match=text(each.rule.match),
-                matched=each.matched,
-                why_not=tuple(map(text, each.why_not)),
-            )
-            for each in book.trial(request)
-        )
-        return _showing(request, rule, program, verdicts)
+        return await asyncio.to_thread(_showing, book, request, rule, program)
 
     def _book(self, wish: ShowRequest) -> RuleBook:
         from inspectd.rules.book import RuleBook
@@ -279,17 +269,25 @@ def _rule_shown(rule: Rule) -> RuleShown:
 
 
 def _showing(
-    request: Request, rule: Rule | None, program: Any, verdicts: tuple[VerdictShown, ...]
+    book: RuleBook, request: Request, rule: Rule | None, program: Program | LiveProgram
 ) -> RuleShowing:
     from inspectd.control.answer import remarks_of, steps_of, timeline_of
     from inspectd.control.holds_api import length
 
-    known = isinstance(program, Program)
+    verdicts = tuple(
+        VerdictShown(
+            rule=text(each.rule.id),
+            match=text(each.rule.match),
+            matched=each.matched,
+            why_not=tuple(map(text, each.why_not)),
+        )
+        for each in book.trial(request)
+    )
     return RuleShowing(
         matched=None if rule is None else text(rule.id),
         verdicts=verdicts,
-        encoded=base64.b64encode(preview(program)).decode() if known else "",
-        length=length(program) if known else None,
+        encoded=base64.b64encode(preview(program)).decode() if isinstance(program, Program) else "",
+        length=length(program) if isinstance(program, Program) else None,
         steps=steps_of(program),
         timeline=timeline_of(program),
         added=tuple(map(text, program.added)),

@@ -71,6 +71,29 @@ def test_earlier_files_come_first(tmp_path: Path) -> None:
     assert line["evidence"]["sent"] == line["evidence"]["planned"] == line["response_bytes"]
 
 
+def test_show_tells_every_attempt(tmp_path: Path) -> None:
+    rules = tmp_path / "pay.toml"
+    rules.write_text(
+        '[[rule]]\nname = "pay"\nmatch = "/busy"\neach = ["503", { raw = "HTTP/1.1 2", close = true }]\n'
+    )
+    with LiveEngine(tmp_path, "--rules", str(rules)) as engine:
+        with engine.connect() as sock:
+            sock.sendall(GET)
+            receive_response(sock)
+            sock.sendall(GET)
+            assert receive_response(sock) == b"HTTP/1.1 2"
+        engine.exchange(id=2)
+        engine.stop()
+    _, shown, _ = inspectd(tmp_path, "show", engine.capture, 2)
+    title, first, second = shown.splitlines()[-3:]
+
+    assert title == "rule pay"
+    assert first.startswith("  attempt 1, exchange 1: on a new connection, ")
+    assert second.startswith("> attempt 2, exchange 2: came after ")
+    assert " on a reused connection, 10 of 10 bytes sent, " in second
+    assert ", closed by the server, " in second
+
+
 @pytest.mark.parametrize(
     "command", [("--headless", "--listen", "127.0.0.1:0"), ("serve", "--listen", "127.0.0.1:0")]
 )
@@ -152,7 +175,7 @@ def test_rules_that_can_not_be_used_change_nothing(engine: LiveEngine, control: 
     bad.write_text('[[rule]]\nmatch = "/a"\nrespnd = "200"\n')
     code, out, said = control("rules", bad)
 
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert said.startswith(f"{bad}:3:1: rule[0].respnd: ")
     assert "inspectd: these rules can't be used: 1 problem\n" in said
     assert control("rules")[1] == "otherwise: 404\n"
@@ -215,7 +238,7 @@ def test_it_is_reset(waiting: socket.socket, control: Run) -> None:
         (("hold", "--timeout", "soon"), 1, "not a duration"),
         (("rules", "--clear", "x"), 2, "--clear takes no FILE"),
         (("rules", "-", "x"), 2, "stands alone"),
-        (("rules", "gone.toml"), 1, "can't be used"),
+        (("rules", "gone.toml"), 2, "can't be used"),
     ],
 )
 def test_mistakes_are_said(control: Run, words: tuple[object, ...], code: int, what: str) -> None:

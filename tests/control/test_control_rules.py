@@ -164,6 +164,11 @@ class TestOverTheApi:
 
         whole = client.show_rules(b"POST /busy HTTP/1.0\r\n\r\n")
         assert whole.matched is None
+        odd = client.show_rules(
+            "/x", toml='[[rule]]\nmatch = "/x"\nrespond = "999 Odd"\nheaders = [": nameless"]\n'
+        )
+        assert len(odd.remarks) >= 2
+        assert all("RFC 9" in remark for remark in odd.remarks)
         other = client.show_rules(
             "/slow", toml='[[rule]]\nmatch="/slow"\npace={before="2s"}\nrespond="200"\n'
         )
