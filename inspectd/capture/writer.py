@@ -425,6 +425,10 @@ class CaptureWriter:
         )
         return self.newest_listener
 
+    def note_listener(self, number: int, steps: list[tuple[int, str, str]]) -> None:
+        """More has been done to a listener's socket: all of it, from the beginning."""
+        self.db.execute("UPDATE listener SET steps = ? WHERE id = ?", (json.dumps(steps), number))
+
     def close_listener(self, number: int, now: int) -> None:
         """A listener was closed."""
         self.db.execute("UPDATE listener SET closed_ns = ? WHERE id = ?", (now, number))

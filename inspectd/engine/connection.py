@@ -70,7 +70,13 @@ class Connection(Answering):
             if queue is not None:
                 record.queue_len, record.queue_max = queue
             site.turn.soon()
-        if len(site.connections) > site.limits.connections:
+        if site.admit is not None and (turned_away := site.admit()) is not None:
+            record.describe(turned_away.kind, turned_away.sentence)
+            if turned_away.how == "reset":
+                self.close("rst")
+            else:
+                self._end_of_answers()
+        elif len(site.connections) > site.limits.connections:
             sentence = f"{site.limits.connections} connections are open already, as many as allowed."
             record.describe("over-limit", sentence)
             self._refuse(503, sentence, None)

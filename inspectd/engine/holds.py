@@ -121,7 +121,12 @@ class HoldDesk:
         self._let_go(self.get(number), RESET, "reset")
 
     def release_all(self, owner: str | None = None, *, outcome: str = "released") -> int:
-        """Give everything its normal answer, or what this owner asked to hold; how many that were."""
+        """Give everything its normal answer, or what this owner asked to hold, and hold nothing more of it.
+
+        Returns how many were released.
+        """
+        if owner is None or owner == self.owner:
+            self.next_count = 0
         chosen = [held for held in self.held if owner is None or held.owner == owner]
         for held in chosen:
             self._let_go(held, held.program, outcome)

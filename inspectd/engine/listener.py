@@ -15,12 +15,24 @@ import stat
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from inspectd.errors import InspectdError
 
 PRIVILEGED: Final = 1024
 _PORT_TRIES: Final = 16
+_FIRST_STEPS: Final = 16
+_LAST_STEPS: Final = 100
+
+_EVERY_TCP: Final = (
+    (socket.SOL_SOCKET, socket.SO_REUSEADDR),
+    *([(socket.SOL_SOCKET, socket.SO_REUSEPORT)] if hasattr(socket, "SO_REUSEPORT") else []),
+)
+_OPTIONS: Final = {
+    socket.AF_INET: _EVERY_TCP,
+    socket.AF_INET6: (*_EVERY_TCP, (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)),
+}
+"""What a socket must have in common with the one whose name it takes over."""
 
 
 class ListenError(InspectdError):
@@ -49,6 +61,15 @@ class Opened:
     path: Path | None = None
     inode: tuple[int, int] | None = None
     """Device and number of the file at `path`, by which a file that took its place is told apart."""
+    _name: Any = field(init=False, repr=False)
+    _options: list[tuple[int, int, int]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._name = str(self.path) if self.path is not None else self.sock.getsockname()
+        self._options = [
+            (level, option, self.sock.getsockopt(level, option))
+            for level, option in _OPTIONS.get(self.sock.family, ())
+        ]
 
     @property
     def loopback(self) -> bool:
@@ -58,13 +79,61 @@ class Opened:
         host = self.sock.getsockname()[0].split("%")[0]
         return ipaddress.ip_address(host).is_loopback
 
+    @property
+    def listening(self) -> bool:
+        """The kernel takes connections on it."""
+        return self.sock.fileno() >= 0 and bool(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+    def listen(self, backlog: int, why: str) -> None:
+        """Listen (again) with this many places in the queue. Raises OSError when another has taken the address."""
+        if self.sock.fileno() < 0:
+            self._bind_again()
+        self.sock.listen(backlog)
+        self._note("listen", f"backlog {backlog}: {why}")
+
+    def unlisten(self, why: str) -> None:
+        """Stop listening and keep the address: the kernel refuses connections to a socket that is only bound.
+
+        Raises OSError when the address is lost to another program.
+        """
+        self._bind_again()
+        self._note("bind", f"without listening: {why}")
+
+    def _bind_again(self) -> None:
+        """A new socket takes the place of the one there was, bound to the same name."""
+        family = self.sock.family
+        self.sock.close()
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)  # noqa: FBT003
+            for level, option, value in self._options:
+                sock.setsockopt(level, option, value)
+            if self.path is not None:
+                self._remove_name()
+            sock.bind(self._name)
+            if self.path is not None:
+                self.inode = _inode(self.path)
+        except OSError:
+            sock.close()
+            raise
+        self.sock = sock
+
+    def _remove_name(self) -> None:
+        """Take a Unix socket's name off the file system, unless it is another's by now."""
+        assert self.path is not None
+        with contextlib.suppress(OSError):
+            if _inode(self.path) == self.inode:
+                self.path.unlink()
+
+    def _note(self, call: str, detail: str) -> None:
+        self.steps.append((time.time_ns(), call, detail))
+        del self.steps[_FIRST_STEPS:-_LAST_STEPS]
+
     def close(self) -> None:
         """Close the socket and take a Unix socket's name off the file system, unless it is another's by now."""
         self.sock.close()
         if self.path is not None:
-            with contextlib.suppress(OSError):
-                if _inode(self.path) == self.inode:
-                    self.path.unlink()
+            self._remove_name()
 
 
 def parse(text: str) -> Address:

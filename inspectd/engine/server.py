@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from inspectd.capture.retention import Retention
 from inspectd.capture.writer import CaptureWriter
 from inspectd.engine import listener as listeners
+from inspectd.engine.accepting import Doors, serve
 from inspectd.engine.config import DEFAULT_LISTEN, Limits
-from inspectd.engine.connection import Connection
 from inspectd.engine.holds import HoldDesk
 from inspectd.engine.news import News
 from inspectd.engine.site import Site
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from inspectd.engine.accepting import AcceptState
     from inspectd.engine.config import EngineConfig
     from inspectd.engine.news import Listener
     from inspectd.engine.player import Gates
     from inspectd.rules.answer import Answer
     from inspectd.rules.responder import Responder
+    from inspectd.rules.tables import AcceptTable
 
 TICK: Final = 0.25
 """Seconds between two looks at connections on which nothing happens."""
@@ -47,9 +49,8 @@ class Engine:
         """Exchanges that wait for a person to decide."""
         self._responder = responder
         self._opened: list[listeners.Opened] = []
-        self._servers: list[asyncio.Server] = []
+        self._doors: Doors
         self._private: list[tuple[Site, asyncio.Server]] = []
-        self._listener_ids: list[int] = []
         self._ticker: asyncio.TimerHandle
         self._trimmer: asyncio.TimerHandle
         self._site: Site
@@ -69,7 +70,8 @@ class Engine:
         try:
             self._writer = CaptureWriter(config.capture)
         except BaseException:
-            self._close_listeners()
+            for opened in self._opened:
+                opened.close()
             raise
         self._retention = Retention(self._writer.db, config.keep_bytes)
         self._site = Site(
@@ -98,18 +100,12 @@ class Engine:
 
     async def _listen(self) -> None:
         """Accept connections on the listeners that are open."""
-        backlog = self.config.backlog
-        for opened in self._opened:
-            number = self._writer.listener(
-                opened.address, opened.asked, opened.opened_ns, backlog, opened.steps
-            )
-            self._listener_ids.append(number)
-            self._site.add_listener(number, opened.sock)
-            self._servers.append(await _serve(self._site, number, opened.sock, backlog))
+        self._doors = Doors(self._site, self._writer, self._opened, self.config.backlog)
+        await self._doors.open()
 
     async def silence(self) -> None:
         """Close the listeners and end every connection: nothing comes any more, and what came is recorded."""
-        self._close_listeners()
+        self._doors.close()
         for connection in list(self._site.connections):
             connection.abort()
         await _emptied(self._site)
@@ -122,12 +118,8 @@ class Engine:
         Returns the addresses as they were bound; raises ListenError, and then nothing listens.
         """
         await self.silence()
-        now = time.time_ns()
-        for number in self._listener_ids:
-            self._site.remove_listener(number)
-            self._writer.close_listener(number, now)
-        self._listener_ids.clear()
-        self._servers.clear()
+        self.holds.hold_next(0)
+        self._site.forget_what_was()
         self.clear()
         self._opened = []
         self._opened = self._open_listeners()
@@ -142,11 +134,11 @@ class Engine:
         `refusal` makes the answer to what never comes to the responder: garbage, an endless head.
         """
         site = Site(responder, _PRIVATE_LIMITS, refusal=refusal)
-        self._private.append((site, await _serve(site, 0, sock, 16)))
+        self._private.append((site, await serve(site, 0, sock, 16)))
 
     async def stop(self) -> None:
         """Stop accepting, finish what is in flight (at most `config.grace` seconds), close the capture."""
-        self._close_listeners()
+        self._doors.close()
         sites = [self._site, *(site for site, _ in self._private)]
         for site in sites:
             site.stopping = True
@@ -164,16 +156,7 @@ class Engine:
             await _emptied(site)
         self._ticker.cancel()
         self._trimmer.cancel()
-        now = time.time_ns()
-        for number in self._listener_ids:
-            self._writer.close_listener(number, now)
-        self._writer.close(now)
-
-    def _close_listeners(self) -> None:
-        for server in self._servers:
-            server.close()
-        for opened in self._opened:
-            opened.close()
+        self._writer.close(time.time_ns())
 
     def _tick(self) -> None:
         now = time.time_ns()
@@ -233,7 +216,16 @@ class Engine:
     @property
     def problem(self) -> str | None:
         """What is wrong with the engine or its capture, in a sentence."""
-        return self._writer.problem or self._site.problem
+        return self._writer.problem or self._site.problem or self._doors.problem
+
+    def set_accept(self, table: AcceptTable | None) -> None:
+        """Do this to new connections from now on, before a byte of them is read; let them in with None."""
+        self._doors.set(table)
+
+    @property
+    def accept_state(self) -> AcceptState:
+        """What happens to new connections now."""
+        return self._doors.state
 
     @property
     def gates(self) -> Gates:
@@ -257,13 +249,6 @@ class Engine:
         self._retention.clear()
         self._trimmer.cancel()
         self._trim()
-
-
-async def _serve(site: Site, number: int, sock: socket.socket, backlog: int) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-    if sock.family.name == "AF_UNIX":
-        return await loop.create_unix_server(lambda: Connection(site, number), sock=sock, backlog=backlog)
-    return await loop.create_server(lambda: Connection(site, number), sock=sock, backlog=backlog)
 
 
 async def _emptied(site: Site) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from inspectd.capture.writer import CaptureWriter
+    from inspectd.engine.accepting import TurnedAway
     from inspectd.engine.config import Durability, Limits
     from inspectd.engine.connection import Connection
     from inspectd.engine.sent import Answered
@@ -60,6 +61,8 @@ class Site:
         self.connections: set[Connection] = set()
         self.gates = Gates()
         self.holds = holds or HoldDesk()
+        self.admit: Callable[[], TurnedAway | None] | None = None
+        """Decides about each connection that was accepted, when not all are let in."""
         self.attempts = Attempts()
         self.summaries = Summaries()
         self.turn: Turn
@@ -155,6 +158,12 @@ class Site:
             watchers, self._watchers = self._watchers, []
             for watcher in watchers:
                 watcher()
+
+    def forget_what_was(self) -> None:
+        """What earlier clients did has no consequences any more: open gates are closed, and nothing is a retry."""
+        self.gates = Gates()
+        self.attempts = Attempts()
+        self.problem = None
 
     def when_empty(self, watcher: Callable[[], None]) -> None:
         """Call `watcher` once when the last connection is gone, or at once when there is none."""
