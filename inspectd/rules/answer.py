@@ -307,9 +307,18 @@ def field_names(fields: Iterable[bytes]) -> frozenset[str]:
 
 
 def _connection_options(fields: Iterable[bytes]) -> set[str]:
-    values = (line.partition(b":") for line in fields)
-    options = b",".join(value for name, _, value in values if name.strip().lower() == b"connection")
-    return {option.strip().lower().decode("latin-1") for option in options.split(b",")}
+    """The options of Connection, in lower case. A line that begins with white space goes on with the one before."""
+    values: list[bytes] = []
+    within = False
+    for line in fields:
+        if within and line.startswith((b" ", b"\t")):
+            values[-1] += line
+            continue
+        name, _, value = line.partition(b":")
+        within = name.strip().lower() == b"connection"
+        if within:
+            values.append(value)
+    return {option.strip().lower().decode("latin-1") for option in b",".join(values).split(b",")}
 
 
 def file_state(path: Path) -> tuple[int, int, int]:

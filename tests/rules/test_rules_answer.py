@@ -223,6 +223,23 @@ def test_a_response_without_content_sends_none(status: str, method: bytes, lengt
     assert (Close() in program.ops, "Connection: close" in program.added) == (refused, refused)
 
 
+@pytest.mark.parametrize(
+    ("lines", "closes"),
+    [
+        (["Connection: close"], True),
+        (["connection : keep-alive , Close"], True),
+        (["Connection:  ", "   close"], True),
+        (["Connection: x", "\t, close", "X-A: b"], True),
+        (["Connection: close", "Connection: keep-alive"], True),
+        (["Connection: x", "X-A: b", "  close"], False),
+        (["X-A: close", " , close"], False),
+    ],
+)
+def test_a_connection_that_is_said_to_close_does(lines: list[str], closes: bool) -> None:
+    program = compile_for(make_answer("200", lines), now=NOW)
+    assert (Close() in program.ops) is closes
+
+
 @pytest.mark.parametrize(("status", "method"), [("204", b"GET"), ("304", b"GET"), ("200", b"HEAD")])
 def test_a_length_that_a_person_gave_stays(status: str, method: bytes) -> None:
     program = compile_for(make_answer(status, ["Content-Length: 7"], b"body"), now=NOW, method=method)
