@@ -10,6 +10,7 @@ import re
 import stat
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -27,7 +28,6 @@ from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from inspectd.rules.locate import Position
     from inspectd.rules.problems import KeyPath
@@ -166,6 +166,15 @@ def load_tables(tables: Sequence[Mapping[str, Any]], *, source: str, base: Path)
     if reader.problems:
         raise RuleFileError([_placed(problem, {}, safe(source)) for problem in reader.problems])
     return loaded.rules
+
+
+def load_accept(table: Mapping[str, Any], *, source: str) -> AcceptTable | None:
+    """An `[accept]` that is a table already, such as JSON. Raises `RuleFileError`; its problems have no lines."""
+    reader = _Reader(source, Path(), {})
+    loaded = reader.file({"accept": dict(table)})
+    if reader.problems:
+        raise RuleFileError([_placed(problem, {}, safe(source)) for problem in reader.problems])
+    return loaded.accept
 
 
 def _syntax(error: tomllib.TOMLDecodeError, text: str, name: str) -> Problem:
