@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from inspectd.rules.file import LoadedFile
     from inspectd.rules.program import LiveProgram
     from inspectd.rules.request import Request
+    from inspectd.rules.tables import AcceptTable
 
 _PATH_KEYS: Final = frozenset({"body-file", "body_file", "raw-file", "raw_file", "folder"})
 _LONGEST_GATE: Final = 200
@@ -151,13 +152,18 @@ class RulesApi:
         return GateShown(name=name, open=False)
 
     def _accept(self, _: Asked) -> AcceptShown:
-        table = self._rules.accept
-        return AcceptShown(accept=None if table is None else msgspec.to_builtins(table))
+        table, state = self._rules.accept, self._engine.accept_state
+        return AcceptShown(
+            accept=None if table is None else msgspec.to_builtins(table),
+            now=state.sentence,
+            seen=state.seen,
+            left=state.left,
+            waiting=state.waiting,
+        )
 
-    def _put_accept(self, asked: Asked) -> AcceptShown:
-        from inspectd.rules.tables import AcceptTable
-
-        self._rules.set_accept(asked.content(AcceptTable))
+    async def _put_accept(self, asked: Asked) -> AcceptShown:
+        table = asked.content(dict[str, Any])
+        self._rules.set_accept(await asyncio.to_thread(_accept_table, table))
         return self._accept(asked)
 
     def _delete_accept(self, asked: Asked) -> AcceptShown:
@@ -173,6 +179,15 @@ def _gate(asked: Asked) -> str:
 
 
 # -- loading
+
+
+def _accept_table(table: dict[str, Any]) -> AcceptTable | None:
+    from inspectd.rules.file import RuleFileError, load_accept
+
+    try:
+        return load_accept(table, source=CONTROL)
+    except RuleFileError as error:
+        raise WrongRulesError(complaints(error)) from error
 
 
 def load(wish: RulesRequest) -> list[LoadedFile]:

@@ -136,9 +136,9 @@ class RulesInUse:
 
     def set_accept(self, accept: AcceptTable | None) -> None:
         """Treat the connections that come next so."""
-        self.accept = accept
         if self._engine is not None:
-            getattr(self._engine, "set_accept", bool)(accept)
+            self._engine.set_accept(accept)
+        self.accept = accept
 
     async def put(self, load: Callable[[], Sequence[LoadedFile]], *, in_front: bool = False) -> None:
         """Put what `load` returns in the place of the rules that came over the control API, or in front of them.

@@ -136,9 +136,18 @@ class RulesNews(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AcceptShown(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to connections before a byte is read; null: they are accepted as usual."""
+    """What is to happen to connections before a byte is read (null: nothing), and what happens now.
+
+    `now` says so in words; empty while connections are let in. `seen` connections came since, and `left` are still
+    concerned, or still let in before it sets in (null: without a bound). `waiting` lie in the kernel's queue, where the
+    system tells.
+    """
 
     accept: AcceptJson | None
+    now: str
+    seen: int
+    left: int | None
+    waiting: int | None
 
 
 class GateShown(msgspec.Struct, frozen=True, kw_only=True):
