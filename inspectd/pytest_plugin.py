@@ -95,7 +95,7 @@ def inspectd(request: pytest.FixtureRequest, _inspectd_stage: Stage) -> Iterator
             server.keep(_kept_path(node))
     finally:
         stage.renew(NoRule())
-    server.check()
+    _judge(server)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +111,7 @@ def inspectd_session(request: pytest.FixtureRequest) -> Iterator[Inspectd]:
     yield server
     del request.session.stash[_SESSION_SERVER]
     try:
-        server.check()
+        _judge(server)
     finally:
         server.stop()
 
@@ -146,8 +146,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     __tracebackhide__ = True
     result = yield
     for server in _servers(item):
-        server.check()
+        _judge(server)
     return result
+
+
+def _judge(server: Inspectd) -> None:
+    """Fail for what came that no rule is for, and for functions that raised, whose tracebacks are shown."""
+    __tracebackhide__ = True
+    try:
+        server.check()
+    except AssertionError as problem:
+        if problem.__cause__ is not None:
+            raise
+        pytest.fail(str(problem), pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,6 @@
 """What has come to a server of a test so far, for the test's thread to look at and to wait for.
 
-The engine's thread writes, any other one reads: whoever waits is woken by the request it waits for, never by a timer.
+The engine's thread writes, any other one reads: whoever waits is woken by the request it waits for.
 """
 
 from __future__ import annotations
@@ -8,12 +8,15 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inspectd.testing.seen import SeenRequest
+
+_LOOK_AGAIN: Final = 0.02
+"""Seconds between two looks at what no request announces: a connection that ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,13 @@ class Log:
         self.unmatched: list[Unmatched] = []
         self.failed: list[Failed] = []
         self._changed = threading.Condition()
+        self._changes = 0
 
     def add(self, request: SeenRequest) -> None:
         """A request is being answered."""
         with self._changed:
             self.requests.append(request)
-            self._changed.notify_all()
+            self._tell()
 
     def note(self, problem: Unmatched | Failed) -> None:
         """Something that must not pass silently."""
@@ -55,12 +59,16 @@ class Log:
                 self.failed.append(problem)
             else:
                 self.unmatched.append(problem)
-            self._changed.notify_all()
+            self._tell()
 
     def changed(self) -> None:
         """Something else that somebody may wait for has happened."""
         with self._changed:
-            self._changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -70,12 +78,18 @@ class Log:
             self.failed = []
 
     def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait until a condition holds, for so many seconds at most; whether it does."""
+        """Wait until a condition holds, for so many seconds at most; whether it does.
+
+        It is looked at when something has come, and now and then: it may ask the engine, so no lock is held meanwhile.
+        """
         until = time.monotonic() + timeout
-        with self._changed:
-            while not condition():
-                left = until - time.monotonic()
-                if left <= 0:
-                    return False
-                self._changed.wait(left)
-            return True
+        while True:
+            with self._changed:
+                known = self._changes
+            if condition():
+                return True
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            with self._changed:
+                self._changed.wait_for(lambda seen=known: self._changes != seen, min(left, _LOOK_AGAIN))

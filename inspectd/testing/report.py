@@ -25,6 +25,7 @@ FIRST: Final = 10
 LAST: Final = 20
 """Exchanges that are shown from the beginning and from the end."""
 _LINES: Final = 12
+_CONTENT_LINES: Final = 4
 _WIDTH: Final = 110
 _BYTES: Final = 4096
 
@@ -87,9 +88,9 @@ class _Exchange:
         when = f"+{(row.started_ns - start) / 1e9:.3f} s"
         rule = self._seen.rule if self._seen is not None else ""
         found = [f"  #{row.connection}.{row.number} {when}  {safe(rule) or 'no rule'}"]
-        found += _message("> ", capture.request_bytes(row, limit=_BYTES), row.req_head)
+        found += _message("> ", capture.request_bytes(row, limit=_BYTES), row.req_head or None)
         if row.res_len:
-            found += _message("< ", capture.response_bytes(row, limit=_BYTES), row.res_head or 0)
+            found += _message("< ", capture.response_bytes(row, limit=_BYTES), row.res_head)
         found.append(f"    {self._outcome(capture)}")
         return found
 
@@ -118,15 +119,18 @@ class _Exchange:
         return ", ".join(words)
 
 
-def _message(mark: str, data: bytes, head: int) -> list[str]:
-    """The head line by line, and the beginning of the content in one."""
-    lines = [clip(safe(line), _WIDTH) for line in data[:head].split(b"\n")]
-    lines = [line.removesuffix("\\r") for line in lines]
+def _message(mark: str, data: bytes, head: int | None) -> list[str]:
+    """The head line by line, as far as it has come, and the beginning of the content in one."""
+    lines = [clip(safe(line.removesuffix(b"\r")), _WIDTH) for line in data[:head].split(b"\n")]
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) > _LINES:
         lines = [*lines[:_LINES], f"… {len(lines) - _LINES} more lines of the head"]
-    content = data[head:]
+    content = b"" if head is None else data[head:]
     if content:
-        lines.append(clip(safe(content[: _WIDTH * 4]), _WIDTH))
-    return [f"    {mark}{line}" for line in lines]
+        rows = [
+            clip(safe(line.removesuffix(b"\r")), _WIDTH)
+            for line in content[:_BYTES].split(b"\n", _CONTENT_LINES)
+        ]
+        lines += ["", *rows[:_CONTENT_LINES], *(["…"] if len(rows) > _CONTENT_LINES else [])]
+    return [f"    {mark}{line}".rstrip() for line in lines]

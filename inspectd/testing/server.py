@@ -91,6 +91,7 @@ class Inspectd:
 
     def _begin(self, stage: Stage) -> None:
         self.stage = stage
+        stage.listener = self.log.changed
         self._recorder.record = self._record = Record(stage)
         self.accept = Accept(stage)
         """What happens to connections before a byte is read: `reset`, `close`, `wait`, `refuse`."""

@@ -47,6 +47,9 @@ class Stage:
             self._thread.release()
             self._remove()
             raise
+        self.listener: Callable[[], None] = _nothing
+        """Called in the engine's loop when something was held or released."""
+        self.engine.holds.on_change.append(lambda *_: self.listener())
         self._reader = Capture.open(capture)
         self._reading = threading.Lock()
         self._mark()

@@ -63,7 +63,7 @@ class Sweep:
         """The server: the fixture `inspectd` of the same test."""
         self.cut = cut
         """Which case this is."""
-        self.rule: Rule = server.on(cut.match).raw(cut.whole)
+        self.rule: Rule = server.on(cut.match).named(f"sweep {cut.id}").raw(cut.whole)
         """The rule that answers, at first for every request."""
         if cut.closes:
             self.rule.close()
