@@ -341,6 +341,8 @@ def _cells(result: Result) -> tuple[str, ...]:
     requests = str(seen.requests)
     if seen.attempts > 1:
         requests += f", {seen.attempts} the same"
+    if len(set(seen.methods)) > 1:
+        requests += f": {' '.join(map(safe, seen.methods[:4]))}"
     connections = str(seen.connections)
     if seen.reused:
         connections += f", reused {seen.reused}x"

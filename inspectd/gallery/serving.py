@@ -16,21 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
-    from inspectd.capture.model import EvidenceRow
+    from inspectd.capture.model import EvidenceRow, ExchangeRow
     from inspectd.gallery.catalogue import Case
 
 _GRACE: Final = 0.3
 """Seconds for what is in flight when everything is over: nobody waits for it any more."""
+
+_METHODS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What clients did with the answers of one case.
 
-    `requests` counts all of them, `attempts` the most that were the same request again. `connections` were used,
-    and `reused` requests came on one that had served another before. Bytes: `planned` by the answers, `sent`, and
-    `acked` by the client's kernel; None where that isn't known. `ended_by` and `how` tell the end of the last
-    connection.
+    `requests` counts all of them, `attempts` the most that were the same request again; `methods` are those of the
+    first requests, in order. `connections` were used, and `reused` requests came on one that had served another
+    before. Bytes: `planned` by the answers, `sent`, and `acked` by the client's kernel; None where that isn't known.
+    `ended_by` and `how` tell the end of the last connection.
     """
 
     requests: int = 0
@@ -42,6 +44,7 @@ class Seen:
     acked: int | None = 0
     ended_by: str | None = None
     how: str | None = None
+    methods: tuple[str, ...] = ()
 
 
 NOTHING: Final = Seen()
@@ -67,7 +70,7 @@ def seen(capture: Path) -> dict[str, Seen]:
     """What was done with each case that somebody asked for, by the name of the case."""
     from inspectd.capture.reader import Capture
 
-    rows: dict[str, list[tuple[int, EvidenceRow]]] = {}
+    rows: dict[str, list[tuple[ExchangeRow, EvidenceRow]]] = {}
     with Capture.open(capture) as opened:
         after = 0
         while exchanges := opened.exchanges_after(after, 500):
@@ -75,23 +78,24 @@ def seen(capture: Path) -> dict[str, Seen]:
             known = opened.evidence_of([exchange.id for exchange in exchanges])
             for exchange in exchanges:
                 if (evidence := known.get(exchange.id)) is not None:
-                    rows.setdefault(case_of_rule(evidence.rule), []).append((exchange.connection, evidence))
+                    rows.setdefault(case_of_rule(evidence.rule), []).append((exchange, evidence))
     return {name: _summary(found) for name, found in rows.items()}
 
 
-def _summary(found: list[tuple[int, EvidenceRow]]) -> Seen:
+def _summary(found: list[tuple[ExchangeRow, EvidenceRow]]) -> Seen:
     rows = [evidence for _, evidence in found]
     last = rows[-1]
     return Seen(
         requests=len(rows),
         attempts=max(row.attempt for row in rows),
-        connections=len({connection for connection, _ in found}),
+        connections=len({exchange.connection for exchange, _ in found}),
         reused=sum(1 for row in rows if row.reused),
         planned=_sum(row.planned for row in rows),
         sent=sum(row.sent for row in rows),
         acked=_sum(row.acked for row in rows),
         ended_by=last.ended_by,
         how=last.how,
+        methods=tuple(exchange.method or "" for exchange, _ in found[:_METHODS]),
     )
 
 

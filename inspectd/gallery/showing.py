@@ -60,8 +60,7 @@ def _answers_of(rule: Rule, case: Case, host: str, now: float) -> list[Answer]:
     fields = [f"Host: {host}"]
     said = [f"{case.method} {target}"]
     for name in conditions.header or ():
-        value = _credentials(case) if name == "Authorization" else "100-continue"
-        fields.append(f"{name}: {value}")
+        fields.append(f"{name}: {_value(name, case)}")
         said.append(f"with {name}")
     if case.expect and not any(field.startswith("Expect:") for field in fields) and len(case.rules) == 1:
         fields.append("Expect: 100-continue")
@@ -91,5 +90,8 @@ def _answers_of(rule: Rule, case: Case, host: str, now: float) -> list[Answer]:
     return made
 
 
-def _credentials(case: Case) -> str:
-    return "Basic " + base64.b64encode((case.credentials or "user:secret").encode()).decode()
+def _value(name: str, case: Case) -> str:
+    """What a client sends in a field that a rule asks for."""
+    if name == "Authorization":
+        return "Basic " + base64.b64encode((case.credentials or "user:secret").encode()).decode()
+    return {"Expect": "100-continue", "Cookie": "session=abc"}[name]

@@ -39,6 +39,10 @@ Asked = tuple[str, dict[str, Row]]
 """A client's name and version, and a row for each case."""
 
 _PORT: Final = re.compile(r"(127\.0\.0\.1|localhost)[:/]\d{4,5}|\bport[= ]\d{4,5}")
+# What stands around the error that counts, in those of requests and urllib3.
+_AROUND: Final = re.compile(
+    r"\('Connection (?:aborted|broken)[.:]? ?',? |HTTPConnectionPool\([^)]*\): |\n\s*"
+)
 _NOISE: Final = re.compile(r"0x[0-9a-f]{6,}|after \d+ m?s|\d+ milliseconds|\(\d+\.\d+ sec\)")
 
 
@@ -71,21 +75,12 @@ async def _curl(case: Case, address: str) -> Row:
         str(CURL_SECONDS),
     ]
     words += ["-w", "%{http_code} %{size_download} %{time_total}"]
-    content = b""
+    content = b"x" * case.upload
     if case.method == "HEAD":
         words.append("--head")
     elif case.upload:
-        content = b"x" * case.upload
-        words += [
-            "-X",
-            case.method,
-            "--data-binary",
-            "@-",
-            "-H",
-            "Expect:" + (" 100-continue" if case.expect else ""),
-        ]
-        if case.method == "POST":  # -X would keep the method over redirects
-            words[words.index("-X") : words.index("-X") + 2] = []
+        words += ["--upload-file", "-"] if case.method == "PUT" else ["--data-binary", "@-"]
+        words += ["-H", "Expect: 100-continue" if case.expect else "Expect:"]
     if case.range is not None:
         words += ["-H", f"Range: {case.range}"]
     if case.credentials is not None:
@@ -211,7 +206,8 @@ def as_markdown(table: Row) -> str:
 def cell(row: Row) -> str:
     """What one client did with one case, in a few words."""
     if row["error"]:
-        said = row["error"] if len(row["error"]) <= 60 else row["error"][:59] + "…"
+        error = _AROUND.sub("", row["error"])
+        said = error if len(error) <= 70 else error[:69] + "…"
         text = f"**{said}**" if row["status"] is None else f"{row['status']}, then **{said}**"
     else:
         text = f"{row['status']}, {row['length']} B" if row["length"] is not None else f"{row['status']}"
@@ -219,6 +215,8 @@ def cell(row: Row) -> str:
         text += f", {row['did']}"
     if row["requests"] != 1:
         text += f" ×{row['requests']}"
+    if len(set(row["methods"])) > 1:
+        text += f" {'→'.join(row['methods'][:4])}"
     if row["connections"] > 1:
         text += f" {row['connections']}c"
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

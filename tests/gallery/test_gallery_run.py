@@ -1,0 +1,224 @@
+"""`inspectd gallery run`: a command against the cases, its table, its limits; and curl against all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inspectd.gallery.catalogue import cases
+
+CURL = shutil.which("curl")
+needs_curl = pytest.mark.skipif(CURL is None, reason="curl is not installed")
+
+ASK = """
+import os, socket, sys, urllib.parse
+url = urllib.parse.urlsplit(sys.argv[1])
+with socket.create_connection((url.hostname, url.port), timeout=30) as client:
+    client.sendall(f"GET {url.path} HTTP/1.1\\r\\nHost: {url.netloc}\\r\\nConnection: close\\r\\n\\r\\n".encode())
+    answer = b""
+    while piece := client.recv(65536):
+        answer += piece
+sys.stdout.buffer.write(answer.partition(b"\\r\\n\\r\\n")[2])
+"""
+"""A client of a few lines, so that these tests need nothing but Python."""
+
+
+def gallery(*words: str, code: int = 0, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run `inspectd gallery` with these words; it has to end with this exit code."""
+    run = subprocess.run(
+        [sys.executable, "-m", "inspectd", "gallery", *words],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert run.returncode == code, run.stderr + run.stdout
+    return run
+
+
+def table(*words: str, **options: Any) -> dict[str, dict[str, Any]]:
+    """The rows of a run with `--json`, by case."""
+    run = gallery("run", "--json", *words, **options)
+    return {row["case"]: row for row in json.loads(run.stdout)["cases"]}
+
+
+def client(*more: str) -> tuple[str, ...]:
+    """The words that run the small client."""
+    return ("--", sys.executable, "-c", ASK, "{url}", *more)
+
+
+CURL_ENDS = {
+    "empty": 52,
+    "reset": 56,
+    "close-in-content": 18,
+    "reset-in-content": 56,
+    "length-larger": 18,
+    "length-negative": 8,
+    "chunk-early-close": 18,
+    "chunk-early-reset": 56,
+    "chunk-size-illegal": 56,
+    "redirect-loop": 47,
+    "redirect-chain-60": 47,
+    "http-0.9": 1,
+    "status-negative": 1,
+    "nul-in-value": 8,
+    "interim-100-close": 52,
+    "stall": None,
+    "stall-in-content": None,
+    "no-length-keep-alive": None,
+    "status-999": 0,
+    "obs-fold": 0,
+    "lf-only": 0,
+    "trickle": 0,
+    "interim-103": 0,
+    "chunked-and-length": 0,
+    "reset-after-answer": 0,
+    "redirect-chain-15": 0,
+    "stale-reset": 0,
+}
+"""How `curl -L` ends, in every version: its exit code, or None where only the time limit ends it."""
+
+
+@needs_curl
+def test_curl_goes_through_every_case_and_ends_as_curl_does() -> None:
+    command = ("--", "curl", "-q", "-sS", "-L", "--noproxy", "*", "-o", "/dev/null", "{url}")
+    rows = table("--timeout", "4s", "--jobs", "3", *command)
+    assert list(rows) == list(cases())
+    assert {name: rows[name]["exit_code"] for name in CURL_ENDS} == CURL_ENDS
+    assert all(row["requests"] >= 1 for row in rows.values())
+    stale = rows["stale-reset"]
+    assert (stale["requests"], stale["attempts"], stale["connections"], stale["reused"]) == (3, 2, 2, 1)
+    loop = rows["redirect-loop"]
+    assert (loop["requests"], loop["connections"], loop["reused"]) == (51, 1, 50)
+    assert (rows["reset"]["ended_by"], rows["reset"]["how"]) == ("server", "rst")
+    assert (rows["empty"]["ended_by"], rows["empty"]["how"]) == ("server", "fin")
+    assert rows["stall"]["ended_by"] == "client"
+    assert rows["status-999"]["acked"] in {None, rows["status-999"]["sent"]}
+
+
+def test_the_table_says_what_the_command_did() -> None:
+    run = gallery("run", "--only", "status-299", "--only", "half-close", *client())
+    head, *rows = run.stdout.splitlines()
+    assert head.split("  ")[0] == "case"
+    assert [row.split()[0] for row in rows] == ["status-299", "half-close"]
+    assert all("exit 0" in row and row.endswith("hello") for row in rows)
+
+
+def test_words_of_the_command_are_filled_in_and_the_rest_is_in_the_environment() -> None:
+    say = (
+        "import json, os, sys; print(json.dumps(sys.argv[1:] + [os.environ['INSPECTD_' + key] for key in"
+        " ('CASE', 'METHOD', 'UPLOAD', 'EXPECT', 'RANGE', 'CREDENTIALS')]))"
+    )
+    rows = table(
+        "--only", "expect-417", "--only", "range-right", "--only", "basic",
+        "--", sys.executable, "-c", say, "{method}", "{name}", "at={url}",
+    )  # fmt: skip
+    said = {name: json.loads(row["output"]) for name, row in rows.items()}
+    assert [words[2].startswith("at=http://127.0.0.1:") for words in said.values()] == [True] * 3
+    assert said["expect-417"][:2] == ["PUT", "expect-417"]
+    assert said["expect-417"][3:] == ["expect-417", "PUT", "2048", "100-continue", "", ""]
+    assert said["range-right"][3:] == ["range-right", "GET", "0", "", "bytes=5-9", ""]
+    assert said["basic"][3:] == ["basic", "GET", "0", "", "", "user:secret"]
+    assert {row["requests"] for row in rows.values()} == {0}
+
+
+def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path: Path) -> None:
+    script = tmp_path / "hang"
+    script.write_text(
+        "import os, subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\n"
+        "print('hanging', flush=True)\n"
+        "child.wait()\n"
+    )
+    rows = table("--only", "stall", "--timeout", "2s", "--", sys.executable, str(script), "{url}")
+    assert rows["stall"]["outcome"] == "killed"
+    assert rows["stall"]["exit_code"] is None
+    assert rows["stall"]["output"] == "hanging"
+    assert not lives((tmp_path / "child").read_text())
+
+
+def test_what_a_command_prints_reaches_the_terminal_as_safe_text() -> None:
+    run = gallery("run", "--only", "status-999", "--", sys.executable, "-c", "print('\\x1b[31mred{url}')")
+    assert "\x1b" not in run.stdout
+    assert "\\x1b[31mred" in run.stdout
+
+
+def test_megabytes_of_output_are_read_and_thrown_away() -> None:
+    loud = "import sys; print('first'); sys.stdout.write('x' * 30_000_000); sys.stderr.write('y' * 3_000_000) # {url}"
+    rows = table("--only", "status-999", "--timeout", "60s", "--", sys.executable, "-c", loud)
+    assert (rows["status-999"]["exit_code"], rows["status-999"]["output"]) == (0, "first")
+
+
+def test_a_table_can_be_compared_with_an_earlier_one(tmp_path: Path) -> None:
+    before = tmp_path / "before.json"
+    before.write_text(gallery("run", "--json", "--only", "status-299", *client()).stdout)
+    gallery("run", "--only", "status-299", "--expect", str(before), *client())
+    other = ("--", sys.executable, "-c", "raise SystemExit(3)", "{url}")
+    run = gallery("run", "--only", "status-299", "--expect", str(before), *other, code=1)
+    assert run.stderr.splitlines() == [
+        "status-299: exit_code was 0, is 3",
+        "status-299: requests was 1, is 0",
+    ]
+    before.write_text("[]")
+    run = gallery("run", "--only", "status-299", "--expect", str(before), *client(), code=1)
+    assert "is no table of gallery run" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("run", "--", "curl", "http://somewhere"), 2, "{url} is nowhere in the command"),
+        (
+            ("run", "--only", "status-299", "--", "/no/such/program", "{url}"),
+            1,
+            "can't run '/no/such/program'",
+        ),
+        (("run", "--only", "nothing*", "--", "curl", "{url}"), 2, "there is no case 'nothing*'"),
+        (("run", "--timeout", "soon", "--", "curl", "{url}"), 2, "is not a time"),
+        (("run",), 2, "Missing argument"),
+        (("show", "stale-rset"), 2, "Did you mean stale-reset?"),
+        (("xyzzy",), 1, "no case has 'xyzzy' in it"),
+    ],
+)
+def test_a_mistake_is_one_or_two_lines(words: tuple[str, ...], code: int, said: str) -> None:
+    run = gallery(*words, code=code)
+    assert said in run.stderr
+    assert len(run.stderr.splitlines()) <= 2
+    assert run.stdout == ""
+
+
+def test_ctrl_c_ends_a_run_and_what_it_started(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    hang = (
+        "import os, pathlib, time\n"
+        f"pathlib.Path({str(started)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(600)"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-m", "inspectd", "gallery", "run", "-t", "5m", "--only", "stall",
+         "--", sys.executable, "-c", hang, "{url}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    child = started.read_text()
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate(timeout=60)
+    assert run.returncode == 130, error
+    assert b"Traceback" not in error
+    assert not lives(child)
+
+
+def lives(pid: str) -> bool:
+    """Whether a process still runs, as far as this machine can say."""
+    state = Path("/proc") / pid / "stat"
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
