@@ -49,11 +49,8 @@ class Candidate(NamedTuple):
     captured: Mapping[str, str]
     conditions: tuple[Condition, ...]
 
-    def holds(self, request: Request) -> bool:
+    def holds(self, subject: Subject) -> bool:
         """Whether the rest holds as well."""
-        if not self.conditions:
-            return True
-        subject = Subject(request)
         return all(condition.holds(subject) for condition in self.conditions)
 
 
@@ -208,10 +205,12 @@ class RuleBook:
 
     def respond(self, request: Request, *, now: float, persist: bool) -> Program | LiveProgram:
         """The answer of the first rule that matches, else the fallback's."""
-        snapshot = self._snapshot
-        for candidate in snapshot.candidates(request):
-            if candidate.conditions and not candidate.holds(request):
-                continue
+        subject: Subject | None = None  # one for all rules: its content is read as JSON once
+        for candidate in self._snapshot.candidates(request):
+            if candidate.conditions:
+                subject = subject or Subject(request)
+                if not candidate.holds(subject):
+                    continue
             rule = candidate.rule
             state = rule.state
             reply = rule.answers.take(request, state)
@@ -233,8 +232,8 @@ class RuleBook:
         snapshot = self._snapshot
         if not snapshot.plans:
             return ORDINARY
+        subject = Subject(request)
         for rule, _, _ in snapshot.candidates(request):
-            subject = Subject(request)
             if not all(condition.holds(subject) for condition in rule.matcher.on_head):
                 continue
             if rule.matcher.needs_content:
@@ -247,9 +246,10 @@ class RuleBook:
 
     def find(self, request: Request) -> tuple[Rule, Mapping[str, str]] | None:
         """The rule that would answer, and what the wild parts of its path stand for."""
+        subject = Subject(request)
         for candidate in self._snapshot.candidates(request):
             rule = candidate.rule
-            if candidate.holds(request) and rule.answers.peek(request, rule.state) is not None:
+            if candidate.holds(subject) and rule.answers.peek(request, rule.state) is not None:
                 return rule, candidate.captured
         return None
 

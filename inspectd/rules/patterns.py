@@ -86,12 +86,14 @@ def _encodable(text: str) -> str:
 class PathGlob:
     """A glob over a path. `literal` is the path when nothing in it is wild.
 
-    `prefix` is what every path that fits begins with, up to and with a slash; empty when that can't be said.
+    `prefix` is what every path that fits begins with, up to and with a slash; empty when that can't be said. `suffix`
+    is what it ends with.
     """
 
     text: str
     literal: bytes | None
     prefix: bytes
+    suffix: bytes
     pattern: Pattern | None
     keys: tuple[tuple[str, ...], ...] = ()
 
@@ -103,7 +105,8 @@ class PathGlob:
         """
         if self.pattern is None:
             return {} if path == self.literal else None
-        found = self.pattern.fullmatch(path)
+        # Most paths that don't fit are known by their end, for a tenth of the price.
+        found = self.pattern.fullmatch(path) if path.endswith(self.suffix) else None
         if found is None:
             return None
         captured: dict[str, str] = {}
@@ -149,9 +152,10 @@ def path_glob(text: str) -> PathGlob:
         else:
             expression.append(re2.escape(piece.encode()))
     if not keys:
-        return PathGlob(text, data, _prefix(text), None)
+        return PathGlob(text, data, _prefix(text), data, None)
     compiled = _compile(b"".join(expression), text)
-    return PathGlob(text, None, _prefix(text), compiled, tuple(map(tuple, keys)))
+    suffix = _PATH_WILD.split(text)[-1].encode()
+    return PathGlob(text, None, _prefix(text), suffix, compiled, tuple(map(tuple, keys)))
 
 
 def _prefix(text: str) -> bytes:

@@ -24,6 +24,11 @@ from tests.live_engine import ROOT
             ("--seconds", "0.5", "--rounds", "1", "--rate", "200"),
             r"recorded, relaxed +[\d.]+ +[\d.]+ +[\d.]+ +-?[\d.]+",
         ),
+        (
+            "bench_rules",
+            ("--rules", "20", "--seconds", "0.3", "--rounds", "1"),
+            r"globs, in turn +[\d.]+ +[\d.]+ +[\d.]+ +aim[^$]*\n20 rules +[\d,]+ +[\d.]+ +[\d.]+ +aim",
+        ),
         ("bench_memory", ("--exchanges", "3000", "--upload-mib", "16"), r"upload of 16 MiB at \d+ MB/s"),
     ],
 )
