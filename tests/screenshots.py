@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,11 +31,39 @@ from tests.hostile.corpus import tls_hello
 from tests.live_engine import ROOT, LiveEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from textual.pilot import Pilot
 
 PORTS: Final = (8080, 8000, 8888, 9090)
+RULES: Final = """\
+[[rule]]
+name = "busy twice"
+match = "POST /pay/*"
+each = [
+    "503 Busy",
+    { respond = "200 OK", json = { ok = true }, fault = { at = "body+50%", do = "reset" } },
+    { respond = "200 OK", json = { ok = true } },
+]
+
+[[rule]]
+match = "GET /teapot"
+respond = "418 I'm a teapot"
+
+[[rule]]
+match = { method = "GET", path = "/slow/**" }
+respond = "200 OK"
+body = "hello"
+pace = { before = "300ms", body = "1B/20ms" }
+
+[[rule]]
+name = "by hand"
+match = "PUT /*"
+respond = "200 OK"
+headers = ["Content-Type: application/json"]
+body = '{"saved": true}'
+hold = true
+"""
 PAYMENT: Final = '{"amount": 12.50, "currency": "EUR"}'
 FONT: Final = '"DejaVu Sans Mono", monospace'
 Scene = tuple[str, tuple[int, int], "Callable[[Pilot[int]], Awaitable[None]]"]
@@ -218,6 +247,34 @@ async def help_screen(pilot: Pilot[int]) -> None:
     await pilot.press("question_mark")
 
 
+async def respond(pilot: Pilot[int]) -> None:
+    """A person is the server: the answer of a held request, byte by byte, and what is odd about it."""
+    select(pilot, "PUT")
+    await settled(pilot)
+    await pilot.press("enter")
+    await settled(pilot)
+    await pilot.press("end", "enter", *"X-Note: a lone LF ends this line\\n", "down", "down", "end")
+    await pilot.press("ctrl+n", "ctrl+n")
+
+
+async def held_row(pilot: Pilot[int]) -> None:
+    """A held request in the list, and the keys that decide."""
+    select(pilot, "PUT")
+    await pilot.press("h")
+
+
+async def evidence(pilot: Pilot[int]) -> None:
+    """A retry chain, attempt by attempt."""
+    select(pilot, "/pay/7", "200")
+    await settled(pilot)
+    await pilot.press("5")
+
+
+async def bad_edit(pilot: Pilot[int]) -> None:
+    """The rules in use, and why the newest change isn't."""
+    await pilot.press("R")
+
+
 async def to(pilot: Pilot[int], key: str, label: str) -> None:
     """Press a key until the cursor of the pane is on the value with this label."""
     app = pilot.app
@@ -242,12 +299,54 @@ SCENES: Final[list[Scene]] = [
 ]
 
 
-def main() -> None:
-    """The command line."""
-    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "screenshots"
-    wanted = sys.argv[2:]
-    directory.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as state, Chromium() as chromium:
+CRAFTED: Final[list[Scene]] = [
+    ("evidence", (120, 36), evidence),
+    ("respond", (120, 36), respond),
+    ("respond-small", (80, 24), respond),
+    ("rules", (120, 36), bad_edit),
+    ("held", (120, 36), held_row),
+]
+
+
+def crafted(chromium: Chromium, directory: Path, wanted: Sequence[str]) -> None:
+    """The pictures of crafted answers: an engine with rules, a client that tries again, one that waits."""
+    with tempfile.TemporaryDirectory() as state:
+        rules = Path(state) / "api.toml"
+        rules.write_text(RULES, "utf-8")
+        port = free_port()
+        with LiveEngine(
+            Path(state), "--rules", str(rules), listen=(f"127.0.0.1:{port}", f"[::1]:{port}")
+        ) as engine:
+            home = f"http://localhost:{port}"
+            curl(f"{home}/teapot")
+            curl(f"{home}/slow/1")
+            retrying = ("--retry", "3", "--retry-all-errors", "--retry-delay", "1", "-m", "20")
+            curl(*retrying, "-d", PAYMENT, f"{home}/pay/7")
+            waiting = subprocess.Popen(
+                ["curl", "-s", "-X", "PUT", "-d", '{"theme": "dark"}', f"{home}/profile"],
+                stdout=subprocess.DEVNULL,
+            )
+            control = ControlClient(Path(engine.listening["control"]))
+            try:
+                while not control.holds().held:
+                    time.sleep(0.05)
+                for scene in CRAFTED:
+                    if scene[0] == "rules":
+                        rules.write_text(RULES.replace('do = "reset"', 'do = "rset"'), "utf-8")
+                        while control.status().rules_error is None:
+                            time.sleep(0.05)
+                    if not wanted or scene[0] in wanted:
+                        draw(chromium, asyncio.run(show(engine, scene)), directory / f"{scene[0]}.png")
+            finally:
+                control.close()
+                waiting.kill()
+                waiting.wait()
+            engine.stop()
+
+
+def ordinary(chromium: Chromium, directory: Path, wanted: Sequence[str]) -> None:
+    """The pictures of a morning's work, and of the mirror."""
+    with tempfile.TemporaryDirectory() as state:
         port = free_port()
         listen = (f"127.0.0.1:{port}", f"[::1]:{port}")
         with LiveEngine(Path(state), listen=listen) as engine:
@@ -261,6 +360,19 @@ def main() -> None:
                 chromium.open(f"http://localhost:{port}/shop?item=42")
                 (directory / f"mirror-{scheme}.png").write_bytes(chromium.screenshot())
             engine.stop()
+
+
+def main() -> None:
+    """The command line."""
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "screenshots"
+    wanted = sys.argv[2:]
+    directory.mkdir(exist_ok=True)
+    names = {scene[0] for scene in CRAFTED}
+    with Chromium() as chromium:
+        if not wanted or set(wanted) - names:
+            ordinary(chromium, directory, wanted)
+        if not wanted or set(wanted) & names:
+            crafted(chromium, directory, wanted)
 
 
 if __name__ == "__main__":

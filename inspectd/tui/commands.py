@@ -41,7 +41,9 @@ def commands(app: InspectdApp) -> Iterator[SystemCommand]:
         "Hold: off", why_not or "what waits already goes on waiting", lambda: app.hold_next(0)
     )
     yield SystemCommand("Held: edit its answer", "of the row the cursor is on (e)", app.action_edit_answer)
-    yield SystemCommand("Held: send the normal answer", "to the row the cursor is on (r)", app.action_release)
+    yield SystemCommand(
+        "Held: release", "the row the cursor is on gets its normal answer (r)", app.action_release
+    )
     yield SystemCommand("Held: drop", "close its connection without a byte, FIN (d)", app.action_drop)
     yield SystemCommand("Held: reset", "abort its connection, RST (t)", app.action_reset)
     yield SystemCommand("Rules", "which are in use, and how often each answered (R)", app.action_rules)

@@ -29,7 +29,7 @@ ROWS_KEPT: Final = 4096
 RECENT: Final = 256
 """Rows at the end among which unfinished ones are looked for when a filter is set."""
 RECENT_LOOKED_AT: Final = 64
-"""Rows at the end that are looked at again with every change: is one held, did one come again?"""
+"""Rows at the end that are looked at again with every change: is one held, did one come again, or end in a reset?"""
 UNDECIDED_KEPT: Final = 2048
 """Unfinished rows that a filter looks at again."""
 DENSE_FROM: Final = 32_768
@@ -60,11 +60,16 @@ class Change:
     cleared: bool = False
 
 
-class Retry(NamedTuple):
-    """A request that came again: how often by now, and how long after the answer before (ns)."""
+class Deed(NamedTuple):
+    """What a client did with a crafted answer, in short.
+
+    `attempt` counts how often it asked, `gap_ns` says how long after the answer before, and `reset_by` who ended the
+    connection with a reset (`client`, `server`).
+    """
 
     attempt: int
     gap_ns: int | None
+    reset_by: str | None
 
 
 def is_finished(row: Row) -> bool:
@@ -86,7 +91,7 @@ class Feed:
         self.shown: array[int] = self.all
         """The keys on screen: `all` itself, or what a filter let through."""
         self._rows: OrderedDict[int, tuple[int, Row]] = OrderedDict()
-        self._retries: OrderedDict[int, Retry] = OrderedDict()
+        self._deeds: OrderedDict[int, Deed] = OrderedDict()
         self._generation = 0
         self._newest = 0
         self._after: dict[int, int] = {}
@@ -150,21 +155,17 @@ class Feed:
         if wanted:
             self._read(wanted)
 
-    def retry(self, key: int) -> Retry | None:
-        """What is known of this row as a request that came again."""
-        return self._retries.get(key)
+    def deed(self, key: int) -> Deed | None:
+        """What is known of what the client did with the answer of this row; None when there is nothing to tell."""
+        return self._deeds.get(key)
 
-    def _read_retries(self, exchanges: Sequence[int]) -> bool:
-        """Take in which of these came again; whether that is new."""
-        fresh = False
+    def _read_deeds(self, exchanges: Sequence[int]) -> None:
         for exchange, evidence in self.capture.evidence_of(exchanges).items():
-            retry = Retry(evidence.attempt, evidence.gap_ns)
-            if retry.attempt > 1 and self._retries.get(exchange) != retry:
-                self._retries[exchange] = retry
-                fresh = True
-        while len(self._retries) > ROWS_KEPT:
-            self._retries.popitem(last=False)
-        return fresh
+            reset_by = evidence.ended_by if evidence.how == "rst" else None
+            if evidence.attempt > 1 or reset_by is not None:
+                self._deeds[exchange] = Deed(evidence.attempt, evidence.gap_ns, reset_by)
+        while len(self._deeds) > ROWS_KEPT:
+            self._deeds.popitem(last=False)
 
     def held(self) -> list[int]:
         """Keys of the newest rows that wait for a person."""
@@ -214,7 +215,7 @@ class Feed:
             if exchanges:
                 for exchange in self.capture.exchanges(exchanges):
                     self._rows[exchange.id] = (generation, exchange)
-                self._read_retries(exchanges)
+                self._read_deeds(exchanges)
             if connections:
                 for connection in self.capture.connections(connections):
                     self._rows[-connection.id] = (generation, connection)
@@ -310,7 +311,7 @@ class Feed:
         self.capture.changed()
         self._generation += 1
         self._rows.clear()
-        self._retries.clear()
+        self._deeds.clear()
         ids = self._first_ids()
         self._newest = self._connections_upto = ids[-1] if ids else 0
         connections = self.capture.list_connections_after(0)
@@ -396,7 +397,7 @@ class Feed:
         if self._first is None:
             self._remember_first()
         # Evidence is known later than the row it belongs to is finished.
-        self._read_retries([key for key in self.all[-RECENT_LOOKED_AT:] if key > 0])
+        self._read_deeds([key for key in self.all[-RECENT_LOOKED_AT:] if key > 0])
         return Change(appended=shown, reordered=reordered or late)
 
     def _new_connections(self, before: int) -> list[int]:

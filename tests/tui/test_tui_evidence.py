@@ -69,6 +69,7 @@ async def test_a_request_that_came_again_is_marked(
         rows = lines(app)
         at = next(number for number, line in enumerate(rows) if " /pay " in line)
         assert "↺" not in rows[at]
+        assert ("✗ reset" if size[0] >= 116 else "✗") in rows[at]
         assert second in rows[at + 1]
         assert third in rows[at + 2]
         assert "↺" not in rows[at + 3]
@@ -101,11 +102,9 @@ def text_of(capture: Path, exchange: int, width: int = 160) -> list[str]:
 
 
 def test_each_attempt_is_a_line(capture: Path) -> None:
-    first = "60 of 120 bytes sent, 48 acknowledged  inspectd ended it with RST 12 ms after the last byte"
-    second = "all 40 bytes sent, all acknowledged  the connection stayed open"
-    third = (
-        "40 bytes sent, not known how many arrived  the client ended it with FIN 3.00 ms before the last byte"
-    )
+    first = "60 of 120 bytes sent, 48 acknowledged  RST by inspectd 12 ms after the last byte"
+    second = "all 40 planned bytes sent, all acknowledged  the connection stayed open"
+    third = "40 bytes sent, not known how many arrived  FIN by the client 3.00 ms before the last byte"
     assert text_of(capture, 2) == [
         "",
         "What the client did, 3 attempts",

@@ -171,7 +171,7 @@ def following(app: InspectdApp) -> bool:
         (
             TABLE_HINTS,
             80,
-            " ? help  / filter  f following  s answer…  y copy  ^p everything  q quit  ",
+            " ? help  / filter  f following  s answer…  h hold  ^p everything  q quit  ",
         ),
         (DETAIL_HINTS, 80, " ? help  esc back to the list  1-7 panes  y copy  ^p everything  q quit  "),
         (DETAIL_HINTS, 40, " ? help  esc back to the list  q quit  "),

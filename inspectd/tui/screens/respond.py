@@ -16,8 +16,10 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from inspectd.errors import InspectdError
 from inspectd.text.escape import to_text
 from inspectd.text.safe import safe
+from inspectd.tui.subject import Subject
 from inspectd.tui.theme import tones
 from inspectd.tui.widgets.bars import Bar, FooterHints, Hint
 from inspectd.tui.widgets.byteseditor import BytesEditor
@@ -166,8 +168,10 @@ class RespondScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show the request; take up what was written before."""
-        head = self._waiting.head
-        self.query_one("#respond-head", LineView).show(Document(head, spans(head, "request")))
+        request = self._request()
+        self.query_one("#respond-head", LineView).show(
+            Document(request, spans(request, "request", eof=False))
+        )
         self.editor.rest = self._rest or 0
         draft = self._main.holding.drafts.get(self._waiting.id)
         if draft is not None:
@@ -203,6 +207,15 @@ class RespondScreen(Screen[None]):
         """Bytes of the normal answer behind what is edited; None while nobody knows how many."""
         length = self._waiting.answer_length
         return None if length is None else length - self._cut
+
+    def _request(self) -> bytes:
+        """The request as it was recorded, its content included; at least its head."""
+        try:
+            subject = Subject.load(self._main.capture, self._waiting.id)
+        except InspectdError:
+            subject = None
+        recorded = b"" if subject is None else subject.request
+        return recorded if len(recorded) >= len(self._waiting.head) else self._waiting.head
 
     # what happens meanwhile
 

@@ -130,7 +130,7 @@ def _source_blocks(source: SourceShown) -> list[Block]:
             Paragraph(Run("✗ the newest change is not in use; the rules from before answer:", "bad"))
         )
         for problem in source.error.problems:
-            blocks += _problem_blocks(problem)
+            blocks += _problem_blocks(problem, source.name)
         blocks.append(GAP)
     if not source.rules:
         return blocks
@@ -149,10 +149,10 @@ def _source_blocks(source: SourceShown) -> list[Block]:
     return blocks
 
 
-def _problem_blocks(problem: Complaint) -> list[Block]:
-    where = ":".join(
-        [safe(problem.source), *(str(number) for number in (problem.line, problem.column) if number)]
-    )
+def _problem_blocks(problem: Complaint, source: str) -> list[Block]:
+    # The path of the file stands above already, as long as it is that file.
+    name = source if problem.source.endswith(f"/{source}") else problem.source
+    where = ":".join([safe(name), *(str(number) for number in (problem.line, problem.column) if number)])
     return [
         Paragraph(
             Run(f"  {where}  ", "target"),

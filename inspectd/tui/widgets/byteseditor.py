@@ -12,6 +12,7 @@ from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
+from textual.widgets.text_area import TextAreaTheme
 
 from inspectd.text.escape import Reading, still, to_text
 from inspectd.tui.findings import Finding, findings
@@ -54,6 +55,8 @@ class BytesEditor(TextArea):
         super().__init__(
             to_text(data), soft_wrap=True, show_line_numbers=False, compact=True, id=id, tab_behavior="focus"
         )
+        self.cursor_blink = False
+        self.match_cursor_bracket = False
         self.method = method
         self.rest = 0
         """Bytes that follow what is edited: part of the answer, but not of the text."""
@@ -69,6 +72,7 @@ class BytesEditor(TextArea):
 
     def on_mount(self) -> None:
         """Colour what is there."""
+        self._take_theme()
         self.recolour()
         self._find()
 
@@ -209,6 +213,24 @@ class BytesEditor(TextArea):
         super().notify_style_update()
         self._styles = {}
         self._lines = {}
+        if self.is_mounted:
+            self._take_theme()
+
+    def _take_theme(self) -> None:
+        """The line of the cursor and what is selected keep the colours of their bytes."""
+        palette = tones(self.app)
+        name = self.app.theme
+        if name not in self.available_themes:
+            self.register_theme(
+                TextAreaTheme(
+                    name,
+                    cursor_style=Style(color=palette.under_cursor, bgcolor=palette.field_value),
+                    cursor_line_style=Style(bgcolor=palette.cursor),
+                    selection_style=Style(bgcolor=palette.cursor_focus),
+                )
+            )
+        if self.theme != name:
+            self.theme = name
 
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)

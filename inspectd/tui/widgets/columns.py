@@ -15,7 +15,7 @@ from typing import Final
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
-from inspectd.tui.feed import Retry, Row, is_finished
+from inspectd.tui.feed import Deed, Row, is_finished
 from inspectd.tui.theme import status_tone
 from inspectd.tui.widgets.paint import Cell
 
@@ -159,13 +159,13 @@ def header_cells(columns: Columns) -> list[Cell]:
     return _closed(out, columns.total)
 
 
-def row_cells(row: Row, columns: Columns, now_ns: int | None, retry: Retry | None = None) -> list[Cell]:
-    """One row, filled to the full width. `now_ns` is None when nobody writes this capture any more; `retry` says that
-    the request came again.
+def row_cells(row: Row, columns: Columns, now_ns: int | None, deed: Deed | None = None) -> list[Cell]:
+    """One row, filled to the full width. `now_ns` is None when nobody writes this capture any more; `deed` is what
+    the client did with a crafted answer.
     """
     if isinstance(row, ConnectionRow):
         return _connection_cells(row, columns, now_ns)
-    return _exchange_cells(row, columns, now_ns, retry)
+    return _exchange_cells(row, columns, now_ns, deed)
 
 
 def missing_cells(key: int, columns: Columns) -> list[Cell]:
@@ -176,9 +176,7 @@ def missing_cells(key: int, columns: Columns) -> list[Cell]:
     )
 
 
-def _exchange_cells(
-    row: ExchangeRow, columns: Columns, now_ns: int | None, retry: Retry | None
-) -> list[Cell]:
+def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None, deed: Deed | None) -> list[Cell]:
     out = [Cell(" ")]
 
     def add(text: str, width: int, tone: str, *, bold: bool = False, right: bool = False) -> None:
@@ -205,15 +203,15 @@ def _exchange_cells(
         tone,
         bold=row.status is not None or bool(row.state & State.HELD),
     )
-    if retry is not None and row.dest is None and row.mode is None:
-        add(_again(retry, columns.dest), columns.dest, "dest")
+    if deed is not None and deed.attempt > 1 and row.dest is None and row.mode is None:
+        add(_again(deed, columns.dest), columns.dest, "dest")
     else:
         add(_dest(row, columns.dest), columns.dest, "dest" if row.dest else "faint")
     add(_size(row), columns.size, "text", right=True)
     took, live = _took(row, now_ns)
     add(took, columns.ms, "odd" if live else "muted", right=True)
     if columns.marks:
-        mark, mark_tone = _marks(row, retry)
+        mark, mark_tone = _marks(row, deed)
         add(mark if columns.marks > 2 else mark[:1], columns.marks, mark_tone)
     return _closed(out, columns.total)
 
@@ -249,6 +247,8 @@ def _octets(count: int) -> str:
 
 def _size(row: ExchangeRow) -> str:
     """Bytes of the answer behind its head, as sent so far."""
+    if row.status is None and row.state & State.HELD:
+        return ""  # an interim response at most
     return "" if row.res_len is None else amount(max(0, row.res_len - (row.res_head or 0)))
 
 
@@ -274,28 +274,30 @@ def _took(row: ExchangeRow, now_ns: int | None) -> tuple[str, bool]:
     return (whole_seconds(waited) if waited >= SECOND else "…"), True
 
 
-def _again(retry: Retry, width: int) -> str:
+def _again(deed: Deed, width: int) -> str:
     """That it came again, and after which gap: more words where there is room."""
-    if retry.gap_ns is None:
-        return f"↺ attempt {retry.attempt}"
-    gap = span_of_time(retry.gap_ns) if retry.gap_ns >= SECOND else f"{milliseconds(retry.gap_ns)} ms"
-    for text in (f"↺ attempt {retry.attempt} after {gap}", f"↺ {retry.attempt} after {gap}"):
+    if deed.gap_ns is None:
+        return f"↺ attempt {deed.attempt}"
+    gap = span_of_time(deed.gap_ns) if deed.gap_ns >= SECOND else f"{milliseconds(deed.gap_ns)} ms"
+    for text in (f"↺ attempt {deed.attempt} after {gap}", f"↺ {deed.attempt} after {gap}"):
         if cells(text) <= width:
             return text
-    return f"↺ {retry.attempt} +{gap}"
+    return f"↺ {deed.attempt} +{gap}"
 
 
-def _marks(row: ExchangeRow, retry: Retry | None) -> tuple[str, str]:
+def _marks(row: ExchangeRow, deed: Deed | None) -> tuple[str, str]:
     if row.state & State.ABORTED:
         return "✗ cut short", "bad"
+    if deed is not None and deed.reset_by is not None:
+        return ("✗ reset" if deed.reset_by == "server" else "✗ RST came"), "bad"
     if row.marked:
         return "★ marked", "warn"
     if row.state & State.AMBIGUOUS:
         return "▲ ambiguous", "warn"
     if row.state & State.HEAD_COMPLETE and not row.state & State.PLAIN:
         return "▲ odd head", "warn"
-    if retry is not None:
-        return f"↺ retry {retry.attempt}", "dest"
+    if deed is not None and deed.attempt > 1:
+        return f"↺ retry {deed.attempt}", "dest"
     return "", "text"
 
 

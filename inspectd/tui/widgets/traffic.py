@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.scroll_view import ScrollView
 
-from inspectd.tui.feed import Change, Feed, Retry, Row, is_finished
+from inspectd.tui.feed import Change, Deed, Feed, Row, is_finished
 from inspectd.tui.theme import Tones, tones
 from inspectd.tui.widgets.columns import Columns, columns_for, header_cells, missing_cells, row_cells
 from inspectd.tui.widgets.paint import Cell, Painter
@@ -80,7 +80,7 @@ class TrafficTable(ScrollView, can_focus=True):
         """Key of the row the cursor is on."""
         self._chosen: int | None = None
         """Key of the row a person went to: the cursor comes back to it when a filter hid it in between."""
-        self._strips: LRUCache[tuple[int, int, Columns], tuple[Row, Retry | None, Strip]] = LRUCache(
+        self._strips: LRUCache[tuple[int, int, Columns], tuple[Row, Deed | None, Strip]] = LRUCache(
             STRIPS_KEPT
         )
         self._painter = Painter()
@@ -165,7 +165,7 @@ class TrafficTable(ScrollView, can_focus=True):
         for line in range(min(height, len(self.feed) - first)):
             key = self.feed.key(first + line)
             shown = self._strips.get((key, self._flags(first + line), columns))
-            if shown is None or not is_finished(shown[0]) or shown[1] != self.feed.retry(key):
+            if shown is None or not is_finished(shown[0]) or shown[1] != self.feed.deed(key):
                 self.refresh(Region(0, line + 1, self.size.width, 1))
 
     # the cursor
@@ -320,12 +320,12 @@ class TrafficTable(ScrollView, can_focus=True):
             return self._strip(missing_cells(key, columns), palette, flags, columns.total)
         drawn = self._strips.get((key, flags, columns))
         final = is_finished(row) or not self.live
-        retry = self.feed.retry(key)
-        if drawn is not None and drawn[0] is row and drawn[1] == retry and final:
+        deed = self.feed.deed(key)
+        if drawn is not None and drawn[0] is row and drawn[1] == deed and final:
             return drawn[2]
         now = time.time_ns() if self.live else None
-        strip = self._strip(row_cells(row, columns, now, retry), palette, flags, columns.total)
-        self._strips[key, flags, columns] = (row, retry, strip)
+        strip = self._strip(row_cells(row, columns, now, deed), palette, flags, columns.total)
+        self._strips[key, flags, columns] = (row, deed, strip)
         return strip
 
     def _strip(self, row: list[Cell], palette: Tones, flags: int, width: int) -> Strip:

@@ -57,7 +57,7 @@ def _delivered(evidence: EvidenceRow) -> list[Run]:
     if planned is None:
         runs = [Run(f"{count(sent, 'byte')} sent", "plain")]
     elif sent >= planned:
-        runs = [Run(f"all {count(sent, 'byte')} sent", "good")]
+        runs = [Run(f"all {count(sent, 'planned byte')} sent", "good")]
     else:
         runs = [Run(f"{sent:,} of {count(planned, 'byte')} sent", "warning")]
     if evidence.acked is None:
@@ -79,4 +79,4 @@ def _ending(evidence: EvidenceRow) -> Run:
     since = "the last byte" if evidence.sent else "the request"
     when = "" if after is None else f" {duration(abs(after))} {'before' if after < 0 else 'after'} {since}"
     early = evidence.ended_by == "client" and (after or 0) < 0
-    return Run(f"{who} ended it with {how}{when}", "error" if early or evidence.how == "rst" else "plain")
+    return Run(f"{how} by {who}{when}", "error" if early or evidence.how == "rst" else "plain")

@@ -36,7 +36,15 @@ class Response(TextPane):
         row = subject.row
         blocks: list[Block] = []
         if row is not None and row.label:
-            blocks.append(Paragraph(Run("answered by  ", "heading"), Run(safe(row.label), "strong")))
+            mine = (each.evidence.rule for each in subject.attempts if each.evidence.exchange == row.id)
+            rule = next(mine, "")
+            blocks.append(
+                Paragraph(
+                    Run("answered by  ", "heading"),
+                    Run(safe(row.label), "strong"),
+                    *([Run("  rule ", "dim"), Run(safe(rule), "target")] if rule else []),
+                )
+            )
         blocks += evidence_blocks(subject)
         if not bytes_.prefix:
             return Page([*blocks, GAP, Paragraph(Run(nothing_yet(subject, "response"), "dim"), indent=1)])
