@@ -12,8 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from inspectd.engine import tcp
-from inspectd.engine.sent import answered
-from inspectd.rules.program import Send
+from inspectd.engine.sent import begun
 
 if TYPE_CHECKING:
     from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
@@ -27,6 +26,7 @@ PATIENCE: Final = 1.0
 """Seconds that a client's system gets to acknowledge the last bytes of a crafted answer."""
 
 _LOOK_AGAIN: Final = 0.005
+_OPENING: Final = 64 * 1024  # bytes of an answer in which its head is looked for while it is sent
 
 
 class Outgoing(asyncio.Protocol):
@@ -39,6 +39,7 @@ class Outgoing(asyncio.Protocol):
         self._site = site
         self._reading: Pending | None = None  # the request whose content is arriving
         self._playing: ExchangeRecord | None = None  # what is being answered, when that takes time
+        self._opening = bytearray()  # of what is being answered, until its head is complete
         self._deaf = False  # bytes are recorded, but no request is read from them any more
         self._closing: str | None = None  # how this side ends the connection: "fin", "rst", "timeout"
         self._closing_ns = 0
@@ -59,10 +60,15 @@ class Outgoing(asyncio.Protocol):
             return
         exchange = self._playing
         head = None
-        if exchange is not None and exchange.res_head is None:
-            facts = answered((Send(data),))
-            head = facts.head
-            if exchange.status is None:
+        if exchange is not None and exchange.res_len is None:
+            self._opening.clear()
+        if exchange is not None and exchange.res_head is None and len(self._opening) < _OPENING:
+            before = len(self._opening)
+            self._opening += data
+            facts = begun(bytes(self._opening))
+            if facts.head is not None:
+                head = facts.head - before
+            if facts.status is not None:
                 exchange.status, exchange.reason = facts.status, facts.reason
         self._send(exchange, data, head=head)
 

@@ -5,6 +5,7 @@ Whatever bytes a program sends, the first final status line among them is the an
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,13 +23,20 @@ _INTERIM: Final = re.compile(rb"1[0-9][0-9]")
 
 class Answered(NamedTuple):
     """`head` is how many of the first bytes are heads, interim ones included. `simple` holds the bytes of a program
-    that is a single small `Send`, perhaps with a `Close` after it (`closes`); it is None for any other program."""
+    that is a single small `Send`, perhaps with a `Close` after it (`closes`); it is None for any other program. `added`
+    is the list of field lines that inspectd put in, as JSON, or None."""
 
     status: str | None
     reason: str | None
     head: int | None
     simple: bytes | None
     closes: bool
+    added: str | None = None
+
+
+def as_json(added: tuple[str, ...]) -> str | None:
+    """The field lines that were added, for the row; None when there are none."""
+    return json.dumps(added) if added else None
 
 
 def answered(ops: tuple[Op, ...]) -> Answered:
@@ -47,6 +55,31 @@ def answered(ops: tuple[Op, ...]) -> Answered:
         if end is None or _INTERIM.fullmatch(line[1]) is None or line[1] == b"101" or end >= len(first):
             reason = line[2].decode("utf-8", "backslashreplace") if line[2] is not None else None
             return Answered(line[1].decode("utf-8", "backslashreplace"), reason, end, simple, closes)
+        start = end
+
+
+def begun(data: bytes) -> Answered:
+    """Read what has been sent of an answer so far.
+
+    While its status line isn't complete, or only interim responses are there, nothing is known.
+    """
+    start = 0
+    while True:
+        end = _head_end(data, start)
+        line = _STATUS_LINE.match(data, start)
+        if line is None:
+            return Answered(None, None, end, None, closes=False)
+        if _INTERIM.fullmatch(line[1]) is None or line[1] == b"101":
+            known = line if data.find(b"\n", line.end()) >= 0 else None
+            return Answered(
+                known[1].decode("utf-8", "backslashreplace") if known else None,
+                known[2].decode("utf-8", "backslashreplace") if known and known[2] is not None else None,
+                end,
+                None,
+                closes=False,
+            )
+        if end is None or end >= len(data):
+            return Answered(None, None, None, None, closes=False)
         start = end
 
 

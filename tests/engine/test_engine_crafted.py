@@ -414,3 +414,34 @@ async def test_an_answer_whose_file_is_gone_is_a_500_that_says_so(run_engine: An
         assert await client.end() == "EOF"
         assert client.got.startswith(b"HTTP/1.1 500 ")
         assert b"page.txt" in client.got
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"pace": {"before": "50ms"}},
+        {"pace": {"before": "10ms", "all": "7B/1ms"}},
+        {"pace": {"all": "7B/1ms"}},
+        {"interim": ["103", {"respond": "102", "after": "10ms"}]},
+        {"interim": ["103", {"respond": "102", "after": "10ms"}], "pace": {"all": "7B/1ms"}},
+        {"fault": {"at": "head", "do": "stall"}, "pace": {"before": "1ms"}},
+    ],
+)
+async def test_the_record_names_the_final_response_and_its_head_however_it_is_sent(
+    run_engine: Any, keys: dict[str, Any]
+) -> None:
+    async with run_engine(Crafted(**SMALL, **keys)) as running, connected(running) as client:
+        await client.ask()
+        interim = b"HTTP/1.1 103\r\n\r\nHTTP/1.1 102\r\n\r\n" if "interim" in keys else b""
+        await client.take(len(interim + HEAD))
+        row = await running.eventually(lambda: running.capture.exchange(1))
+        assert (row.status, row.reason, row.res_head) == ("200", "OK", len(interim + HEAD))
+
+
+async def test_the_record_names_the_answer_that_a_wait_led_to(run_engine: Any) -> None:
+    crafted = Crafted(poll={"gate": "never", "timeout": "20ms", "otherwise": "299 Late"}, body="hello")
+    async with run_engine(crafted) as running, connected(running) as client:
+        await client.ask()
+        await client.take(len(b"HTTP/1.1 299 Late\r\n"))
+        row = await running.exchange(1)
+        assert (row.status, row.reason) == ("299", "Late")
