@@ -153,10 +153,22 @@ class InterimTable(Table):
 class RedirectTable(Table):
     """A redirect; `chain` leads through so many steps, `loop` never ends."""
 
-    to: str
+    to: Annotated[str, Meta(description="the value of Location, verbatim")]
     status: Annotated[str, Meta(examples=["301", "302 Found", "308"])] = "302 Found"
-    chain: Annotated[int, Meta(ge=0)] = 0
-    loop: bool = False
+    chain: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="so many redirects: through the rule's own path with ?hop=1, ?hop=2, ..., the last one to `to`;"
+            " when that is the rule's own path, or blank, the request that comes then gets the ordinary answer",
+        ),
+    ] = 0
+    loop: Annotated[
+        bool,
+        Meta(
+            description="to `to` (blank: the rule's own path) again and again; with `chain`, so many addresses"
+        ),
+    ] = False
 
 
 class AuthTable(Table):
@@ -263,7 +275,9 @@ class EventsTable(Table):
 class PollTable(Table):
     """A long poll: the answer waits until a gate is opened; when the time is over, `otherwise` is the answer."""
 
-    gate: str | None = None
+    gate: Annotated[
+        str | None, Meta(description="default: the name of the rule, else the path without its first slash")
+    ] = None
     timeout: Duration = "30s"
     otherwise: str = "204 No Content"
 
@@ -316,7 +330,9 @@ class AnswerTable(Table):
     ) = None
     headers: Annotated[tuple[str | RawLine, ...], Meta(description="field lines, verbatim and in order")] = ()
     body: str | None = None
-    body_repeat: Annotated[int, Meta(ge=1, le=1 << 30, description="`body` stands for so many copies of it")] = 1
+    body_repeat: Annotated[
+        int, Meta(ge=1, le=1 << 30, description="`body` stands for so many copies of it")
+    ] = 1
     json: Any = msgspec.UNSET
     body_file: str | None = None
     body_hex: str | None = None
@@ -329,7 +345,12 @@ class AnswerTable(Table):
     raw_file: str | None = None
     raw_hex: str | None = None
     template: Annotated[
-        bool, Meta(description="respond, headers and body are templates over the request")
+        bool,
+        Meta(
+            description="respond, headers, the body, cookies, redirect and events are MiniJinja templates over method,"
+            " target, path, query, query_all, version, headers, fields, host, body, json, captured, client, connection,"
+            " number, count, now, tls, last_event_id; random(low, high), choice(list), uuid()"
+        ),
     ] = False
     auto: (
         Annotated[

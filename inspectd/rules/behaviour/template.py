@@ -50,6 +50,7 @@ class Templates:
     def __init__(self) -> None:
         self._environment = Environment(
             fuel=FUEL,
+            pycompat=False,  # methods of text are not bounded; filters do the same
             undefined_behavior="chainable",
             keep_trailing_newline=True,
             auto_escape_callback=lambda name: None,  # noqa: ARG005

@@ -28,6 +28,10 @@ _SURROGATES: Final = 0xDC00
 _INWARD: Final = re.compile("[\udc80-\udcff\U0010fe80-\U0010feff]")
 _OUTWARD: Final = re.compile("[\U0010fe80-\U0010feff]")
 _DEEPEST: Final = 200
+_TOO_WIDE: Final = re.compile(r"[0-9]{4}|\*")
+
+LARGEST_TEXT: Final = 16 << 20
+"""Characters that a filter makes at most."""
 
 NAMES: Final = frozenset(
     {
@@ -39,11 +43,38 @@ NAMES: Final = frozenset(
 """What a template may use."""
 
 
+def _replace(value: Any, old: Any, new: Any) -> str:
+    text, old, new = str(value), str(old), str(new)
+    if len(text) + text.count(old) * len(new) > LARGEST_TEXT:
+        raise ValueError("replace: the text would be too large")
+    return text.replace(old, new)
+
+
+def _indent(value: Any, width: int = 4, first: bool = False, blank: bool = False) -> str:  # noqa: FBT001, FBT002
+    text = str(value)
+    if (text.count("\n") + 1) * int(width) > LARGEST_TEXT:
+        raise ValueError("indent: the text would be too large")
+    lines = text.split("\n")
+    margin = " " * int(width)
+    return "\n".join(
+        margin + line if (first or index) and (line or blank) else line for index, line in enumerate(lines)
+    )
+
+
+def _format(value: Any, *given: Any) -> str:
+    if _TOO_WIDE.search(str(value)):
+        raise ValueError("format: the text would be too wide")
+    return str(value) % given
+
+
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "httpdate": lambda seconds: imf_fixdate(float(seconds)),
     "base64": lambda value: base64.b64encode(to_wire(str(value))).decode(),
+    "replace": _replace,
+    "indent": _indent,
+    "format": _format,
 }
-"""What a template may send a value through, beyond MiniJinja's own filters."""
+"""Filters of ours. Three of them are MiniJinja's own, with a bound on what they make: theirs ends the process."""
 
 
 def of_wire(data: bytes) -> str:
