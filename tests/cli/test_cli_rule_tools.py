@@ -1,0 +1,158 @@
+"""`inspectd rules`: check, show, schema and sample, with no server anywhere."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inspectd.cli.rules import SAMPLE, asked_for
+from inspectd.errors import InspectdError
+from inspectd.rules.file import load_text
+
+ODD = """
+[[rule]]
+match = "POST /slow"
+respond = "201 Created"
+
+[[rule]]
+match = "GET /slow"
+respond = "HTTP/1.1 299 Odd"
+headers = ["X-Odd : 1"]
+body = "the first half, the second half"
+pace = { before = "300ms" }
+fault = { at = "body+50%", do = "reset" }
+
+[[rule]]
+match = { path = "/pay", header.X-Key = "abc", body-regex = "card" }
+raw = "HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi\\u0000\\u00ff"
+"""
+
+
+def rules(*words: object, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run `inspectd rules` with these words; it has to end with this exit code."""
+    argv = [sys.executable, "-m", "inspectd", "rules", *map(str, words)]
+    run = subprocess.run(argv, capture_output=True, timeout=60, check=False, cwd=cwd)
+    assert run.returncode == code, run.stderr.decode() + run.stdout.decode()
+    return run
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    path = tmp_path / "odd.toml"
+    path.write_text(ODD, encoding="utf-8")
+    return path
+
+
+def test_the_file_in_the_help_page_is_one_that_loads() -> None:
+    loaded = load_text(SAMPLE, source="sample", base=Path("/"))
+    assert len(loaded.rules) == 6
+    page = rules("--help").stdout.decode()
+    assert all(line in page for line in SAMPLE.splitlines())
+    assert "inspectd rules check" in page
+    assert rules("sample").stdout.decode() == SAMPLE
+
+
+def test_check_says_that_all_is_well_and_lists_the_rules(odd: Path) -> None:
+    assert rules("check", odd).stdout.decode() == f"{odd}: 3 rules, nothing wrong\n"
+    listed = rules("check", "-v", odd).stdout.decode().splitlines()[1:]
+    assert [line.split()[0] for line in listed] == ["odd.toml:2", "odd.toml:6", "odd.toml:14"]
+
+
+def test_check_says_everything_that_is_wrong_with_line_and_column(tmp_path: Path, odd: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[[rule]]\nrespnd = "200"\n\n[[rule]]\nfault = { do = "rset" }\n', encoding="utf-8")
+    run = rules("check", bad, odd, code=1)
+    said = run.stderr.decode()
+    assert f"{bad}:2:" in said
+    assert "did you mean 'respond'" in said
+    assert f"{bad}:5:" in said
+    assert "'reset'" in said
+    assert said.splitlines()[-1] == "inspectd: 2 problems"
+    assert run.stdout.decode() == f"{odd}: 3 rules, nothing wrong\n"
+
+
+def test_check_of_what_is_no_file_is_a_line(tmp_path: Path) -> None:
+    run = rules("check", tmp_path / "nowhere.toml", code=1)
+    assert b"no such file" in run.stderr
+    assert b"Traceback" not in run.stderr
+
+
+def test_show_says_which_rule_answers_and_why_the_earlier_ones_do_not(odd: Path) -> None:
+    text = rules("show", odd, "GET /slow").stdout.decode()
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[0] == "no       odd.toml:2  POST /slow"
+    assert lines[1] == "the method is GET, not POST"
+    assert lines[2].startswith("answers  odd.toml:6  GET /slow")
+    assert lines[3] == "1 rule behind it"
+
+
+def test_show_prints_bytes_times_faults_what_was_added_and_what_is_illegal(odd: Path) -> None:
+    text = rules("show", odd, "GET /slow").stdout.decode()
+    assert "Waits 300 ms." in text
+    assert "Resets the connection (RST)." in text
+    assert "X-Odd" in text
+    assert "the second half" not in text
+    assert "added  Content-Length: 31" in text
+    assert "No white space may stand before the colon. RFC 9112 §5.1" in text
+
+
+def test_show_asks_with_fields_and_content(odd: Path) -> None:
+    matched = rules("show", odd, "POST /pay", "-H", "X-Key: abc", "--body", "card=1").stdout.decode()
+    assert "answers  odd.toml:14" in matched
+    missed = rules("show", odd, "POST /pay", "-H", "X-Key: other").stdout.decode()
+    assert "no rule matches: the mirror answers" in missed
+    assert "X-Key" in missed
+
+
+def test_show_writes_exactly_the_bytes(odd: Path) -> None:
+    run = rules("show", odd, "POST /pay", "-H", "X-Key: abc", "--body", "card=1", "--bytes")
+    assert run.stdout == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi\x00\xff"
+
+
+def test_what_a_rule_says_reaches_the_terminal_as_safe_text(tmp_path: Path) -> None:
+    path = tmp_path / "evil.toml"
+    path.write_text('[[rule]]\nname = "\\u001b[31mevil"\nmatch = "/a"\nraw = "\\u001b]0;owned\\u0007"\n')
+    for words in (("show", path, "/a"), ("check", "-v", path)):
+        assert b"\x1b" not in rules(*words).stdout
+
+
+def test_several_files_are_tried_in_their_order(tmp_path: Path, odd: Path) -> None:
+    first = tmp_path / "first.toml"
+    first.write_text('[[rule]]\nrespond = "204 No Content"\n', encoding="utf-8")
+    assert "answers  first.toml:1" in rules("show", first, odd, "/slow").stdout.decode()
+    assert "answers  odd.toml:6" in rules("show", odd, first, "/slow").stdout.decode()
+
+
+def test_schema_is_json_schema_that_knows_the_keys() -> None:
+    schema = json.loads(rules("schema").stdout)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert "body-file" in json.dumps(schema)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", "FILE", "slow"), "names no path"),
+        (("show", "FILE", "/a", "-H", "no colon"), "is no field line"),
+        (("show", "FILE"), "Missing argument"),
+        (("show", "FILE", "GET /", "--body-file", "/no/such/file"), "does not exist"),
+    ],
+)
+def test_a_mistake_is_one_or_two_lines(odd: Path, words: tuple[str, ...], said: str) -> None:
+    run = rules(*(str(odd) if word == "FILE" else word for word in words), code=2)
+    assert said in run.stderr.decode()
+    assert len(run.stderr.splitlines()) <= 2
+
+
+def test_a_request_is_made_of_the_words_of_a_person() -> None:
+    asked = asked_for("PUT /a?b=1", ["Host: there", "X-A: ö"], b"content")
+    assert (asked.head.method, asked.head.target) == (b"PUT", b"/a?b=1")
+    assert asked.content == b"content"
+    assert asked.head.get(b"host") == b"there"
+    assert asked_for("/only-a-path").head.method == b"GET"
+    with pytest.raises(InspectdError):
+        asked_for("GET / HTTP/1.1\r\nX: 1", ["X: 1\r\nY: 2"])
