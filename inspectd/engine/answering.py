@@ -7,10 +7,8 @@ their order.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from inspectd.capture.model import State
@@ -19,6 +17,7 @@ from inspectd.engine.holds import BY_HAND
 from inspectd.engine.outgoing import UNSENT_LIMIT, Outgoing
 from inspectd.engine.pending import Pending, Refused
 from inspectd.engine.player import Player
+from inspectd.engine.sent import as_json
 from inspectd.rules.answer import compile_for
 from inspectd.rules.program import LiveProgram, Program, Send
 from inspectd.rules.request import Request
@@ -71,17 +70,14 @@ class Answering(Outgoing):
             and not self._half_closed
         )
 
-    def _answer_in_turn(self, pending: Pending) -> None:
-        """Answer now, or when those before it have been answered."""
-        if self._queue or not self._may_answer:
-            self._queue.append(pending)
-            if len(self._queue) > QUEUE_LIMIT:
-                if self._silent:
-                    self._stop_reading()
-                else:
-                    self._stall()
-        else:
-            self._answer(pending)
+    def _queue_up(self, pending: Pending) -> None:
+        """Answer when those before it have been answered."""
+        self._queue.append(pending)
+        if len(self._queue) > QUEUE_LIMIT:
+            if self._silent:
+                self._stop_reading()
+            else:
+                self._stall()
 
     def _answer_next(self) -> None:
         queue = self._queue
@@ -189,9 +185,9 @@ class Answering(Outgoing):
 
     def _play(self, exchange: ExchangeRecord, program: Program | LiveProgram) -> None:
         exchange.label = program.label
-        exchange.added = _as_json(program.added)
         if isinstance(program, Program):
             facts = self._site.answered(program)
+            exchange.added = facts.added
             exchange.status, exchange.reason = facts.status, facts.reason
             if facts.status == "101":
                 self._reader.switch()
@@ -208,6 +204,8 @@ class Answering(Outgoing):
                 if facts.closes:
                     self._end_of_answers()
                 return
+        else:
+            exchange.added = as_json(program.added)
         self._playing = exchange
         self._player = Player(program, self, self._site.gates, self._played)
 
@@ -275,8 +273,3 @@ class Answering(Outgoing):
             return
         reading.invited = True
         self._send(reading.exchange, _CONTINUE)
-
-
-@lru_cache(maxsize=64)
-def _as_json(added: tuple[str, ...]) -> str | None:
-    return json.dumps(added) if added else None

@@ -48,9 +48,7 @@ class Connection(Answering):
         # a head that is late and is shown before it is complete
         self._half_head: ExchangeRecord | None = None
         self._head_ns = 0
-        self._answer_at: int | None = (
-            None  # octets of the arriving content after which its request is answered
-        )
+        self._answer_at: int | None = None  # octets of the arriving content to wait for before answering
         self._listening_ns = 0  # when reading went on after a stall
         self._unread = 0  # bytes that this side has sent and the client has not taken
         self._taken_ns = 0  # when that number changed
@@ -184,7 +182,7 @@ class Connection(Answering):
             exchange = self._record.begin(head.start, self._head_ns)
         self._half_head = None
         self._site.summaries.describe(exchange, head)
-        self._reading = Pending(exchange, head)
+        self._reading = pending = Pending(exchange, head)
         self._parting = not head.keep_alive
         if self._site.strict:
             why = refusal(head)
@@ -192,11 +190,14 @@ class Connection(Answering):
                 exchange.req_len = self._record.bytes_in - exchange.req_offset
                 self._refuse(400, why, exchange)
                 return
-        if self._site.planner is not None and head.length != 0 and head.method != b"CONNECT":
-            self._plan(self._reading)
+        if head.length != 0:
+            self._plan(pending)
 
     def _plan(self, pending: Pending) -> None:
         """Ask whether the request is to be answered before its content is there, or never invited to send it."""
+        self._answer_at = None
+        if self._site.planner is None or pending.head.method == b"CONNECT":
+            return
         plan = self._site.plan(self._request(pending, complete=False))
         pending.invited = not plan.invite
         self._answer_at = plan.answer_at
@@ -207,7 +208,10 @@ class Connection(Answering):
         self._answer_at = None
         self._early = pending
         pending.invited = True  # the answer says it all
-        self._answer_in_turn(pending)
+        if self._queue or not self._may_answer:
+            self._queue_up(pending)
+        else:
+            self._answer(pending)
 
     def _on_content(self, event: ContentData) -> None:
         reading = self._reading
@@ -229,9 +233,10 @@ class Connection(Answering):
         if pending is self._early:
             self._early = None
             self._rest()
+        elif self._queue or not self._may_answer:
+            self._queue_up(pending)
         else:
-            self._answer_at = None
-            self._answer_in_turn(pending)
+            self._answer(pending)
 
     def _on_too_large(self, event: TooLarge) -> None:
         exchange = self._half_head or self._record.begin(event.start, self._head_ns)

@@ -11,7 +11,7 @@ from inspectd.engine.evidence import Attempts
 from inspectd.engine.holds import HoldDesk
 from inspectd.engine.listener import render
 from inspectd.engine.player import Gates
-from inspectd.engine.sent import answered
+from inspectd.engine.sent import answered, as_json
 from inspectd.engine.summary import Summaries
 from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
 from inspectd.engine.unrecorded import Unrecorded
@@ -113,7 +113,7 @@ class Site:
     def answered(self, program: Program) -> Answered:
         """What `sent.answered` says, remembered while the same program is played again and again."""
         if program is not self._last_program:
-            self._last_answered = answered(program.ops)
+            self._last_answered = answered(program.ops)._replace(added=as_json(program.added))
             self._last_program = program
         return self._last_answered
 
