@@ -171,7 +171,7 @@ class InspectdApp(Shell):
 
         if isinstance(self.screen, HelpScreen):
             return
-        self.push_screen(HelpScreen(self.screen_stack[0].focused))
+        self.push_screen(HelpScreen(self.screen.focused))
 
     def action_leave(self) -> None:
         """Quit; ask first when that would cut an exchange that is going on."""

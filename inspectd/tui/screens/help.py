@@ -51,16 +51,29 @@ ENTRIES: tuple[Entry, ...] = (
         f"choose a pane, from the list too: {', '.join(pane.title for pane in PANES)}",
     ),
     Entry(EVERYWHERE, "tab", "the other direction: request ⇄ response"),
-    Entry(EVERYWHERE, "s", "change the answer everybody gets, with its exact bytes before you say it"),
+    Entry(EVERYWHERE, "s", "change the answer everybody gets (with rules: where none matches), bytes first"),
     Entry(
         EVERYWHERE,
         "y",
         "copy the URL, a curl command, the request, the answer, or the value under the cursor",
     ),
+    Entry(
+        EVERYWHERE, "h", "hold the next request until you have answered it; again: all of them; again: none"
+    ),
+    Entry(
+        EVERYWHERE,
+        "e r d t",
+        "on a held row: edit its answer, release it with the normal one, drop it (FIN), reset it (RST)",
+    ),
+    Entry(EVERYWHERE, "R", "the rules in use, how often each answered, and why a changed file is not in use"),
     Entry(EVERYWHERE, "z", "zoom: panes, list, both"),
     Entry(EVERYWHERE, "c", "clear the capture, after a question"),
     Entry(EVERYWHERE, "q", "quit; the path of the capture is printed"),
-    Entry(EVERYWHERE, "esc", "one step back: close, leave the panes, drop the zoom, clear the filter"),
+    Entry(
+        EVERYWHERE,
+        "esc",
+        "one step back: close, leave the panes, drop the zoom, clear the filter, hold no more",
+    ),
     Entry(
         EVERYWHERE,
         "mouse",
@@ -73,6 +86,13 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(WORDS, "ms", "from the request's first byte to the last byte of the answer"),
     Entry(WORDS, "▲ odd head", "the request's head isn't plain grammatical HTTP: look at it in Anatomy"),
     Entry(WORDS, "▲ ambiguous", "parsers differ about where the request ends: Anatomy says which and why"),
+    Entry(WORDS, "◆ held 12 s", "the client waits for you: enter edits its answer"),
+    Entry(
+        WORDS,
+        "↺ 2 after 1.1 s",
+        "the same request came again: the second time, so long after the answer before",
+    ),
+    Entry(WORDS, "✗ reset", "a crafted answer ended with RST; RST came: the client sent it"),
     Entry(WORDS, "✗ cut short", "the connection ended before the exchange did"),
     Entry(WORDS, "● tls, garbage…", "something else than HTTP came to this port"),
     Entry(

@@ -51,7 +51,9 @@ class EmptyState(Static):
             (f"  {curl_of(first)}\n\n", url),
             ("Every byte that arrives is shown here, requests and anything else.\n", muted),
             ("s", f"bold {palette.brand}"),
-            (" chooses what everybody is answered.", muted),
+            (" chooses what everybody is answered, ", muted),
+            ("h", f"bold {palette.brand}"),
+            (" lets the next request wait for you.", muted),
         )
 
 
