@@ -38,7 +38,7 @@ _OF_THE_RULE: Final = frozenset({200, 206})  # final answers that have the conte
 
 
 class Stamp(NamedTuple):
-    """What a program says about where it comes from (see `Program`)."""
+    """Where a program comes from (see `Program`). Only of an answer given as a whole it is the program's `label`."""
 
     label: str
     rule: str = ""
@@ -79,7 +79,7 @@ def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
     if isinstance(said.content, Live):
         breaker = Breaker(finish.faults, layout, sent=call.request.sent)
         ops = _live(heads, said.content, finish, breaker, closes=said.closes)
-        return LiveProgram(ops, finish.stamp.label, said.added, finish.stamp.rule, finish.stamp.hold)
+        return LiveProgram(ops, said.label, said.added, finish.stamp.rule, finish.stamp.hold)
     body = list(_content(said.content, finish))
     layout = replace(layout, total=layout.head + sum(map(length, body)))
     items: list[Item] = [finish.timing.on(op, head=True) for op in heads]
@@ -87,7 +87,13 @@ def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
     items.append(ANSWER_END)
     if said.closes:
         items.append(Close())
-    return _program(items, Breaker(finish.faults, layout, sent=call.request.sent), finish, said.added)
+    breaker = Breaker(finish.faults, layout, sent=call.request.sent)
+    return _program(items, breaker, finish, said.label, said.added)
+
+
+def status_label(status_line: bytes) -> str:
+    """A status line in a few words: without the version where that is the usual one."""
+    return status_line.decode("utf-8", "backslashreplace").removeprefix("HTTP/1.1 ")
 
 
 class _Said(NamedTuple):
@@ -95,6 +101,7 @@ class _Said(NamedTuple):
 
     head: bytes
     content: Content | None
+    label: str
     added: tuple[str, ...]
     closes: bool
 
@@ -132,7 +139,8 @@ def _say(draft: Draft, call: Call, finish: Finish) -> _Said:
     )
     added = (*draft.added, *(line.decode("utf-8", "replace") for line in more), *automatic)
     head = head_bytes(draft.status_line, fields, automatic)
-    return _Said(head, None if has_no_content(asked.method, code) else content, added, closes)
+    sent = None if has_no_content(asked.method, code) else content
+    return _Said(head, sent, status_label(draft.status_line), added, closes)
 
 
 def _waited(draft: Draft, call: Call, finish: Finish) -> tuple[Op, ...]:
@@ -169,13 +177,16 @@ def assemble_whole(
         position += size
     items.append(ANSWER_END)
     items += endings or ([Close()] if finish.closes else [])
-    return _program(items, Breaker(finish.faults, layout, sent=call.request.sent), finish, added)
+    breaker = Breaker(finish.faults, layout, sent=call.request.sent)
+    return _program(items, breaker, finish, finish.stamp.label, added)
 
 
-def _program(items: list[Item], breaker: Breaker, finish: Finish, added: tuple[str, ...]) -> Program:
+def _program(
+    items: list[Item], breaker: Breaker, finish: Finish, label: str, added: tuple[str, ...]
+) -> Program:
     stamp = finish.stamp
     ops = join(op for item in items for op in breaker.feed(item))
-    return Program(ops, stamp.label, added, stamp.rule, stamp.hold)
+    return Program(ops, label, added, stamp.rule, stamp.hold)
 
 
 async def _live(

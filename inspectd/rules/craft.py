@@ -23,7 +23,7 @@ from inspectd.rules.answer import (
     parse_status,
     read_slice,
 )
-from inspectd.rules.assemble import Finish, Stamp
+from inspectd.rules.assemble import Finish, Stamp, status_label
 from inspectd.rules.chunking import Chunking, ChunkingError
 from inspectd.rules.codings import CodingError, Codings, compile_codings
 from inspectd.rules.draft import CraftError, CraftProblems
@@ -278,15 +278,13 @@ class _TableReader:
         status_line = b"HTTP/1.1 200 OK"
         fields: tuple[bytes, ...] = ()
         content: bytes | Path | None = b""
-        label = "a template"
         if not table.template:  # its step reads the words by itself
             respond = "200 OK" if table.respond is None else table.respond
             status_line = self.understood("respond", b"", _status, respond)
             fields = self._lines("headers", table.headers)
             content = self._content()
-            label = status_line.decode("utf-8", "surrogateescape").removeprefix("HTTP/1.1 ")
         finish = replace(
-            self._finish(label),
+            self._finish(self._label(status_line)),
             coding=self._coding(),
             chunking=self._chunking(),
             interim=self._interim(),
@@ -301,6 +299,16 @@ class _TableReader:
         if not steps:
             self._try(reply)
         return None if self.problems else reply
+
+    def _label(self, status_line: bytes) -> str:
+        table = self.table
+        if table.redirect is not None:
+            return f"redirect to {table.redirect if isinstance(table.redirect, str) else table.redirect.to}"
+        if table.folder is not None:
+            return f"folder {table.folder}"
+        if table.template and table.respond is not None:
+            return table.respond
+        return "events" if table.events is not None else status_label(status_line)
 
     def _try(self, reply: WordedReply) -> None:
         """Make the answer once: what can't be sent is said now, and dear codings are put on before a client waits."""

@@ -223,6 +223,12 @@ def test_a_hold_has_a_time_limit() -> None:
 def test_labels_say_what_is_sent() -> None:
     assert reply(respond="503 Busy").label == "503 Busy"
     assert reply(raw="abc").label == "raw 3 bytes"
+    assert reply(redirect="/new").label == "redirect to /new"
+    assert reply(events=["a"]).label == "events"
+    assert program(redirect="/new").label == "302 Found"
+    assert program(respond="ICY 200").label == "ICY 200"
+    behind = program(auth={"bearer": "t"}, body="secret")
+    assert (behind.label, b"secret" in sent_bytes(behind)) == ("401 Unauthorized", False)
 
 
 def test_programs_are_kept_for_a_second() -> None:
