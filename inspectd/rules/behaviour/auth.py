@@ -10,14 +10,16 @@ import base64
 import binascii
 import hmac
 import re
-from typing import TYPE_CHECKING, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from inspectd.rules.behaviour import asked, credentials, saying
 from inspectd.rules.behaviour.verdict import MALFORMED, RIGHT, WRONG, Verdict
+from inspectd.rules.behaviour.words import gathered
 from inspectd.rules.draft import CraftError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from inspectd.rules.draft import Call, Draft, Step
     from inspectd.rules.tables import AuthTable
@@ -91,12 +93,16 @@ class Bearer:
 
 
 def step(table: AuthTable) -> Step:
-    """The step that lets nobody pass without the right credentials. Raises `CraftError`."""
-    saying.one_line("auth.realm", table.realm)
-    schemes = _schemes(table)
-    verbatim = [
-        saying.one_line(f"auth.challenges[{index}]", text) for index, text in enumerate(table.challenges)
+    """The step that lets nobody pass without the right credentials. Raises `CraftError` or `CraftProblems`."""
+    makes: list[Callable[[], Any]] = [
+        partial(saying.one_line, "auth.realm", table.realm),
+        partial(_schemes, table),
+        *(
+            partial(saying.one_line, f"auth.challenges[{index}]", text)
+            for index, text in enumerate(table.challenges)
+        ),
     ]
+    _, schemes, *verbatim = gathered(makes)
     if not schemes and not verbatim:
         raise CraftError(
             "auth", "nobody could ever pass, or be asked", 'Write auth = { basic = { name = "password" } }.'

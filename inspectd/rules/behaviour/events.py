@@ -15,7 +15,6 @@ from inspectd.rules.behaviour.words import WordsError, gathered
 from inspectd.rules.draft import CraftError, Live, Script
 from inspectd.rules.program import Send, Stall, Wait
 from inspectd.rules.tables import EventsTable, EventTable
-from inspectd.rules.units import UnitError, duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -32,7 +31,7 @@ _BREAKS: Final = re.compile(rb"[\r\n\0]")
 def step(given: Sequence[str | EventTable] | EventsTable, words: Words) -> Step:
     """The step that makes the content a stream of events. Raises `CraftError`."""
     stream = given if isinstance(given, EventsTable) else EventsTable(send=tuple(given))
-    every = _seconds("events.every", stream.every)
+    every = saying.seconds("events.every", stream.every)
     where = "events.send" if isinstance(given, EventsTable) else "events"
     parts = gathered(
         partial(_part, f"{where}[{index}]", event, words) for index, event in enumerate(stream.send)
@@ -85,7 +84,7 @@ def _part(key: str, event: str | EventTable, words: Words) -> tuple[Text | None,
     """The bytes of an event, None for a mere pause, and how long to wait before it (None: as between any two)."""
     if not isinstance(event, EventTable):
         return _event([_lines(b"data", words.text(key, event))]), None
-    pause = _seconds(f"{key}.after", event.after) if event.after else None
+    pause = saying.seconds(f"{key}.after", event.after) if event.after else None
     said: list[Text] = []
     if event.comment is not None:
         said.append(_lines(b"", words.text(f"{key}.comment", event.comment)))
@@ -129,10 +128,3 @@ def _line(key: str, name: bytes, spelled: str, words: Words) -> Text:
         return name + b": " + data + b"\n"
 
     return line
-
-
-def _seconds(key: str, value: str | float) -> float:
-    try:
-        return duration(value)
-    except UnitError as error:
-        raise CraftError(key, error.what, error.mend) from None

@@ -8,12 +8,16 @@ one rule is the whole chain. Nothing is kept: where a client is, its request say
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from inspectd.rules.behaviour import asked, saying
+from inspectd.rules.behaviour.words import gathered
 from inspectd.rules.tables import RedirectTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inspectd.rules.behaviour.words import Words
     from inspectd.rules.draft import Call, Draft, Step
 
@@ -21,11 +25,14 @@ _HOP: Final = re.compile(rb"hop=([0-9]{1,9}+)")
 
 
 def step(redirect: str | RedirectTable, words: Words) -> Step:
-    """The step that turns a draft into a redirect. Raises `CraftError`."""
+    """The step that turns a draft into a redirect. Raises `CraftProblems`."""
     spelled = isinstance(redirect, RedirectTable)
     table = redirect if isinstance(redirect, RedirectTable) else RedirectTable(to=redirect)
-    to = words.line("redirect.to" if spelled else "redirect", table.to)
-    line = saying.status("redirect.status", table.status)
+    makes: list[Callable[[], Any]] = [
+        partial(words.line, "redirect.to" if spelled else "redirect", table.to),
+        partial(saying.status, "redirect.status", table.status),
+    ]
+    to, line = gathered(makes)
 
     def lead(call: Call, draft: Draft) -> Draft:
         address = _next(call, table, to(call))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from inspectd.rules.answer import AnswerError, parse_status
 from inspectd.rules.draft import CraftError, Draft
+from inspectd.rules.units import UnitError, duration
 
 if TYPE_CHECKING:
     from inspectd.rules.draft import Content
@@ -62,4 +63,12 @@ def status(key: str, text: str) -> bytes:
     try:
         return parse_status(text)
     except AnswerError as error:
+        raise CraftError(key, error.what, error.mend) from None
+
+
+def seconds(key: str, value: str | float) -> float:
+    """A duration in seconds. Raises `CraftError`."""
+    try:
+        return duration(value)
+    except UnitError as error:
         raise CraftError(key, error.what, error.mend) from None

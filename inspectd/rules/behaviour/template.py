@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_from_bytes
 
@@ -26,7 +27,7 @@ from inspectd.rules.units import UnitError, wire_bytes
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from inspectd.rules.behaviour.words import Text
     from inspectd.rules.draft import Call
@@ -145,11 +146,8 @@ class Templates:
         except TemplateError as error:
             raise CraftError(key, f"the template can't be read: {_why(error)}", _SYNTAX) from None
         if unknown:
-            known = ", ".join(sorted(NAMES))
             raise CraftError(
-                key,
-                f"the template uses what nobody knows: {', '.join(sorted(unknown))}",
-                f"It may use {known}.",
+                key, f"the template uses what nobody knows: {', '.join(sorted(unknown))}", _meant(unknown)
             )
         try:
             self._environment.render_template(name, **sample())
@@ -196,6 +194,14 @@ def _why(error: TemplateError) -> str:
     """What a template's error says, in one line."""
     line = f" (line {error.line})" if error.line is not None and error.line > 1 else ""
     return safe(f"{error.detail or error.message}{line}")
+
+
+def _meant(unknown: Iterable[str]) -> str:
+    """What was probably meant, or else everything that there is."""
+    near = {near for name in unknown for near in get_close_matches(name, NAMES, 1, 0.5)}
+    if near:
+        return f"Did you mean {' or '.join(sorted(near))}?"
+    return f"It may use {', '.join(sorted(NAMES))}."
 
 
 def _urlencode(value: object) -> str:
