@@ -65,6 +65,7 @@ class MatchTable(Table):
     """What a request must be like. Every key that is given has to hold."""
 
     method: str | tuple[str, ...] | None = None
+    """`GET`, `GET|HEAD` or a list; with the case it is sent in."""
     path: (
         Annotated[
             str, Meta(description="a glob over the path: * within a segment, ** across; {name} captures one")
@@ -75,10 +76,15 @@ class MatchTable(Table):
         Annotated[str, Meta(description="a regular expression over the whole path (RE2 syntax)")] | None
     ) = None
     query: dict[str, TextTest] | None = None
+    """Query parameters, decoded as forms are; any of those with the name may match."""
     host: TextTest | None = None
+    """The host asked for, in any case; with its port only where the test names one."""
     header: dict[str, TextTest] | None = None
+    """Field values; any of the lines with the name, in any case, may match."""
     body: str | None = None
+    """A text that stands in the content."""
     body_regex: str | None = None
+    """A regular expression (RE2 syntax) that is found in the content."""
     json: (
         Annotated[
             dict[str, Any], Meta(description="JSON path -> the value it must have; true alone: it exists")
@@ -90,7 +96,9 @@ class MatchTable(Table):
         | None
     ) = None
     tls: bool | None = None
+    """True: only over TLS; False: only in clear text."""
     version: Annotated[str, Meta(examples=["HTTP/1.0"])] | None = None
+    """The version of the request line."""
     nth: Annotated[int, Meta(ge=1, description="only the nth request of its connection")] | None = None
     first: bool | None = None
     """True: only the first request of a connection; False: only on a reused one."""
@@ -392,8 +400,11 @@ class RuleTable(AnswerTable):
     """A rule: what it is for, and one answer, or several in `each`."""
 
     name: str | None = None
+    """Its id, instead of the line it stands on."""
     about: str | None = None
+    """What it is for, in words."""
     match: str | MatchTable = "*"
+    """`"GET|HEAD /path/*"`, `"/path?query"`, `"*"`, or a table."""
     when: Annotated[
         str,
         Meta(
@@ -403,6 +414,7 @@ class RuleTable(AnswerTable):
     ] = "request"
     invite: Annotated[bool, Meta(description="whether Expect: 100-continue is answered with 100")] = True
     each: tuple[str | AnswerTable, ...] | None = None
+    """Several answers, one after the other: status lines, or tables that take what they don't say from the rule."""
     then: Annotated[
         str,
         Meta(
@@ -418,7 +430,9 @@ class RuleTable(AnswerTable):
         ),
     ] = "rule"
     pick: Literal["in-order", "weighted"] = "in-order"
+    """Whether `each` is gone through, or chance decides by the weights."""
     seed: int = 0
+    """What chance starts from: the same seed, the same answers."""
 
 
 class AcceptTable(Table):

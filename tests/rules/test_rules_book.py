@@ -243,6 +243,17 @@ def test_chance_is_seeded_and_follows_the_weights() -> None:
     assert 250 < counted["201"] < 350
 
 
+def test_the_seed_of_a_file_goes_with_every_chance_in_it() -> None:
+    def drawn(seed: str) -> list[str]:
+        text = f"{seed}\n[[rule]]\neach = ['201', '202']\npick = 'weighted'\n"
+        rules = RuleBook(FALLBACK)
+        rules.replace("f", load_text(text, source="f", base=NOWHERE).rules)
+        return lines(rules, 60)
+
+    assert drawn("") == drawn("seed = 0") == drawn("seed = 0")
+    assert len({tuple(drawn(f"seed = {number}")) for number in range(5)}) == 5
+
+
 def test_an_item_takes_from_its_rule_what_it_does_not_say_itself() -> None:
     rules = book(
         {
