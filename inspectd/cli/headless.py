@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from inspectd.cli.lines import Lines
 
 LOOK_SECONDS: Final = 0.03
-SWITCH_SECONDS: Final = 0.0005
-"""How long the printer may keep the engine's thread from running: a tenth of Python's default."""
 
 
 class Headless:
@@ -56,7 +54,6 @@ class Headless:
             stop()
             return
         if not self._quiet:
-            sys.setswitchinterval(SWITCH_SECONDS)
             self._printer = Printer(started, self._lines(), self._after, stop)
             self._printer.start()
 

@@ -12,8 +12,9 @@ import errno
 import os
 import signal
 import socket
+import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from inspectd.capture.directory import captures_directory, prune_old
 from inspectd.cli.listening import FORCED_EXIT_CODE
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from inspectd.control.rules_in_use import RuleFiles
     from inspectd.engine.config import EngineConfig
     from inspectd.rules.responder import Responder
+
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long another thread may keep the engine's from running: a tenth of Python's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,23 @@ def live(
 
     Raises `InspectdError` when it can't start.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with _patient_threads(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_live(config, RulesInUse(responder, rules), front, control))
     # The handlers went with the loop. What is left to do may take long when nobody reads: it can be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     front.stopped()
+
+
+@contextlib.contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Other threads (a printer, a rule file that is read, a look at the capture) let the engine's run more often."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

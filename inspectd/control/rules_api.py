@@ -78,7 +78,10 @@ class RulesApi:
 
     # -- rules
 
-    def _shown(self, _: Asked) -> RulesShown:
+    async def _shown(self, _: Asked) -> RulesShown:
+        return await asyncio.to_thread(self._in_use)  # there may be thousands
+
+    def _in_use(self) -> RulesShown:
         return RulesShown(
             sources=tuple(self._source(each) for each in self._rules.sources),
             fallback=text(self._rules.fallback.description),
@@ -96,16 +99,16 @@ class RulesApi:
     async def _put(self, asked: Asked) -> RulesShown:
         wish = asked.content(RulesRequest)
         await self._rules.put(lambda: load(wish))
-        return self._shown(asked)
+        return await self._shown(asked)
 
     async def _add(self, asked: Asked) -> RulesShown:
         wish = asked.content(RulesRequest)
         await self._rules.put(lambda: load(wish), in_front=True)
-        return self._shown(asked)
+        return await self._shown(asked)
 
     async def _delete(self, asked: Asked) -> RulesShown:
         await self._rules.clear()
-        return self._shown(asked)
+        return await self._shown(asked)
 
     async def _check(self, asked: Asked) -> RulesChecked:
         wish = asked.content(RulesRequest)
@@ -117,7 +120,7 @@ class RulesApi:
 
     async def _reload(self, asked: Asked) -> RulesShown:
         await self._rules.reload()
-        return self._shown(asked)
+        return await self._shown(asked)
 
     async def _show(self, asked: Asked) -> RuleShowing:
         from inspectd.control.recorded import made_up
