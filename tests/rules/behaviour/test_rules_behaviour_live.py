@@ -8,6 +8,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import aiohttp
 import httpx
 import pytest
 import requests
@@ -188,6 +189,18 @@ def test_requests_passes_digest(engine: LiveEngine, algorithm: str) -> None:
         assert session.get(url).status_code == 401
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_aiohttp_passes_digest(engine: LiveEngine, algorithm: str) -> None:
+    url = _url(engine, f"/digest/{algorithm}/a?b=c")
+    for password, status in (("s3cret", 200), ("wrong", 401)):
+        digest = aiohttp.DigestAuthMiddleware("ann", password)
+        async with aiohttp.ClientSession(middlewares=(digest,)) as session:
+            for _ in range(3):
+                async with session.get(url) as answer:
+                    assert answer.status == status
+                    assert (await answer.text() == "behind it") is (status == 200)
+
+
 @needs_curl
 def test_curl_tries_again_as_long_as_its_answer_is_stale(engine: LiveEngine) -> None:
     codes = _curl("--digest", "-u", "ann:s3cret", "-o", "/dev/null", "-D", "-", _url(engine, "/stale"))
@@ -309,6 +322,11 @@ def test_a_template_gives_back_the_very_bytes(engine: LiveEngine) -> None:
     head, _, content = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 299 \xc3\x96dd\r\nX-Echo: \xff\xfe \xc3\xbc\r\nX-Name: x\r\n")
     assert content == b"\x00\xff\r\n"
+
+
+def test_a_template_has_the_whole_content_and_not_the_beginning_only(engine: LiveEngine) -> None:
+    content = bytes(range(256)) * 2000
+    assert httpx.post(_url(engine, "/echo/x"), content=content).content == content
 
 
 def test_a_template_cannot_be_made_to_split_the_head(engine: LiveEngine) -> None:
