@@ -445,3 +445,55 @@ async def test_the_record_names_the_answer_that_a_wait_led_to(run_engine: Any) -
         await client.take(len(b"HTTP/1.1 299 Late\r\n"))
         row = await running.exchange(1)
         assert (row.status, row.reason) == ("299", "Late")
+
+
+async def test_events_come_one_by_one_and_break_where_they_should(run_engine: Any) -> None:
+    head = (
+        LINE
+        + b"Content-Type: text/event-stream\r\nCache-Control: no-store\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    chunk = b"9\r\ndata: %b\n\n\r\n"
+    keys = {
+        "events": {"send": ["a", "b"], "every": "60ms", "repeat": True},
+        "chunked": True,
+        "auto": ["transfer-encoding"],
+        "fault": {"at": f"byte {len(head) + 2 * len(chunk % b'a') + 5}", "do": "reset"},
+    }
+    async with run_engine(Crafted(**keys)) as running, connected(running) as client:
+        await client.ask()
+        assert await client.end() == "ECONNRESET"
+        assert client.got == head + chunk % b"a" + chunk % b"b" + b"9\r\nda"
+        assert client.times[len(head) + len(chunk % b"a")] >= 0.06
+        assert client.times[-1] >= 0.12
+
+
+async def test_a_long_poll_waits_for_its_gate(run_engine: Any) -> None:
+    crafted = Crafted(poll={"gate": "news"}, **SMALL)
+    async with run_engine(crafted) as running, connected(running) as client:
+        await client.ask()
+        assert await client.silent(0.1)
+        running.engine.gates.open("news")
+        assert await client.take(len(HEAD + BODY)) == HEAD + BODY
+
+
+async def test_a_bomb_arrives_whole(run_engine: Any) -> None:
+    crafted = Crafted(body="0" * 1024, body_repeat=32 * 1024, coding="gzip", close=True)
+    async with run_engine(crafted) as running, connected(running) as client:
+        await client.ask()
+        assert await client.end() == "EOF"
+        content = client.got.partition(b"\r\n\r\n")[2]
+        assert len(content) < 100_000
+        assert gzip.decompress(content) == b"0" * (32 << 20)
+
+
+async def test_much_repeated_content_arrives_whole(run_engine: Any) -> None:
+    crafted = Crafted(body="0123456789", body_repeat=1_000_000, chunked=True, close=True)
+    async with run_engine(crafted) as running, connected(running) as client:
+        await client.ask()
+        assert await client.end() == "EOF"
+        content = b""
+        rest = client.got.partition(b"\r\n\r\n")[2]
+        while rest:
+            line, _, rest = rest.partition(b"\r\n")
+            content, rest = content + rest[: int(line, 16)], rest[int(line, 16) + 2 :]
+        assert content == BODY * 1_000_000
