@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -43,6 +45,8 @@ SHOWN: Final = 100
 """Exchanges that an answer holds at most when they were counted."""
 NEAR: Final = 3
 """Near misses that are told."""
+MISSES: Final = 500
+"""Of so many of the newest exchanges that didn't match it is found out how near they came."""
 TICK: Final = 0.1
 """Seconds between two looks when nothing is heard: the end of a connection tells nobody."""
 BREATH: Final = 0.005
@@ -160,12 +164,13 @@ class ExchangesApi:
             self._waiting.discard(news)
             self._left.set()
         ok = len(look.matched) >= wish.count
+        near = () if ok else await self._record.read(look.near_misses)
         return Waited(
             ok=ok,
             count=len(look.matched),
             newest=look.newest,
             exchanges=tuple(look.shown(SHOWN)),
-            near_misses=() if ok else tuple(look.near_misses()),
+            near_misses=near,
         )
 
     async def _look_until(self, look: Look, count: int, news: asyncio.Event, seconds: float) -> None:
@@ -200,11 +205,12 @@ class ExchangesApi:
         if least is None:
             least = 1 if most is None else 0
         ok = least <= count and (most is None or count <= most)
+        near = () if count >= least else await self._record.read(look.near_misses)
         return Verified(
             ok=ok,
             count=count,
             exchanges=tuple(look.shown(SHOWN)),
-            near_misses=() if ok or count > least else tuple(look.near_misses()),
+            near_misses=near,
         )
 
 
@@ -218,7 +224,8 @@ class Look:
     matched: dict[int, ExchangeShown] = field(default_factory=dict)
     unsettled: set[int] = field(default_factory=set)
     """Those that match, as far as can be known, and aren't that far yet."""
-    misses: list[tuple[tuple[float, int], NearMiss]] = field(default_factory=list)
+    missed: deque[int] = field(default_factory=lambda: deque(maxlen=MISSES))
+    """The newest of those that don't match."""
 
     def on(self, capture: Capture, held: set[int]) -> bool:
         """Look at what has come since, a stretch of it; whether there is more."""
@@ -239,7 +246,7 @@ class Look:
         if request is None:
             return
         if self.matcher.test(request) is None:
-            self._missed(row, request)
+            self.missed.append(row.id)
         elif self._far_enough(capture, row, held):
             from inspectd.control.showing import exchange_shown
 
@@ -257,17 +264,22 @@ class Look:
         connection = capture.connection(row.connection)
         return connection is None or connection.closed_ns is not None
 
-    def _missed(self, row: ExchangeRow, request: Request) -> None:
-        """Remember it when it is one of the closest."""
-        order = (-self.matcher.closeness(request), -row.id)
-        if len(self.misses) < NEAR or order < self.misses[-1][0]:
-            why = tuple(self.matcher.why_not(request))
-            miss = NearMiss(exchange=row.id, method=row.method, target=row.target, why_not=why)
-            self.misses = sorted([*self.misses, (order, miss)], key=lambda each: each[0])[:NEAR]
+    def near_misses(self, capture: Capture) -> tuple[NearMiss, ...]:
+        """What came closest without matching, the closest first, the newest of equals."""
+        order: list[tuple[float, int]] = []
+        for row in capture.exchanges(sorted(self.missed)):
+            request = _request(capture, row)
+            if request is not None:
+                order.append((-self.matcher.closeness(request), -row.id))
+        order.sort()
+        return tuple(
+            map(partial(self._miss, capture), capture.exchanges([-last for _, last in order[:NEAR]]))
+        )
 
-    def near_misses(self) -> list[NearMiss]:
-        """What came closest without matching, the closest first."""
-        return [miss for _, miss in self.misses]
+    def _miss(self, capture: Capture, row: ExchangeRow) -> NearMiss:
+        request = _request(capture, row)
+        why_not = () if request is None else tuple(self.matcher.why_not(request))
+        return NearMiss(exchange=row.id, method=row.method, target=row.target, why_not=why_not)
 
     def shown(self, limit: int) -> list[ExchangeShown]:
         """What matches, in the order of the ids."""
