@@ -15,11 +15,14 @@ from inspectd.rules.subject import NOT_JSON, address_of, without_port
 from inspectd.text.safe import clip, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from ipaddress import IPv4Network, IPv6Network
 
     from inspectd.rules.patterns import PathGlob, Pattern
     from inspectd.rules.subject import Subject
+
+MOST_VALUES: Final = 100_000
+"""So many JSON values are looked at by a path that goes through all of them."""
 
 _SHOWN: Final = 60
 _HOST_PORT: Final = re.compile(r"(?:\]|\A[^:\[\]]+):[0-9*?]+\Z")
@@ -361,43 +364,52 @@ class JsonQuery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """What a JSON path selects in the content: anything at all (`exists`), or this value among it."""
+    """What a JSON path selects in the content: anything at all (`exists`), or this value among it.
+
+    A path with `..` goes through all values, some microseconds each: not through more than `MOST_VALUES`.
+    """
 
     path: str
     query: JsonQuery
     value: Any
     exists: bool
 
-    def _found(self, subject: Subject) -> list[Any] | None:
-        """The first values that are selected; None when the content is no JSON."""
+    def _found(self, subject: Subject) -> Iterator[Any]:
+        """The values that are selected, one after the other."""
         data = subject.json
-        if data is NOT_JSON:
-            return None
+        if data is NOT_JSON or self._too_many(subject):
+            return
         try:
-            return [node.obj for node, _ in zip(self.query.finditer(data), range(10_000), strict=False)]
+            for node in self.query.finditer(data):
+                yield node.obj
         except (RecursionError, ValueError, TypeError, ArithmeticError, LookupError):
-            return []
+            return
         except Exception as error:
             # The library has exceptions of its own for data that a path can't be applied to.
-            if type(error).__module__.startswith("jsonpath"):
-                return []
-            raise
+            if not type(error).__module__.startswith("jsonpath"):
+                raise
+
+    def _too_many(self, subject: Subject) -> bool:
+        content = subject.request.content
+        return ".." in self.path and sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES
 
     def holds(self, subject: Subject) -> bool:
         """Whether it is selected."""
-        found = self._found(subject)
-        if found is None:
-            return False
-        return bool(found) if self.exists else any(same_json(value, self.value) for value in found)
+        return any(self.exists or same_json(value, self.value) for value in self._found(subject))
 
     def why_not(self, subject: Subject) -> str:
         """What is selected instead."""
-        found = self._found(subject)
-        if found is None:
-            return "the content is no JSON" if subject.request.content_length else "the content is empty"
-        if not found:
+        if subject.json is NOT_JSON:
+            kept, length = len(subject.request.content), subject.request.content_length
+            if length > kept:
+                return f"the first {kept:,} bytes of the content, all that is kept, are no JSON"
+            return "the content is no JSON" if length else "the content is empty"
+        if self._too_many(subject):
+            return f"the content has more than {MOST_VALUES:,} JSON values, too many for {shown(self.path)}"
+        found = next(self._found(subject), NOT_JSON)
+        if found is NOT_JSON:
             return f"the JSON path {shown(self.path)} selects nothing"
-        return f"the JSON path {shown(self.path)} selects {_brief(found[0])}, not {_brief(self.value)}"
+        return f"the JSON path {shown(self.path)} selects {_brief(found)}, not {_brief(self.value)}"
 
 
 def same_json(one: Any, other: Any) -> bool:

@@ -205,7 +205,8 @@ def _placed(problem: KeyProblem, positions: Mapping[KeyPath, Position], name: st
             break
         path = (*path, known[0])
     line, column = positions[path] if path else (None, None)
-    return Problem(name, line, column, written(problem.key), problem.what, problem.mend)
+    what, mend = (safe(text, doubling=False) for text in (problem.what, problem.mend))
+    return Problem(name, line, column, written(problem.key), what, mend)
 
 
 class _Reader:

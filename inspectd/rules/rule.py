@@ -134,6 +134,14 @@ def _matcher(table: RuleTable, problems: list[KeyProblem]) -> Matcher | None:
 
 def _check_answering(table: RuleTable, problems: list[KeyProblem]) -> None:
     """`each`, and what says how it is gone through."""
+    if table.weight != 1:
+        problems.append(
+            KeyProblem(
+                ("weight",),
+                "the weight of a rule",
+                "The first rule that matches answers; weigh items of each.",
+            )
+        )
     if table.each is None:
         if table.pick != "in-order":
             problems.append(KeyProblem(("pick",), "pick without each", "Give several answers in each."))
@@ -158,6 +166,16 @@ def _check_answering(table: RuleTable, problems: list[KeyProblem]) -> None:
             for name in ("redirect", "folder", "events", "poll", "mirror")
             if getattr(table, name)
         )
+        if table.pick != "weighted":
+            problems.extend(
+                KeyProblem(
+                    ("each", number, "weight"),
+                    "weight without pick",
+                    'Write pick = "weighted" in the rule: then chance decides.',
+                )
+                for number, item in enumerate(table.each)
+                if isinstance(item, AnswerTable) and item.weight != 1
+            )
         if table.pick == "weighted":
             if table.then != "last":
                 problems.append(

@@ -25,6 +25,11 @@ def table(**keys: Any) -> MatchTable:
     return msgspec.convert({name.replace("_", "-"): value for name, value in keys.items()}, MatchTable)
 
 
+def whole(body: bytes) -> Request:
+    """A POST with all of its content, as for a rule that looks at it."""
+    return replace(post(body), content=body)
+
+
 def post(body: bytes, *lines: str, target: str = "/") -> Request:
     """A POST with content."""
     head = "\r\n".join((f"POST {target} HTTP/1.1", "Host: h", f"Content-Length: {len(body)}", *lines, "", ""))
@@ -231,6 +236,21 @@ def test_the_content(keys: dict[str, Any], body: bytes, matches: bool) -> None:
     assert matcher.needs_content
     assert (matcher.test(post(body)) is not None) is matches
     assert bool(matcher.why_not(post(body))) is not matches
+
+
+def test_a_path_that_goes_through_all_values_gives_up_on_very_many() -> None:
+    body = whole(b"[" + b"[]," * 100_000 + b'{"id": 1}]')
+    everywhere, here = compile_match(table(json={"$..id": 1})), compile_match(table(json={"$[-1].id": 1}))
+    assert here.test(body) is not None
+    assert everywhere.test(body) is None
+    assert everywhere.why_not(body) == ["the content has more than 100,000 JSON values, too many for '$..id'"]
+    assert everywhere.test(whole(b"[" + b"[]," * 10_000 + b'{"id": 1}]')) is not None
+
+
+def test_json_that_is_longer_than_what_is_kept_is_said_to_be_so() -> None:
+    assert compile_match(table(json={"$": True})).why_not(post(b"[" + b"1," * 100_000 + b"1]")) == [
+        "the first 65,536 bytes of the content, all that is kept, are no JSON"
+    ]
 
 
 @pytest.mark.parametrize(
