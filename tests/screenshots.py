@@ -303,8 +303,8 @@ CRAFTED: Final[list[Scene]] = [
     ("evidence", (120, 36), evidence),
     ("respond", (120, 36), respond),
     ("respond-small", (80, 24), respond),
-    ("rules", (120, 36), bad_edit),
     ("held", (120, 36), held_row),
+    ("rules", (120, 36), bad_edit),
 ]
 
 

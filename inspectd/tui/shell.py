@@ -31,6 +31,7 @@ from inspectd.tui.theme import DARK, DARK_NAME, THEMES, tone_variables
 from inspectd.tui.widgets.bars import (
     DETAIL_HINTS,
     FILTER_HINTS,
+    HELD_DETAIL_HINTS,
     HELD_HINTS,
     TABLE_HINTS,
     FooterHints,
@@ -322,12 +323,13 @@ class Shell(App[int]):
     def show_hints(self) -> None:
         """Say which keys do something where the keys go now."""
         focused = self.screen_stack[0].focused
+        held = self.holding.now.get(self.table.selected) is not None
         hints: Sequence[Hint]
         if isinstance(focused, FilterInput):
             hints = FILTER_HINTS
         elif focused is not None and self.detail in focused.ancestors_with_self:
-            hints = DETAIL_HINTS
-        elif self.holding.now.get(self.table.selected) is not None:
+            hints = HELD_DETAIL_HINTS if held else DETAIL_HINTS
+        elif held:
             hints = HELD_HINTS
         else:
             hints = TABLE_HINTS

@@ -195,3 +195,35 @@ def test_only_a_screen_that_held_something_lets_go(held: Held, monkeypatch: pyte
     monkeypatch.setattr(InspectdApp, "run", lambda self: setattr(self.holding, "mine", True))
     assert module.run(held.engine.capture, None) == 0
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_panes_say_that_a_row_waits_and_which_keys_decide(
+    held: Held, size: tuple[int, int]
+) -> None:
+    async with screen(held.engine.capture, held.engine, size=size) as (app, pilot):
+        await until(pilot, lambda: "edit the answer" in lines(app)[-1])
+        await pilot.press("right")
+        await until(pilot, lambda: app.detail.has_focus_within and "back to the list" in lines(app)[-1])
+        assert "e edit the answer" in lines(app)[-1]
+        await pilot.press("5")
+        await until(pilot, lambda: "It waits for somebody to answer it" in picture(app))
+        await pilot.press("d")
+        await until(pilot, lambda: held.engine.said == [(held.key, "drop")])
+
+
+async def test_a_click_on_the_state_goes_on_holding_otherwise(held: Held) -> None:
+    async with screen(held.engine.capture, held.engine) as (app, pilot):
+        await until(pilot, lambda: "◆ 1 waiting" in lines(app)[0])
+        await pilot.click(offset=(lines(app)[0].index("waiting"), 0))
+        await until(pilot, lambda: "◆ holding next 1 · 1 waiting" in lines(app)[0])
+
+
+async def test_many_that_come_at_once_are_told_in_one_note(held: Held) -> None:
+    async with screen(held.engine.capture, held.engine) as (app, pilot):
+        await until(pilot, lambda: "1 waiting" in lines(app)[0])
+        for exchange in range(100, 130):
+            held.engine.hold(exchange, held.request, PAGE)
+        app.engine_changed()
+        await until(pilot, lambda: "POST /pay and 29 more wait for your answer" in picture(app))
+        assert "◆ 31 waiting" in lines(app)[0]

@@ -338,3 +338,23 @@ async def test_the_colours_of_the_bytes_follow_the_typing(held: Held) -> None:
         await pilot.press("down", "end", "enter", *"X-New: 1", "up")
         await until(pilot, lambda: colour_of("X-New") == field_name)
         assert b"X-New: 1\r\n" in editor.data
+
+
+async def test_the_cursor_and_what_is_odd_are_seen_without_colours(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with editing(held, PAGE.replace(b"2\r\n", b"3\r\n")) as (app, pilot, _editor):
+        await until(pilot, lambda: "finding" in picture(app))
+        segments = [segment for strip in app.screen._compositor.render_strips() for segment in strip]
+        styles = [segment.style for segment in segments if segment.style is not None]
+        assert any(style.reverse for style in styles)
+        assert any(style.underline for style in styles)
+        assert all(style.color is None or style.color.is_default for style in styles)
+
+
+async def test_the_light_theme_has_its_own_colours(held: Held) -> None:
+    async with editing(held) as (app, pilot, editor):
+        before = editor._theme.cursor_line_style
+        app.action_theme()
+        await until(pilot, lambda: editor._theme.cursor_line_style != before)

@@ -138,7 +138,7 @@ class HeaderBar(Bar):
         if held and not words:  # where there is little room it counts for more than the answer
             out += [Cell("  "), *held]
             held = []
-        if now.answer.startswith("rules "):
+        if now.status_line is None and now.answer.startswith("rules "):
             out += self._rules(words=words)
         elif now.answer or now.status_line:
             out.append(Cell("   answer " if words else "  ", "muted", click="app.answer"))
@@ -275,6 +275,14 @@ DETAIL_HINTS: Final = (
     Hint("^p", "everything", "app.command_palette", 1),
     Hint("q", "quit", "app.leave", 1),
 )
+
+HELD_DETAIL_HINTS: Final = (
+    Hint("esc", "back to the list", "app.step_back", 1),
+    Hint("e", "edit the answer", "app.edit_answer", 0),
+    *HELD_HINTS[1:4],
+    *(replace(hint, rank=hint.rank + 2) for hint in DETAIL_HINTS if hint.key in {"?", "tab", "y", "^p", "q"}),
+)
+"""The same in the panes."""
 
 FILTER_HINTS: Final = (
     Hint("enter", "keep the filter", "app.step_back", 0),

@@ -224,9 +224,12 @@ class BytesEditor(TextArea):
             self.register_theme(
                 TextAreaTheme(
                     name,
-                    cursor_style=Style(color=palette.under_cursor, bgcolor=palette.field_value),
+                    # Turned around, so that it is seen without colours as well.
+                    cursor_style=Style(
+                        color=palette.field_value, bgcolor=palette.under_cursor, reverse=True, bold=True
+                    ),
                     cursor_line_style=Style(bgcolor=palette.cursor),
-                    selection_style=Style(bgcolor=palette.cursor_focus),
+                    selection_style=Style(bgcolor=palette.cursor_focus, italic=True),
                 )
             )
         if self.theme != name:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.widget import Widget
 
+from inspectd.capture.model import State
 from inspectd.text.safe import safe
 from inspectd.tui.widgets.panes.prose import GAP, Page, Paragraph
 from inspectd.tui.widgets.wireview import LineView, Run
@@ -94,6 +95,8 @@ def nothing_yet(subject: Subject, side: Side) -> str:
     if side == "response":
         if subject.row is None:
             return "Nothing was sent on this connection."
+        if subject.row.state & State.HELD:
+            return "It waits for somebody to answer it: e edits the answer, r sends the normal one."
         return (
             "No answer was sent." if subject.row.finished_ns or _over(subject) else "No answer was sent yet."
         )
