@@ -126,18 +126,20 @@ class Rows:
         found = self._by_key(_SELECT_EVIDENCE, exchanges, key="exchange")
         return {row[0]: _evidence(row) for row in found}
 
-    def attempts(self, exchange: int, /) -> list[EvidenceRow]:
+    def attempts(self, exchange: int, /, *, limit: int = 1000) -> list[EvidenceRow]:
         """Every time the client asked for the same thing, this exchange among them, the oldest first.
 
-        A chain that retention has cut goes back as far as its rows are there. Empty when there is no evidence.
+        At most `limit` before it and as many after it; retention may have cut the chain. Empty without evidence.
         """
         rows = self._all(
-            f"WITH RECURSIVE back (id, before) AS ("  # noqa: S608
+            "WITH RECURSIVE sooner (id, before) AS ("  # noqa: S608
             "SELECT exchange, previous FROM evidence WHERE exchange = ?1 "
-            "UNION SELECT e.exchange, e.previous FROM back JOIN evidence e ON e.exchange = back.before), "
-            "on_ (id) AS (SELECT ?1 UNION SELECT e.exchange FROM on_ JOIN evidence e ON e.previous = on_.id) "
-            f"{_SELECT_EVIDENCE} WHERE exchange IN (SELECT id FROM back UNION SELECT id FROM on_) ORDER BY exchange",
-            (exchange,),
+            "UNION SELECT e.exchange, e.previous FROM sooner JOIN evidence e ON e.exchange = sooner.before LIMIT ?2), "
+            "later (id) AS (SELECT exchange FROM evidence WHERE exchange = ?1 "
+            "UNION SELECT e.exchange FROM later JOIN evidence e ON e.previous = later.id LIMIT ?2) "
+            f"{_SELECT_EVIDENCE} WHERE exchange IN (SELECT id FROM sooner UNION SELECT id FROM later) "
+            "ORDER BY exchange",
+            (exchange, limit + 1),
         )
         return [_evidence(row) for row in rows]
 

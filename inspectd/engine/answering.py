@@ -41,6 +41,14 @@ _HELD: Final = State.HELD.value
 class Answering(Outgoing):
     """Adds the answers to what leaves."""
 
+    __slots__ = (
+        "_choked",
+        "_early",
+        "_held",
+        "_player",
+        "_queue",
+    )
+
     _reader: RequestReader
 
     def __init__(self, site: Site) -> None:

@@ -41,6 +41,17 @@ _TOO_LARGE: Final = {"head": 431, "request-line": 414}
 class Connection(Answering):
     """The protocol object of one connection."""
 
+    __slots__ = (
+        "_answer_at",
+        "_half_head",
+        "_head_ns",
+        "_listener",
+        "_listening_ns",
+        "_reader",
+        "_taken_ns",
+        "_unread",
+    )
+
     def __init__(self, site: Site, listener: int) -> None:
         super().__init__(site)
         self._listener = listener

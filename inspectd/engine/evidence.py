@@ -7,7 +7,7 @@ ends. Nothing is known on systems that don't tell (`tcp.acknowledged`); the row 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -134,13 +134,16 @@ class Witness:
         self._connection = connection
         self._sock = sock
         self._attempts = attempts
-        self._unsettled: list[Trial] = []
+        self._unsettled: deque[Trial] = deque()  # in their order on the connection
+        self._tells = tcp.acknowledged(sock) is not None
         self._last: Trial | None = None
 
     def begin(self, pending: Pending, program: Program | LiveProgram, rule: str) -> None:
         """A crafted answer is about to begin, or to be held."""
         exchange = pending.exchange
         evidence = EvidenceRecord(exchange.id, rule, planned(program), reused=exchange.number > 1)
+        if self._tells:
+            evidence.acked = 0
         self._last = trial = Trial(self._connection, exchange, evidence)
         self._unsettled.append(trial)
         self._attempts.note(trial, pending)
@@ -162,20 +165,30 @@ class Witness:
             self._connection.save_evidence(trial.evidence)
 
     def look(self) -> bool:
-        """See how far the client has come; whether there is something new to write."""
-        if not self._unsettled:
+        """See how far the client has come; whether there is something new to write.
+
+        Bytes are acknowledged in their order, so only the oldest answers that are not settled, and the one under way,
+        can have changed.
+        """
+        unsettled = self._unsettled
+        if not unsettled:
             return False
         acknowledged = tcp.acknowledged(self._sock)
         news = False
-        for trial in self._unsettled:
-            if trial.measure(acknowledged):
-                self._connection.save_evidence(trial.evidence)
-                news = True
-        self._unsettled = [
-            trial
-            for trial in self._unsettled
-            if not trial.whole or (acknowledged is not None and trial.evidence.acked != trial.evidence.sent)
-        ]
+        while unsettled:
+            trial = unsettled[0]
+            news |= self._measure(trial, acknowledged)
+            if not trial.whole or (acknowledged is not None and trial.evidence.acked != trial.evidence.sent):
+                break
+            unsettled.popleft()
+        if len(unsettled) > 1:
+            news |= self._measure(unsettled[-1], acknowledged)
+        return news
+
+    def _measure(self, trial: Trial, acknowledged: int | None) -> bool:
+        news = trial.measure(acknowledged)
+        if news:
+            self._connection.save_evidence(trial.evidence)
         return news
 
     @property
@@ -185,11 +198,12 @@ class Witness:
 
     def end(self, now: int) -> None:
         """The connection has ended; its record says how. `now` is in ns since the epoch."""
-        self.look()
         connection, trial = self._connection, self._last
-        for unfinished in self._unsettled:
-            if not unfinished.whole:
-                unfinished.ended_ns = now
+        acknowledged = tcp.acknowledged(self._sock)
+        for unsettled in self._unsettled:
+            self._measure(unsettled, acknowledged)
+            if not unsettled.whole:
+                unsettled.ended_ns = now
         if trial is None:
             return
         evidence = trial.evidence

@@ -32,6 +32,26 @@ _OPENING: Final = 64 * 1024  # bytes of an answer in which its head is looked fo
 class Outgoing(asyncio.Protocol):
     """What a player does to its connection, and everything else that sends bytes, FIN or RST."""
 
+    __slots__ = (
+        "_closing",
+        "_closing_ns",
+        "_deaf",
+        "_gone",
+        "_half_closed",
+        "_opening",
+        "_parting",
+        "_playing",
+        "_reading",
+        "_record",
+        "_see_until",
+        "_silent",
+        "_site",
+        "_stalled",
+        "_transport",
+        "_unsent",
+        "_witness",
+    )
+
     _transport: asyncio.Transport
     _record: ConnectionRecord
 

@@ -65,6 +65,9 @@ def test_attempts_are_a_chain_in_both_directions_and_others_stay_apart(tmp_path:
                 (5, 3),
             ]
         assert [row.exchange for row in capture.attempts(6)] == [2, 6]
+        assert [row.exchange for row in capture.attempts(1, limit=1)] == [1, 4]
+        assert [row.exchange for row in capture.attempts(5, limit=1)] == [4, 5]
+        assert [row.exchange for row in capture.attempts(4, limit=0)] == [4]
         assert capture.attempts(3) == []
         assert sorted(capture.evidence_of(range(1, 7))) == [1, 2, 4, 5, 6]
 

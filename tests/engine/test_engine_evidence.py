@@ -453,3 +453,22 @@ async def test_a_stop_is_the_end_of_what_it_ends(run_engine: Any, tmp_path: Path
         row = capture.evidence(1)
         assert row is not None
         assert (row.acked, row.ended_by, row.how) == (len(HALF), "server", "rst")
+
+
+@BOTH
+async def test_a_burst_of_pipelined_requests_costs_each_no_more_than_a_few(
+    run_engine: Any, durability: str
+) -> None:
+    count = 20_000
+    answer = b"HTTP/1.1 204 None\r\n\r\n"
+    async with run_engine(Crafted((Send(answer),)), durability=durability) as running:
+        client = await running.connect()
+        sending = asyncio.create_task(client.send(get() * count))
+        async with asyncio.timeout(60):
+            assert await client.reader.readexactly(len(answer) * count) == answer * count
+        await sending
+        await client.close()
+        row = await ended(running, count)
+        assert (row.attempt, row.acked, row.reused) == (count, len(answer), 1)
+        assert running.capture.evidence(count // 2).acked == len(answer)
+        assert len(running.capture.attempts(count // 2)) == 2001

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import tracemalloc
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -296,4 +297,26 @@ async def test_a_live_program_stalls_and_resets_like_any_other(run_engine: Any) 
         assert await client.until(b"late") == HEAD + b"late"
         with pytest.raises(ConnectionResetError):
             await client.rest()
+        await client.close()
+
+
+async def test_a_large_file_trickles_through_little_memory(run_engine: Any, tmp_path: Path) -> None:
+    path = tmp_path / "large.bin"
+    size = 100 * 1024 * 1024
+    with path.open("wb") as file:
+        file.truncate(size)
+    async with run_engine(
+        Plays((Send(HEAD), SendFile(path, 0, size, Pace(4_000_000, 0.002)), Close()))
+    ) as running:
+        client = await running.connect()
+        tracemalloc.start()
+        try:
+            await client.send(GET)
+            got = 0
+            while data := await client.reader.read(1 << 20):
+                got += len(data)
+            assert got == len(HEAD) + size
+            assert tracemalloc.get_traced_memory()[1] < 24 * 1024 * 1024
+        finally:
+            tracemalloc.stop()
         await client.close()
