@@ -337,7 +337,7 @@ def _of_content(stream: Stream, message: Message, method: bytes, *, whole: bool)
     if encodings and content and message.complete and len(content) <= _DECODED:
         decoded = decode_content(content, b",".join(encodings), limit=_DECODED)
         if decoded.error and not decoded.truncated:
-            sentence = f"Content-Encoding: {safe(decoded.error)}"
+            sentence = f"Content-Encoding: {safe(decoded.error).removesuffix('.')}."
             yield Remark(sentence, message.content[0][0], end, "RFC 9110 §8.4")
 
 
