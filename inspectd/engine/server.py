@@ -33,6 +33,8 @@ TICK: Final = 0.25
 """Seconds between two looks at connections on which nothing happens."""
 TRIM_AGAIN: Final = 0.02
 """Seconds between two slices while the capture is over its bound."""
+_PRIVATE_BACKLOG: Final = 128
+"""A Unix socket whose accept queue is full refuses a client at once: many tests may ask at the same time."""
 _PRIVATE_LIMITS: Final = Limits(idle_timeout=3600.0, connections=64)
 
 
@@ -134,7 +136,7 @@ class Engine:
         `refusal` makes the answer to what never comes to the responder: garbage, an endless head.
         """
         site = Site(responder, _PRIVATE_LIMITS, refusal=refusal)
-        self._private.append((site, await serve(site, 0, sock, 16)))
+        self._private.append((site, await serve(site, 0, sock, _PRIVATE_BACKLOG)))
 
     async def stop(self) -> None:
         """Stop accepting, finish what is in flight (at most `config.grace` seconds), close the capture."""
