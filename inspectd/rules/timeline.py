@@ -36,6 +36,9 @@ What: TypeAlias = Literal[
 KEPT: Final = 65536
 """Bytes of a step that its entry holds at most."""
 
+ALL_KEPT: Final = 1 << 20
+"""Bytes that the entries of a time line hold together; later ones hold none."""
+
 MOST_ENTRIES: Final = 10_000
 
 _EXACT_PAUSES: Final = 10_000
@@ -135,8 +138,10 @@ _SENDING: Final = frozenset({"send", "file"})
 
 def _entries(ops: Iterable[Op], *, offset: int = 0, since: int = 0) -> Iterator[TimelineEntry]:
     at = 0.0
+    room = ALL_KEPT
     for op in ops:
-        entry = _entry(op, at, offset, since)
+        entry = _entry(op, at, offset, since, min(room, KEPT))
+        room -= len(entry.data)
         yield entry
         if entry.what in _SENDING:
             offset += entry.length
@@ -146,14 +151,14 @@ def _entries(ops: Iterable[Op], *, offset: int = 0, since: int = 0) -> Iterator[
             at += entry.seconds
 
 
-def _entry(op: Op, at: float, offset: int, since: int) -> TimelineEntry:
+def _entry(op: Op, at: float, offset: int, since: int, kept: int) -> TimelineEntry:
     match op:
         case Send(data, pace):
             seconds = _trickled(len(data), pace)
-            return TimelineEntry(at, offset, "send", len(data), seconds, since, data[:KEPT], pace)
+            return TimelineEntry(at, offset, "send", len(data), seconds, since, data[:kept], pace)
         case SendFile(path, _, length, pace):
             seconds = _trickled(length, pace)
-            data = _first_bytes(op)
+            data = _first_bytes(op, kept)
             return TimelineEntry(at, offset, "file", length, seconds, since, data, pace, str(path))
         case Wait(seconds):
             return TimelineEntry(at, offset, "wait", seconds=seconds, since=since)
@@ -177,11 +182,13 @@ def _trickled(length: int, pace: Pace | None) -> float:
     return pauses * pace.seconds
 
 
-def _first_bytes(op: SendFile) -> bytes:
+def _first_bytes(op: SendFile, kept: int) -> bytes:
+    if not kept:
+        return b""
     try:
         with op.path.open("rb") as file:
             file.seek(op.offset)
-            return file.read(min(op.length, KEPT))
+            return file.read(min(op.length, kept))
     except OSError:
         return b""  # whoever plays it will say what is wrong
 

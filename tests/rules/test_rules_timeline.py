@@ -21,7 +21,7 @@ from inspectd.rules.program import (
     Stall,
     Wait,
 )
-from inspectd.rules.timeline import MOST_ENTRIES, spelled, text, timeline
+from inspectd.rules.timeline import ALL_KEPT, KEPT, MOST_ENTRIES, spelled, text, timeline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -106,6 +106,14 @@ def test_a_program_of_very_many_steps_is_cut_short() -> None:
     assert len(entries) == MOST_ENTRIES + 1
     assert entries[-1].sentence == "Goes on with 5 more steps."
     assert entries[-1].offset == 2 * MOST_ENTRIES
+
+
+def test_a_time_line_holds_few_bytes_of_a_large_answer(tmp_path: Path) -> None:
+    path = tmp_path / "big"
+    path.write_bytes(bytes(KEPT * 2))
+    entries = timeline(Program((SendFile(path, 0, KEPT * 2), Send(bytes(KEPT * 2))) * 100))
+    assert sum(len(entry.data) for entry in entries) == ALL_KEPT
+    assert entries[-1].length == KEPT * 2
 
 
 def test_bytes_are_shown_line_by_line_and_cut_when_they_are_many() -> None:
