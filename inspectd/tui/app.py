@@ -56,16 +56,16 @@ class InspectdApp(Shell):
     def hold_next(self, count: int | None) -> None:
         """Hold the next `count` requests, None for all of them, 0 for none."""
         self.holding.mine = self.holding.mine or count != 0
-        self._hold_next(count)
+        self.holding.wish(count)
+        self._tell_wish()
 
-    @work(thread=True, exclusive=True, group="hold")
-    def _hold_next(self, count: int | None) -> None:
+    @work(thread=True, group="hold")
+    def _tell_wish(self) -> None:
         try:
-            self.link.hold_next(count)
+            self.holding.grant(self.link.hold_next)
         except InspectdError as problem:
             self.call_later(self.say, problem.what, problem.mend, severity="error")
-        else:
-            self.post_message(self.EngineSays(self.link.refresh(), self._octets))
+        self.post_message(self.EngineSays(self.link.news, self._octets))
 
     def _held_here(self) -> Waiting | None:
         waiting = self.holding.now.get(self.table.selected)
@@ -109,6 +109,7 @@ class InspectdApp(Shell):
         except InspectdError as problem:
             self.call_later(self.say, problem.what, problem.mend, severity="error")
         else:
+            self.call_later(self.clear_notifications)  # what they said of it is over
             self.call_later(self.say, said)
             if done is not None:
                 self.call_later(done)

@@ -6,6 +6,7 @@ person. Deciding happens in `app`, the bytes of an answer are edited in `screens
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ class Holding:
         self.watcher: Callable[[Waiting | None, int], None] | None = None
         """Told of every change of what is held, with the exchange it asked for: an open editor."""
         self.watched = 0
+        self._wishes: list[int | None] = []
+        self._granting = threading.Lock()
         self._seen: list[tuple[int, int]] = []
 
     def look(self) -> None:
@@ -78,9 +81,25 @@ class Holding:
 
     def next_step(self) -> int | None:
         """What `h` asks for now: the next request, then all of them, then none."""
-        if self.now.next is None:
+        soon = self._wishes[-1] if self._wishes else self._app.link.news.holds.next
+        if soon is None:
             return 0
-        return 1 if self.now.next == 0 else None
+        return 1 if soon == 0 else None
+
+    def wish(self, count: int | None) -> None:
+        """Remember what a person asked for last, until the engine was told: keys may come quicker than it answers."""
+        self._wishes.append(count)
+
+    def grant(self, tell: Callable[[int | None], None]) -> None:
+        """Tell the engine the last wish, from a worker thread: one at a time, and none that is out of date."""
+        with self._granting:
+            wishes = list(self._wishes)
+            try:
+                if wishes:
+                    tell(wishes[-1])
+                    self._app.link.refresh()
+            finally:
+                del self._wishes[: len(wishes)]
 
     def stop(self) -> bool:
         """Hold no more, if anything would be held; what is held stays so."""

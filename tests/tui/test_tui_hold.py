@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,28 @@ async def test_h_holds_the_next_request_then_all_then_none(held: Held) -> None:
             ("hold", None, True),
             ("hold", 0, True),
         ]
+
+
+async def test_keys_that_come_quicker_than_the_engine_answers_count_as_well(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = held.engine
+    slow = engine.hold_next
+    gate = threading.Event()
+
+    def hold_next(count: int | None, *, timeout: str = "5m", owner: str = "") -> None:
+        assert gate.wait(60)
+        slow(count, timeout=timeout, owner=owner)
+
+    monkeypatch.setattr(engine, "hold_next", hold_next)
+    async with screen(engine.capture, engine) as (app, pilot):
+        await until(pilot, lambda: app.link.news.state == "up")
+        await pilot.press("h", "h")
+        gate.set()
+        await until(pilot, lambda: "◆ holding all" in lines(app)[0])
+        assert engine.next is None
+        await pilot.press("h")
+        await until(pilot, lambda: "holding" not in lines(app)[0])
 
 
 async def test_esc_in_the_list_stops_holding(held: Held) -> None:
