@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from inspectd.capture.model import State
 from inspectd.capture.writer import EvidenceRecord
 from inspectd.engine import tcp
 from inspectd.rules.program import Program, Send, SendFile
@@ -28,7 +27,11 @@ ATTEMPTS_KEPT: Final = 4096
 ATTEMPTS_NS: Final = 600_000_000_000
 """A request that comes again later than this is a new one."""
 
-_ABORTED: Final = State.ABORTED.value
+Identity: TypeAlias = tuple[str, bytes, bytes, str | None, int | None, bytes]
+"""The client's host, and of its request the method, the target, Host, the length and a digest of the content."""
+
+_SHORT: Final = 200
+"""Bytes of a target that are kept as they are."""
 
 
 class Trial:
@@ -85,11 +88,11 @@ class Attempts:
     """The requests that got crafted answers lately, by what makes two of them the same."""
 
     def __init__(self) -> None:
-        self._lately: OrderedDict[bytes, Trial] = OrderedDict()
+        self._lately: OrderedDict[Identity, Trial] = OrderedDict()
 
-    def note(self, trial: Trial, pending: Pending) -> None:
-        """Find out whether the request came before, and remember it."""
-        key = _identity(trial, pending)
+    def note(self, trial: Trial, pending: Pending, client: str) -> None:
+        """Find out whether the request came before from this client's host, and remember it."""
+        key = _identity(trial, pending, client)
         before = self._lately.pop(key, None)
         self._lately[key] = trial
         if len(self._lately) > ATTEMPTS_KEPT:
@@ -106,25 +109,19 @@ class Attempts:
         evidence.gap_ns = started - over if over is not None else None
 
 
-def _identity(trial: Trial, pending: Pending) -> bytes:
+def _identity(trial: Trial, pending: Pending, client: str) -> Identity:
     """What two attempts at the same thing have in common."""
     head = pending.head
-    host = trial.connection.peer.rpartition(":")[0]
+    target = head.target if len(head.target) <= _SHORT else _digest(head.target)
     # When the answer came before all of the content did, how much had come by then is chance.
-    content = pending.content if pending.complete else b""
-    length = pending.content_length if pending.complete else head.length
-    digest = blake2b(digest_size=16)
-    for part in (
-        host.encode(),
-        head.method,
-        head.target,
-        head.get(b"host") or b"",
-        b"%d" % (length or 0),
-        content,
-    ):
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
-    return digest.digest()
+    if pending.complete:
+        content = _digest(pending.content) if pending.content_length else b""
+        return client, head.method, target, trial.exchange.host, pending.content_length, content
+    return client, head.method, target, trial.exchange.host, head.length, b""
+
+
+def _digest(data: bytes | bytearray) -> bytes:
+    return blake2b(data, digest_size=16).digest()
 
 
 class Witness:
@@ -133,6 +130,7 @@ class Witness:
     def __init__(self, connection: ConnectionRecord, sock: TransportSocket, attempts: Attempts) -> None:
         self._connection = connection
         self._sock = sock
+        self._client = connection.peer.rpartition(":")[0]
         self._attempts = attempts
         self._unsettled: deque[Trial] = deque()  # in their order on the connection
         self._tells = tcp.acknowledged(sock) is not None
@@ -146,7 +144,7 @@ class Witness:
             evidence.acked = 0
         self._last = trial = Trial(self._connection, exchange, evidence)
         self._unsettled.append(trial)
-        self._attempts.note(trial, pending)
+        self._attempts.note(trial, pending, self._client)
         self._connection.save_evidence(evidence)
 
     def decide(self, program: Program | LiveProgram, rule: str) -> None:
