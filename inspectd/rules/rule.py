@@ -18,13 +18,10 @@ from inspectd.rules.units import UnitError, size
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from inspectd.rules.sequence import Then
-
-BODIES: Final = ("respond", "body", "json", "body_file", "body_hex", "raw", "raw_file", "raw_hex")
-"""What an answer says: with `each`, only its items say that."""
 
 INHERITED: Final = (
     "headers",
@@ -43,6 +40,14 @@ INHERITED: Final = (
     "close",
 )
 """What an item of `each` takes from its rule when it doesn't give it itself."""
+
+_DEFAULTS: Final = AnswerTable()
+_OWN: Final = {
+    field.encode_name: field.name
+    for field in msgspec.structs.fields(AnswerTable)
+    if field.name not in INHERITED and field.name != "weight"
+}
+"""What an answer says by itself, key to name: with `each`, only its items say that."""
 
 _INHERITED_BY_WHOLE: Final = frozenset({"pace", "fault", "hold", "close"})
 _WHOLE: Final = ("raw", "raw_file", "raw_hex", "mirror")
@@ -134,67 +139,47 @@ def _matcher(table: RuleTable, problems: list[KeyProblem]) -> Matcher | None:
 
 def _check_answering(table: RuleTable, problems: list[KeyProblem]) -> None:
     """`each`, and what says how it is gone through."""
+
+    def wrong(key: str, what: str, mend: str) -> None:
+        problems.append(KeyProblem((key,), what, mend))
+
     if table.weight != 1:
-        problems.append(
-            KeyProblem(
-                ("weight",),
-                "the weight of a rule",
-                "The first rule that matches answers; weigh items of each.",
-            )
-        )
-    if table.each is None:
-        if table.pick != "in-order":
-            problems.append(KeyProblem(("pick",), "pick without each", "Give several answers in each."))
-        if table.per != "rule" and table.then == "last":
-            problems.append(
-                KeyProblem(("per",), "per without each", "Give several answers in each, or say what is then.")
-            )
-    else:
-        if not table.each:
-            problems.append(KeyProblem(("each",), "each is empty", "Give it an answer, or take it out."))
-        for name in BODIES:
-            value = getattr(table, name)
-            if value is not None and value is not msgspec.UNSET:
-                key = name.replace("_", "-")
-                problems.append(
-                    KeyProblem(
-                        (key,), f"{key} and each together", "Answers stand in each, or alone: choose one."
-                    )
-                )
-        problems.extend(
-            KeyProblem((name,), f"{name} and each together", f"Write {name} in an item of each.")
-            for name in ("redirect", "folder", "events", "poll", "mirror")
-            if getattr(table, name)
-        )
-        if table.pick != "weighted":
-            problems.extend(
-                KeyProblem(
-                    ("each", number, "weight"),
-                    "weight without pick",
-                    'Write pick = "weighted" in the rule: then chance decides.',
-                )
-                for number, item in enumerate(table.each)
-                if isinstance(item, AnswerTable) and item.weight != 1
-            )
-        if table.pick == "weighted":
-            if table.then != "last":
-                problems.append(
-                    KeyProblem(
-                        ("then",),
-                        'then together with pick = "weighted"',
-                        "Chance never comes to an end: take it out.",
-                    )
-                )
-            if table.each and not sum(_weights(table.each)):
-                problems.append(KeyProblem(("each",), "all weights are 0", "Give one item a weight above 0."))
+        wrong("weight", "the weight of a rule", "The first rule that matches answers; weigh items of each.")
     if table.per not in _PER[:3] and not (table.per.startswith("header:") and table.per[7:].strip()):
-        problems.append(
-            KeyProblem(
-                ("per",),
-                f"'{safe(table.per)}' is not one of {', '.join(_PER)}{did_you_mean(table.per, _PER[:3])}",
-                'A header is named so: per = "header:X-Session".',
-            )
+        wrong(
+            "per",
+            f"'{safe(table.per)}' is not one of {', '.join(_PER)}{did_you_mean(table.per, _PER[:3])}",
+            'A header is named so: per = "header:X-Session".',
         )
+    if table.each is not None:
+        problems.extend(_about_each(table, table.each))
+        return
+    if table.pick != "in-order":
+        wrong("pick", "pick without each", "Give several answers in each.")
+    if table.per != "rule" and table.then == "last":
+        wrong("per", "per without each", "Give several answers in each, or say what is then.")
+
+
+def _about_each(table: RuleTable, each: tuple[str | AnswerTable, ...]) -> Iterator[KeyProblem]:
+    """What is wrong with a rule beside its `each`, or with the weights in it."""
+    if not each:
+        yield KeyProblem(("each",), "each is empty", "Give it an answer, or take it out.")
+    for key, name in _OWN.items():
+        if getattr(table, name) != getattr(_DEFAULTS, name):
+            yield KeyProblem(
+                (key,), f"{key} and each together", f"Write {key} in the items of each that want it."
+            )
+    if table.pick == "weighted":
+        if table.then != "last":
+            what = 'then together with pick = "weighted"'
+            yield KeyProblem(("then",), what, "Chance never comes to an end: take it out.")
+        if each and not sum(_weights(each)):
+            yield KeyProblem(("each",), "all weights are 0", "Give one item a weight above 0.")
+        return
+    for number, item in enumerate(each):
+        if isinstance(item, AnswerTable) and item.weight != 1:
+            mend = 'Write pick = "weighted" in the rule: then chance decides.'
+            yield KeyProblem(("each", number, "weight"), "weight without pick", mend)
 
 
 def _plan(table: RuleTable, matcher: Matcher | None, problems: list[KeyProblem]) -> Plan:
@@ -260,11 +245,10 @@ def _item(item: str | AnswerTable, table: RuleTable) -> AnswerTable:
     """An item of `each`, with what it takes from its rule."""
     own = AnswerTable(respond=item) if isinstance(item, str) else item
     whole = any(getattr(own, name) for name in _WHOLE) or own.raw is not None
-    defaults = AnswerTable()
     taken = {
         name: getattr(table, name)
         for name in INHERITED
-        if getattr(own, name) == getattr(defaults, name) and (not whole or name in _INHERITED_BY_WHOLE)
+        if getattr(own, name) == getattr(_DEFAULTS, name) and (not whole or name in _INHERITED_BY_WHOLE)
     }
     return msgspec.structs.replace(own, **taken)
 
@@ -322,4 +306,4 @@ def _gives(table: RuleTable, key: tuple[str | int, ...], name: str) -> bool:
     if isinstance(item, str):
         return name == "respond"
     attribute = name.replace("-", "_")
-    return getattr(item, attribute, None) != getattr(AnswerTable(), attribute, None)
+    return getattr(item, attribute, None) != getattr(_DEFAULTS, attribute, None)
