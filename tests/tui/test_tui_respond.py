@@ -189,7 +189,8 @@ async def test_of_a_large_answer_the_beginning_is_edited_and_the_rest_is_sent_be
     cut = editable(answer[:65536])
     async with editing(held, answer[:65536], answer_length=len(answer)) as (app, pilot, editor):
         assert editor.data == answer[:cut]
-        await until(pilot, lambda: f"+ {len(answer) - cut:,} behind them" in picture(app))
+        await until(pilot, lambda: f"+ {len(answer) - cut:,} more, sent as they are" in picture(app))
+        await until(pilot, lambda: "Nothing odd about these bytes" in picture(app))
         await pilot.press("end", "!", "ctrl+l")
         await until(pilot, lambda: "Content-Length is 131072 already" in picture(app))
         await pilot.press("ctrl+s")

@@ -162,7 +162,9 @@ class RespondScreen(Screen[None]):
                 yield LineView(id="respond-head")
             with Vertical(id="respond-answer"):
                 yield Static("", id="respond-about", classes="respond-title", markup=False)
-                yield AnswerEditor(self._given, method=self._waiting.method, id="respond-bytes")
+                yield AnswerEditor(
+                    self._given, method=self._waiting.method, rest=self._rest or 0, id="respond-bytes"
+                )
         yield Static("", id="respond-finding", markup=False)
         yield DecidingHints(id="respond-hints")
 
@@ -172,7 +174,6 @@ class RespondScreen(Screen[None]):
         self.query_one("#respond-head", LineView).show(
             Document(request, spans(request, "request", eof=False))
         )
-        self.editor.rest = self._rest or 0
         draft = self._main.holding.drafts.get(self._waiting.id)
         if draft is not None:
             self.editor.set_text(draft)
@@ -260,13 +261,11 @@ class RespondScreen(Screen[None]):
             (count(len(editor.data), "byte"), palette.text),
         ]
         if self._rest:
-            parts.append((f" + {self._rest:,} behind them, sent as they are", palette.warn))
+            parts.append((f" + {self._rest:,} more, sent as they are", palette.warn))
         elif self._rest is None:
             parts.append(("  its end isn't known: only what stands here is sent", palette.warn))
         same = editor.data == self._given
-        parts.append(
-            ("   as it would be sent" if same else "   edited", palette.muted if same else palette.odd)
-        )
+        parts.append(("   unchanged" if same else "   edited", palette.muted if same else palette.odd))
         if editor.findings:
             parts.append((f"   ▲ {count(len(editor.findings), 'finding')}", palette.warn))
         self.query_one("#respond-about", Static).update(Content.assemble(*parts))

@@ -51,14 +51,14 @@ class BytesEditor(TextArea):
     class Coloured(Message):
         """The bytes, or what is odd about them, are others than before."""
 
-    def __init__(self, data: bytes, *, method: str, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, data: bytes, *, method: str, rest: int = 0, id: str | None = None) -> None:  # noqa: A002
         super().__init__(
             to_text(data), soft_wrap=True, show_line_numbers=False, compact=True, id=id, tab_behavior="focus"
         )
         self.cursor_blink = False
         self.match_cursor_bracket = False
         self.method = method
-        self.rest = 0
+        self.rest = rest
         """Bytes that follow what is edited: part of the answer, but not of the text."""
         self.reading = Reading(self.text)
         self.findings: tuple[Finding, ...] = ()
