@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -145,7 +146,8 @@ def _check_answering(table: RuleTable, problems: list[KeyProblem]) -> None:
 
     if table.weight != 1:
         wrong("weight", "the weight of a rule", "The first rule that matches answers; weigh items of each.")
-    if table.per not in _PER[:3] and not (table.per.startswith("header:") and table.per[7:].strip()):
+    known = table.per in _PER[:3] or (table.per.startswith("header:") and table.per[7:].strip())
+    if not known:
         wrong(
             "per",
             f"'{safe(table.per)}' is not one of {', '.join(_PER)}{did_you_mean(table.per, _PER[:3])}",
@@ -156,7 +158,7 @@ def _check_answering(table: RuleTable, problems: list[KeyProblem]) -> None:
         return
     if table.pick != "in-order":
         wrong("pick", "pick without each", "Give several answers in each.")
-    if table.per != "rule" and table.then == "last":
+    if known and table.per != "rule" and table.then == "last":
         wrong("per", "per without each", "Give several answers in each, or say what is then.")
 
 
@@ -173,8 +175,10 @@ def _about_each(table: RuleTable, each: tuple[str | AnswerTable, ...]) -> Iterat
         if table.then != "last":
             what = 'then together with pick = "weighted"'
             yield KeyProblem(("then",), what, "Chance never comes to an end: take it out.")
-        if each and not sum(_weights(each)):
-            yield KeyProblem(("each",), "all weights are 0", "Give one item a weight above 0.")
+        total = sum(_weights(each))
+        if each and not (total and math.isfinite(total)):
+            what = "all weights are 0" if not total else "the weights add up to more than a number holds"
+            yield KeyProblem(("each",), what, "Give the items weights like 1, 2 and 10.")
         return
     for number, item in enumerate(each):
         if isinstance(item, AnswerTable) and item.weight != 1:

@@ -186,6 +186,8 @@ do = "resett"
         ('raw-hex = "\\u202e\\u0007"', "raw-hex", "", ""),
         ('redirect = { to = "\\u202e\\n" }', "redirect.to", "", ""),
         ('template = true\nbody = "{{ \\u202e\\u0007 }}"', "body", "", ""),
+        ("each = [{ weight = 1e308 }, { weight = 1e308 }]\npick = 'weighted'", "each", "the weights add up to", ""),
+        ("per = 'cleint'", "per", "did you mean 'client'?", "header:X-Session"),
         ("when = 'content'", "when", "'content' is not one of request, head, content N", ""),
         ("when = 'content x'", "when", "not a size", ""),
         ("when = 'head'\nmatch.body = 'x'", "when", "when together with a condition on the content", ""),
