@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from inspectd.control.messages import Preview
 from inspectd.control.routing import text
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from inspectd.rules.program import LiveProgram
     from inspectd.rules.request import Request
     from inspectd.rules.responder import Responder
+
+_PEEKED: Final = 24  # steps of a live program that are shown
 
 
 def responder_for(request: AnswerRequest) -> Responder:
@@ -99,10 +101,10 @@ def remarks_of(program: Program | LiveProgram, request: Request) -> tuple[str, .
 
 
 def timeline_of(program: Program | LiveProgram) -> tuple[str, ...]:
-    """What a program does and when, with its bytes: lines of safe text."""
+    """What a program does and when, with its bytes: lines of safe text. A live one is used up by it."""
     from inspectd.rules import timeline
 
-    return tuple(text(timeline.text(timeline.timeline(program))).splitlines())
+    return tuple(text(timeline.text(timeline.timeline(program, peek=_PEEKED))).splitlines())
 
 
 def _bodies(request: AnswerRequest) -> list[str]:

@@ -231,9 +231,19 @@ class ControlClient:
         """What waits for somebody to decide, and how many of the next requests will."""
         return self._ask("GET", "/holds", HoldsShown)
 
-    def hold_next(self, count: int | None, *, timeout: str | float = "5m", owner: str = "") -> HoldsShown:
-        """Hold the next `count` requests: 0 stops it, None holds all. After `timeout` each gets its normal answer."""
-        wish = HoldRequest(next=count, timeout=timeout, owner=owner)
+    def hold_next(
+        self,
+        count: int | None,
+        *,
+        timeout: str | float = "5m",
+        owner: str = "",
+        lease: str | float | None = None,
+    ) -> HoldsShown:
+        """Hold the next `count` requests: 0 stops it, None holds all. After `timeout` each gets its normal answer.
+
+        With a `lease` all that is over when for so long nobody has asked for `holds`.
+        """
+        wish = HoldRequest(next=count, timeout=timeout, owner=owner, lease=lease)
         return self._ask("PUT", "/holds", HoldsShown, content=wish)
 
     def release(

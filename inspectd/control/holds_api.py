@@ -40,6 +40,25 @@ ANSWER_SHOWN: Final = 65536
 """Bytes of the normal answer that are shown of a held exchange."""
 
 
+class Lease:
+    """Calls `end` when nobody has renewed it for so many seconds."""
+
+    def __init__(self, seconds: float, end: Callable[[], object]) -> None:
+        self._seconds = seconds
+        self._end = end
+        self._timer = asyncio.get_running_loop().call_later(seconds, end)
+
+    def renew(self) -> None:
+        """Begin anew; nothing happens when it is over."""
+        if not self._timer.cancelled() and self._timer.when() > asyncio.get_running_loop().time():
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._end)
+
+    def cancel(self) -> None:
+        """Never call `end`."""
+        self._timer.cancel()
+
+
 class HoldsApi:
     """Answers `/v1/holds`. `publish` is called with the name and content of an event."""
 
@@ -48,6 +67,7 @@ class HoldsApi:
         self._rules = rules
         self._publish = publish
         self._desk.on_change.append(self._changed)
+        self._lease: Lease | None = None
         self.handlers: dict[str, Callable[[Asked], Any]] = {
             "holds": self._holds,
             "put_holds": self._hold_next,
@@ -69,6 +89,8 @@ class HoldsApi:
 
     def _holds(self, _: Asked) -> HoldsShown:
         desk = self._desk
+        if self._lease is not None:
+            self._lease.renew()
         return HoldsShown(
             next=desk.next_count, timeout=desk.timeout, held=tuple(_shown(each) for each in desk.held)
         )
@@ -80,14 +102,17 @@ class HoldsApi:
         seconds = duration(wish.timeout)
         if not seconds:
             raise RefusalError(400, "a hold of no time is none", "Give a timeout like 60s, or next: 0.")
+        if wish.lease is not None and not wish.owner:
+            raise RefusalError(400, "a lease of nobody", "Give owner with it.")
+        lease = None if wish.lease is None else duration(wish.lease)
         self._desk.hold_next(wish.next, timeout=seconds, owner=wish.owner)
+        if self._lease is not None:
+            self._lease.cancel()
+        self._lease = None if lease is None else Lease(lease, lambda: self._desk.release_all(wish.owner))
         return self._holds(asked)
 
     def _release_all(self, asked: Asked) -> Released:
         wish = asked.content(ReleaseAllRequest)
-        desk = self._desk
-        if wish.owner is None or wish.owner == desk.owner:
-            desk.hold_next(0, timeout=desk.timeout)
         return Released(released=self._desk.release_all(wish.owner))
 
     async def _release(self, asked: Asked) -> Released:

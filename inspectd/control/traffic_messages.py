@@ -22,12 +22,14 @@ class HoldRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Hold the next so many requests: 0 stops it, null holds all of them until it is changed.
 
     After `timeout` a held exchange gets its normal answer. `owner` names who asks, so that all of theirs can be
-    released together.
+    released together. With `lease` that happens by itself when for so long nobody has asked `GET /v1/holds`: whoever
+    wanted to decide is gone.
     """
 
     next: Annotated[int, Meta(ge=0)] | None
     timeout: Seconds = "5m"
     owner: str = ""
+    lease: Seconds | None = None
 
 
 class HeldShown(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import json
 import queue
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -144,6 +145,19 @@ def test_releasing_all_holds_no_more(engine: LiveEngine, client: ControlClient) 
     assert client.holds().next == 0
 
 
+def test_a_lease_ends_when_nobody_asks_any_more(engine: LiveEngine, client: ControlClient) -> None:
+    client.hold_next(None, timeout="60s", owner="viewer", lease="400ms")
+    with engine.connect() as sock:
+        sock.sendall(message("GET /held"))
+        assert client.wait("/held", state="held", timeout=60).ok
+        began = time.monotonic()
+        while time.monotonic() - began < 1:  # longer than the lease, but somebody asks
+            assert client.holds().next is None
+        assert receive_response(sock).startswith(b"HTTP/1.1 200")
+    assert client.status().hold_next == 0
+    assert client.holds().held == ()
+
+
 def test_a_rule_holds_for_as_long_as_it_says(engine: LiveEngine, client: ControlClient) -> None:
     client.put_rules('[[rule]]\nmatch = "/x"\nrespond = "200 Late"\nhold = { timeout = "200ms" }\n')
     with engine.connect() as sock:
@@ -217,6 +231,8 @@ def test_what_is_not_held_is_not_found(engine: LiveEngine, number: str, what: st
         b'{"next": "x"}',
         b'{"next": 1, "timeout": "soon"}',
         b'{"next": 1, "timeout": 0}',
+        b'{"next": 1, "lease": "1s"}',
+        b'{"next": 1, "lease": "soon", "owner": "x"}',
     ],
 )
 def test_what_is_no_hold_is_refused(engine: LiveEngine, content: bytes) -> None:
