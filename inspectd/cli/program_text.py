@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LARGEST_SHOWN: Final = 1 << 30
 """Bytes of an answer that are written to standard output at most."""
 
+_PEEKED: Final = 24  # steps of a live program that are shown; it is not going to be played
 _HEADING: Final = f"{'time':>9}   {'sent':>9}"
 
 
@@ -31,7 +32,7 @@ def program_lines(
     Of each step at most so many `lines` of bytes are shown.
     """
     yield paint(_HEADING, "dim")
-    yield from text(timeline(program), ascii_only=not _draws_glyphs(), lines=lines).split("\n")
+    yield from text(timeline(program, peek=_PEEKED), ascii_only=not _draws_glyphs(), lines=lines).split("\n")
     if added := _sent(program):
         yield ""
         yield from (f"{paint('added', 'cyan')}  {clip(safe(line), 200)}" for line in added)

@@ -113,24 +113,55 @@ _ENDS: Final = {
 _ENDINGS: Final[dict[type, What]] = {Stall: "stall", HalfClose: "half-close", Close: "close", Reset: "reset"}
 
 
-def timeline(program: Program | LiveProgram) -> list[TimelineEntry]:
-    """What a program does, in order. Of a live one only that it is live. Nothing is played or consumed.
+def timeline(program: Program | LiveProgram, *, peek: int = 0) -> list[TimelineEntry]:
+    """What a program does, in order. Nothing is played.
 
-    A program of more than `MOST_ENTRIES` steps has an entry at the end that says how many more there are.
+    A program of more than `MOST_ENTRIES` steps has an entry at the end that says how many more there are. Of a live one
+    so many steps as `peek` says are asked for, which uses them up: only for a program that nobody is going to play. It
+    stops at the first one that isn't known at once.
     """
     first: list[TimelineEntry] = []
     if program.hold is not None:
         first.append(TimelineEntry(0.0, 0, "hold", seconds=None, limit=program.hold))
     if isinstance(program, LiveProgram):
-        return [*first, TimelineEntry(0.0, 0, "live", seconds=None, since=len(first))]
+        ops, whole = _peeked(program, peek)
+        seen = [*first, *_entries(ops, since=len(first))]
+        if whole:
+            return seen
+        at, offset, since = _after(seen[-1]) if seen else (0.0, 0, 0)
+        return [*seen, TimelineEntry(at, offset, "live", seconds=None, since=since)]
     entries = [*first, *islice(_entries(program.ops, since=len(first)), MOST_ENTRIES)]
     left = len(program.ops) + len(first) - len(entries)
     if left > 0:
-        last = entries[-1]
-        end = last.offset + (last.length if last.what in _SENDING else 0)
-        at = last.at + (last.seconds or 0.0)
-        entries.append(TimelineEntry(at, end, "more", left, None, last.since))
+        at, offset, since = _after(entries[-1])
+        entries.append(TimelineEntry(at, offset, "more", left, None, since))
     return entries
+
+
+def _after(entry: TimelineEntry) -> tuple[float, int, int]:
+    """The time, the bytes sent and what the time counts from when a step is over."""
+    offset = entry.offset + (entry.length if entry.what in _SENDING else 0)
+    if entry.seconds is None:
+        return 0.0, offset, entry.since + 1
+    return entry.at + entry.seconds, offset, entry.since
+
+
+def _peeked(program: LiveProgram, most: int) -> tuple[list[Op], bool]:
+    """The first steps of a live program, and whether they are all of them. No event loop is needed."""
+    ops: list[Op] = []
+    for _ in range(most):
+        asked = anext(program.ops)
+        try:
+            asked.__await__().send(None)
+        except StopIteration as step:
+            ops.append(step.value)
+        except StopAsyncIteration:
+            return ops, True
+        except Exception:  # noqa: BLE001  whoever plays it will hear of it
+            break
+        else:  # it waits for something
+            break
+    return ops, False
 
 
 _SENDING: Final = frozenset({"send", "file"})

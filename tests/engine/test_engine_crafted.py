@@ -333,7 +333,7 @@ async def test_a_fault_per_response_happens_to_the_next_request_of_a_connection(
 async def test_half_of_a_large_file_is_all_that_arrives_before_a_reset(
     run_engine: Any, tmp_path: Path
 ) -> None:
-    data = bytes(range(256)) * 16_384
+    data = bytes(range(256)) * 8_192
     (tmp_path / "big.bin").write_bytes(data)
     keys = {"body_file": "big.bin", "auto": ["content-length"], "fault": {"at": "body+50%", "do": "reset"}}
     async with run_engine(Crafted(tmp_path, **keys)) as running, connected(running) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,6 +100,36 @@ def test_a_live_program_says_that_it_is_live() -> None:
 
     (entry,) = timeline(LiveProgram(steps()))
     assert entry.what == "live"
+
+
+def test_a_live_program_can_be_peeked_into_when_nobody_plays_it() -> None:
+    async def steps() -> AsyncIterator[Op]:
+        for number in range(9):
+            yield Send(b"%d" % number)
+            yield Wait(1)
+
+    entries = timeline(LiveProgram(steps()), peek=3)
+    assert [(entry.what, entry.at, entry.offset) for entry in entries] == [
+        ("send", 0, 0),
+        ("wait", 0, 1),
+        ("send", 1, 1),
+        ("live", 1, 2),
+    ]
+    assert [entry.what for entry in timeline(LiveProgram(steps()), peek=99)] == ["send", "wait"] * 9
+
+
+def test_peeking_stops_where_something_is_waited_for_or_fails() -> None:
+    async def waits() -> AsyncIterator[Op]:
+        yield Send(b"x")
+        await asyncio.sleep(0)
+        yield Send(b"y")
+
+    async def fails() -> AsyncIterator[Op]:
+        yield Send(b"x")
+        raise ValueError
+
+    for steps in (waits, fails):
+        assert [entry.what for entry in timeline(LiveProgram(steps()), peek=9)] == ["send", "live"]
 
 
 def test_a_program_of_very_many_steps_is_cut_short() -> None:
