@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from inspectd.tui.widgets.bars import EngineState
 
 HOLD_TIMEOUT: Final = "5m"
+HOLD_LEASE: Final = "30s"
+"""A screen that hasn't looked at what is held for so long is dead: the engine holds no more for it."""
 """After this a request that the screen held gets its normal answer."""
 NO_ENGINE: Final = "This is a file: no engine runs, so there is nobody who could answer differently."
 
@@ -39,7 +41,9 @@ class Engine(Protocol):
     def preview(self, *, status: str) -> Preview: ...
     def clear(self) -> None: ...
     def holds(self) -> HoldsShown: ...
-    def hold_next(self, count: int | None, *, timeout: str = ..., owner: str = ...) -> object: ...
+    def hold_next(
+        self, count: int | None, *, timeout: str = ..., owner: str = ..., lease: str = ...
+    ) -> object: ...
     def release(
         self,
         exchange: int,
@@ -132,7 +136,7 @@ class EngineLink:
 
     def hold_next(self, count: int | None) -> None:
         """Hold the next `count` requests; None holds all, 0 holds no more. Waits."""
-        self._ask().hold_next(count, timeout=HOLD_TIMEOUT, owner=self.owner)
+        self._ask().hold_next(count, timeout=HOLD_TIMEOUT, owner=self.owner, lease=HOLD_LEASE)
 
     def release(
         self,

@@ -112,10 +112,10 @@ class FakeEngine:
         self._may_fail()
         return HoldsShown(next=self.next, timeout=300.0, held=tuple(self.held.values()))
 
-    def hold_next(self, count: int | None, *, timeout: str = "5m", owner: str = "") -> None:
+    def hold_next(self, count: int | None, *, timeout: str = "5m", owner: str = "", lease: str = "") -> None:
         self._may_fail()
         self.next = count
-        self.said.append(("hold", count, owner.startswith("screen ") and timeout == "5m"))
+        self.said.append(("hold", count, owner.startswith("screen ") and (timeout, lease) == ("5m", "30s")))
 
     def release(
         self,

@@ -78,9 +78,9 @@ async def test_keys_that_come_quicker_than_the_engine_answers_count_as_well(
     slow = engine.hold_next
     gate = threading.Event()
 
-    def hold_next(count: int | None, *, timeout: str = "5m", owner: str = "") -> None:
+    def hold_next(count: int | None, *, timeout: str = "5m", owner: str = "", lease: str = "") -> None:
         assert gate.wait(60)
-        slow(count, timeout=timeout, owner=owner)
+        slow(count, timeout=timeout, owner=owner, lease=lease)
 
     monkeypatch.setattr(engine, "hold_next", hold_next)
     async with screen(engine.capture, engine) as (app, pilot):
