@@ -24,6 +24,7 @@ _MARKER = (
 
 _SERVER = pytest.StashKey["Inspectd"]()
 _SESSION_SERVER = pytest.StashKey["Inspectd"]()
+_SWEEP = pytest.StashKey["Sweep"]()
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -51,11 +52,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with the marker runs once for each place."""
     mark = metafunc.definition.get_closest_marker("inspectd_sweep")
     if mark is not None:
+        from inspectd.errors import InspectdError
         from inspectd.testing.sweep import cuts_of
 
+        if not {"inspectd", "inspectd_sweep"} & set(metafunc.fixturenames):
+            pytest.fail("a test that is swept wants the fixture inspectd_sweep or inspectd", pytrace=False)
         if "inspectd_sweep" not in metafunc.fixturenames:
             metafunc.fixturenames.append("inspectd_sweep")
-        cuts = cuts_of(mark, base=metafunc.definition.path.parent)
+        try:
+            cuts = cuts_of(mark, base=metafunc.definition.path.parent)
+        except InspectdError as error:
+            raise pytest.Collector.CollectError(f"inspectd_sweep: {error}") from None
         metafunc.parametrize("inspectd_sweep", cuts, ids=[cut.id for cut in cuts], indirect=True)
 
 
@@ -87,6 +94,11 @@ def inspectd(request: pytest.FixtureRequest, _inspectd_stage: Stage) -> Iterator
     stage = _inspectd_stage
     server = Inspectd(stage=stage, base=node.path.parent)
     node.stash[_SERVER] = server
+    cut = _cut_of(node)
+    if cut is not None:
+        from inspectd.testing.sweep import Sweep
+
+        node.stash[_SWEEP] = Sweep(server, cut)
     yield server
     del node.stash[_SERVER]
     try:
@@ -117,16 +129,23 @@ def inspectd_session(request: pytest.FixtureRequest) -> Iterator[Inspectd]:
 
 
 @pytest.fixture
-def inspectd_sweep(request: pytest.FixtureRequest, inspectd: Inspectd) -> Sweep:
+def inspectd_sweep(request: pytest.FixtureRequest, inspectd: Inspectd) -> Sweep:  # noqa: ARG001  it is set up there
     """The answer of the marker `inspectd_sweep`, cut at one place: the test runs once for each."""
-    from inspectd.testing.sweep import Sweep
-
-    cut: Cut | None = getattr(request, "param", None)
-    if cut is None:
-        raise pytest.UsageError(
-            "the fixture inspectd_sweep wants the marker: @pytest.mark.inspectd_sweep(body='hello')"
+    node: pytest.Item = request.node
+    if _SWEEP not in node.stash:
+        pytest.fail(
+            "the fixture inspectd_sweep wants its marker: @pytest.mark.inspectd_sweep(body='hello')",
+            pytrace=False,
         )
-    return Sweep(inspectd, cut)
+    return node.stash[_SWEEP]
+
+
+def _cut_of(node: pytest.Item) -> Cut | None:
+    """The place that this run of a test is about, when it is one of a sweep."""
+    if not isinstance(node, pytest.Function) or not hasattr(node, "callspec"):
+        return None
+    cut: Cut | None = node.callspec.params.get("inspectd_sweep")
+    return cut
 
 
 # -- judging and reporting
@@ -143,22 +162,27 @@ def _servers(item: pytest.Item) -> list[Inspectd]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """A test that has passed fails for what nobody provided for."""
-    __tracebackhide__ = True
+    __tracebackhide__ = _hidden
     result = yield
     for server in _servers(item):
         _judge(server)
     return result
 
 
+def _hidden(raised: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Our own frames are of no interest, except to pytest itself when there are no others."""
+    return not raised.errisinstance(pytest.fail.Exception)
+
+
 def _judge(server: Inspectd) -> None:
     """Fail for what came that no rule is for, and for functions that raised, whose tracebacks are shown."""
-    __tracebackhide__ = True
-    try:
-        server.check()
-    except AssertionError as problem:
-        if problem.__cause__ is not None:
-            raise
-        pytest.fail(str(problem), pytrace=False)
+    __tracebackhide__ = _hidden
+    problem = server.problem()
+    if problem is None:
+        return
+    if problem.__cause__ is not None:
+        raise problem
+    pytest.fail(str(problem), pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -401,6 +401,12 @@ class Inspectd:
     def check(self) -> None:
         """Raise Unexpected for requests that no rule was for and for functions that raised, once for each."""
         __tracebackhide__ = True
+        problem = self.problem()
+        if problem is not None:
+            raise problem
+
+    def problem(self) -> Unexpected | None:
+        """What `check` would raise; it is told once."""
         unmatched, failed = self._told
         self._told = (len(self.log.unmatched), len(self.log.failed))
         problems = self.log.failed[failed:]
@@ -410,8 +416,11 @@ class Inspectd:
         ]
         if not self._allowed:
             lines += [each.explanation for each in self.log.unmatched[unmatched:]]
-        if lines:
-            raise Unexpected("\n".join(lines)) from (problems[0].error if problems else None)
+        if not lines:
+            return None
+        problem = Unexpected("\n".join(lines))
+        problem.__cause__ = problems[0].error if problems else None
+        return problem
 
     def traffic(self, kept: Path | None = None) -> str:
         """What went over the wire, in safe text, a few lines for each exchange."""
