@@ -290,7 +290,7 @@ async def test_a_rule_can_answer(held: Held) -> None:
     )
     async with editing(held) as (app, pilot, _editor):
         await pilot.press("ctrl+o")
-        await until(pilot, lambda: "rule api.toml:12  sends 503 Busy at once" in picture(app))
+        await until(pilot, lambda: "rule api.toml:12  answers at once: 503 Busy" in picture(app))
         await pilot.press("up", "enter")
         await until(pilot, lambda: held.engine.said == [(held.key, "release", None, None, "api.toml:12")])
 

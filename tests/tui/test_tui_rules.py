@@ -81,10 +81,11 @@ async def test_the_rules_are_listed_with_their_calls(engine: FakeEngine, size: t
 async def test_a_bad_change_is_said_until_it_is_dismissed(engine: FakeEngine, size: tuple[int, int]) -> None:
     async with screen(engine.capture, engine, size=size) as (app, pilot):
         await until(pilot, lambda: "api.toml · 2" in lines(app)[0])
-        engine.rules_error = WRONG
+        engine.rules_error = f"/home/me/rules/{WRONG}"
         engine.rules_shown = shown(*RULES, error=PROBLEM)
         app.engine_changed()
         await until(pilot, lambda: "✗ api.toml:12:8: rule[2].fault.do" in picture(app))
+        assert "esc dismiss" in picture(app)
         assert "✗ not reloaded" in lines(app)[0]
         await pilot.press("escape")
         await until(pilot, lambda: "rule[2]" not in picture(app))

@@ -104,7 +104,7 @@ class PickScreen(ModalScreen[Picked | None]):
                     Content.assemble(
                         ("rule ", palette.muted),
                         (safe(rule.id), f"bold {palette.target}"),
-                        (clip(f"  sends {safe(rule.answer)} at once", 60), palette.muted),
+                        (clip(f"  answers at once: {safe(rule.answer)}", 60), palette.muted),
                     )
                 )
             )

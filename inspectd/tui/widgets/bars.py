@@ -183,7 +183,7 @@ class HeaderBar(Bar):
 class TroubleBar(Static):
     """Why a changed rule file is not in use, until somebody dismisses it or it is put right."""
 
-    DEFAULT_CSS = "TroubleBar { display: none; height: auto; max-height: 2; padding: 0 1; }"
+    DEFAULT_CSS = "TroubleBar { display: none; height: auto; max-height: 3; padding: 0 1; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__("", id=id, markup=False)
@@ -197,10 +197,13 @@ class TroubleBar(Static):
         if trouble != self._said:
             self._said = trouble
             palette = tones(self.app)
+            # The file's name says enough: its folder would take the room of the reason.
+            path, colon, reason = trouble.partition(":")
+            shorter = path.rpartition("/")[2] + colon + reason
             end = "" if trouble.endswith((".", "?", "!")) else "."
             self.update(
                 Content.assemble(
-                    (f"✗ {safe(trouble)}{end} ", palette.bad),
+                    (f"✗ {safe(shorter)}{end} ", palette.bad),
                     ("The rules from before stay. ", palette.text),
                     ("R", f"bold {palette.brand}"),
                     (" rules  ", palette.muted),
