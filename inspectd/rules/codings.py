@@ -1,7 +1,7 @@
 """Content codings put on, right or deliberately wrong (RFC 9110 §8.4.1; RFC 1950, RFC 1952, RFC 7932, RFC 8878).
 
 The same content always gives the same bytes. Content passes through memory in pieces; only the result is kept, and
-content that is larger than `LARGEST` is refused: a program holds what it sends.
+content that is larger than `LARGEST` or `LARGEST_FILE` is refused: a program holds what it sends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from inspectd.rules.tables import CodingTable
 
 LARGEST: Final = 256 << 20
-"""Bytes of content that are encoded at most."""
+"""Bytes of content that are encoded at most; it is done once."""
+
+LARGEST_FILE: Final = 64 << 20
+"""Bytes of a file that are encoded at most; it is done again whenever the file changes, while clients wait."""
 
 
 class CodingError(UnitError):
@@ -160,9 +163,10 @@ class Codings:
 
     def _whole(self, content: bytes | FileSlice, times: int) -> bytes:
         size = content.length if isinstance(content, FileSlice) else len(content) * times
-        if size > LARGEST:
+        most = LARGEST_FILE if isinstance(content, FileSlice) else LARGEST
+        if size > most:
             raise CodingError(
-                f"{size} bytes of content can't be encoded", f"Up to {LARGEST >> 20} MiB can: take less."
+                f"{size} bytes of content can't be encoded", f"Up to {most >> 20} MiB can: take less."
             )
         out = bytearray()
         share = -(-size // self.members) if self.members > 1 else 0

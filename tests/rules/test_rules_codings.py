@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspectd.rules.codings import LARGEST, compile_codings
+from inspectd.rules.codings import LARGEST, LARGEST_FILE, compile_codings
 from inspectd.rules.draft import FileSlice, Live, Script
 from inspectd.rules.program import Send, Wait
 from inspectd.rules.tables import CodingTable
@@ -148,9 +148,13 @@ def test_a_file_is_encoded_and_encoded_again_when_it_changes(tmp_path: Path) -> 
     assert gzip.decompress(encoded(made, FileSlice(path, 5, 999_990))) == b"world" * 199_998
 
 
-def test_what_is_too_large_is_refused() -> None:
+def test_what_is_too_large_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnitError, match="can't be encoded"):
         codings("gzip").encode(b"x" * 1024, LARGEST)
+    with (tmp_path / "big").open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)
+    with pytest.raises(UnitError, match="can't be encoded"):
+        codings("gzip").encode(FileSlice(tmp_path / "big", 0, LARGEST_FILE + 1))
 
 
 def test_a_bomb_is_small_and_is_made_once() -> None:
