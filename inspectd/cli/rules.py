@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inspectd.rules.book import RuleBook, Verdict
     from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.request import Request
+    from inspectd.rules.rule import Rule
 
 SAMPLE: Final = """\
 # The first rule that matches answers; the mirror does when none does.
@@ -95,10 +96,16 @@ _files = click.argument(
 @click.option("--verbose", "-v", is_flag=True, help="List the rules: where, for what, and the answer.")
 @click.pass_context
 def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> None:
-    """Say what is wrong with rule files, all of it at once. Exit code 1 when something is."""
+    """Say what is wrong with rule files, all of it at once. Exit code 1 when something is.
+
+    Of several files the first comes first. A rule that never answers, because one before it takes all of its
+    requests, is told of; that is not wrong.
+    """
     from inspectd.rules.file import RuleFileError, load_file
+    from inspectd.rules.shadow import never_answering
 
     wrong = 0
+    found: list[Rule] = []
     for path in files:
         try:
             loaded = load_file(path)
@@ -106,6 +113,7 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
             wrong += len(error.problems)
             sys.stderr.write(f"{error}\n")
             continue
+        found += loaded.rules
         count = _count(len(loaded.rules), "rule")
         sys.stdout.write(f"{safe(str(path))}: {count}, nothing wrong\n")
         if verbose:
@@ -114,6 +122,9 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
                     f"  {pad(clip(safe(rule.id), 24), 24)} {pad(clip(safe(rule.match), 40), 40)}"
                     f" {clip(safe(rule.answer), 60)}\n"
                 )
+    for rule, before in never_answering(found):
+        names = [f"{safe(one.id)} ({clip(safe(one.match), 40)})" for one in (rule, before)]
+        sys.stdout.write(f"{names[0]} never answers: {names[1]} comes first\n")
     if wrong:
         sys.stderr.write(f"inspectd: {_count(wrong, 'problem')}\n")
         context.exit(1)

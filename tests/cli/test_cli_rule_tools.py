@@ -75,6 +75,21 @@ def test_check_says_everything_that_is_wrong_with_line_and_column(tmp_path: Path
     assert run.stdout.decode() == f"{odd}: 3 rules, nothing wrong\n"
 
 
+def test_check_tells_of_rules_that_never_answer(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+    one.write_text('[[rule]]\nmatch = "/a/**"\n[[rule]]\nmatch = "GET /a/b"\n', encoding="utf-8")
+    two.write_text('[[rule]]\nname = "late"\nmatch = "POST /a/*"\n', encoding="utf-8")
+    assert rules("check", one, two).stdout.decode().splitlines() == [
+        f"{one}: 2 rules, nothing wrong",
+        f"{two}: 1 rule, nothing wrong",
+        "one.toml:3 (GET /a/b) never answers: one.toml:1 (/a/**) comes first",
+        "late (POST /a/*) never answers: one.toml:1 (/a/**) comes first",
+    ]
+    assert rules("check", two, one).stdout.decode().splitlines()[2:] == [
+        "one.toml:3 (GET /a/b) never answers: one.toml:1 (/a/**) comes first"
+    ]
+
+
 def test_check_of_what_is_no_file_is_a_line(tmp_path: Path) -> None:
     run = rules("check", tmp_path / "nowhere.toml", code=1)
     assert b"no such file" in run.stderr
