@@ -74,12 +74,14 @@ class Pipe:
 
     def receive(self, seconds: float) -> Row | None:
         """The next event, or None when none comes in that time. Replies go to whom they are for."""
-        if self._channel._events:
-            return self._channel._events.popleft()
-        try:
-            message: Row = json.loads(self._channel._socket.recv(max(seconds, 0.001)))
-        except TimeoutError:
-            return None
+        message: Row
+        if self._channel._events:  # came while the channel waited for something else
+            message = self._channel._events.popleft()
+        else:
+            try:
+                message = json.loads(self._channel._socket.recv(max(seconds, 0.001)))
+            except TimeoutError:
+                return None
         then = self._expected.pop(message.get("id", 0), None)
         if then is not None:
             then(message)
@@ -151,20 +153,25 @@ class ChromiumVisitor:
         if case.credentials:
             self._channel.call("Fetch.enable", {"handleAuthRequests": True}, sessionId=session)
         if _navigates(case):
-            self.pipe.send(
-                "Page.navigate", {"url": url}, lambda reply: self._navigated(tab, reply), sessionId=session
-            )
+            self._navigate(tab, url)
         else:
             tab.notes["fetch"] = True
             self.pipe.send("Page.navigate", {"url": home}, lambda _: None, sessionId=session)
         return tab
 
-    def _navigated(self, tab: Tab, reply: Row) -> None:
+    def _navigated(self, tab: Tab, url: str, reply: Row) -> None:
         result = reply.get("result", {})
         if "error" in reply:
             tab.fail(str(reply["error"].get("message")))
+        elif result.get("errorText") == "net::ERR_ABORTED" and not tab.notes.get("asked"):
+            self._navigate(tab, url)  # the blank page had not loaded: no request was sent
         elif result.get("errorText") and not tab.did:
             tab.fail(result["errorText"])
+
+    def _navigate(self, tab: Tab, url: str) -> None:
+        self.pipe.send(
+            "Page.navigate", {"url": url}, lambda reply: self._navigated(tab, url, reply), sessionId=tab.key
+        )
 
     def event(self, message: Row, tabs: dict[str, Tab]) -> None:
         """Note what a message says about one of the tabs."""
@@ -194,11 +201,13 @@ class ChromiumVisitor:
                     answer = {"response": "ProvideCredentials", "username": user, "password": password}
                 wish = {"requestId": params["requestId"], "authChallengeResponse": answer}
                 self.pipe.send("Fetch.continueWithAuth", wish, lambda _: None, sessionId=session)
+            case "Network.requestWillBeSent" if params.get("type") == "Document":
+                tab.notes["asked"] = True
             case "Network.responseReceived" if params.get("type") == "Document" and _navigates(tab.case):
                 tab.status = params["response"]["status"]
                 tab.notes["document"] = params["requestId"]
             case "Network.loadingFailed" if params.get("type") == "Document" and _navigates(tab.case):
-                if not tab.did:
+                if not tab.did and tab.notes.get("asked"):
                     tab.fail(params["errorText"])
             case "Page.loadEventFired" if tab.notes.get("fetch"):
                 del tab.notes["fetch"]

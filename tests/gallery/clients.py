@@ -1,8 +1,8 @@
 """Real clients against every case of the gallery; the table of what they did: `python -m tests.gallery.clients`.
 
-Writes `clients.json` (everything) and `clients.md` (to read) beside this file; nobody edits them. `--only GLOB` takes
-some of the cases and `--client NAME` some of the clients, and then the table goes to standard output instead. A client
-that isn't installed is left out. Each client gets an engine of its own.
+Writes `clients.json` (everything) and `clients.md` (to read) beside this file; nobody edits them. With `--client NAME`
+only these columns are made anew, and with `--only GLOB` the table of these cases goes to standard output instead. A
+client that isn't installed is left out. Each client gets an engine of its own.
 """
 
 from __future__ import annotations
@@ -161,6 +161,8 @@ async def run_client(name: str, cases: Sequence[Case]) -> Asked:
         if row["error"]:
             row["error"] = _NOISE.sub("...", _PORT.sub(r"HOST", row["error"]))[:200]
         row.update(asdict(evidence.get(case.name, NOTHING)))
+        for left_out in ("seconds", "planned"):  # what would differ each time, or says nothing new
+            row.pop(left_out, None)
     return version, rows
 
 
@@ -207,12 +209,11 @@ def cell(row: Row) -> str:
     """What one client did with one case, in a few words."""
     if row["error"]:
         error = _AROUND.sub("", row["error"])
-        said = error if len(error) <= 70 else error[:69] + "…"
-        text = f"**{said}**" if row["status"] is None else f"{row['status']}, then **{said}**"
+        short = error if len(error) <= 70 else error[:69] + "…"
+        text = f"**{short}**" if row["status"] is None else f"{row['status']}, then **{short}**"
     else:
-        text = f"{row['status']}, {row['length']} B" if row["length"] is not None else f"{row['status']}"
-    if row.get("did"):
-        text += f", {row['did']}"
+        said = [row["status"], None if row["length"] is None else f"{row['length']} B", row.get("did")]
+        text = ", ".join(str(word) for word in said if word is not None)
     if row["requests"] != 1:
         text += f" ×{row['requests']}"
     if len(set(row["methods"])) > 1:
@@ -229,8 +230,14 @@ def main() -> None:
     parser.add_argument("--client", action="append", default=[], choices=sorted(CLIENTS))
     options = parser.parse_args()
     cases = chosen(options.only)
-    versions: dict[str, str] = {}
-    rows: list[Row] = [{"case": case.name, "group": case.group} for case in cases]
+    before = (
+        json.loads((HERE / "clients.json").read_text("utf-8"))
+        if options.client and not options.only
+        else None
+    )
+    versions: dict[str, str] = before["clients"] if before else {}
+    known = {row["case"]: row for row in before["cases"]} if before else {}
+    rows: list[Row] = [known.get(case.name, {}) | {"case": case.name, "group": case.group} for case in cases]
     for name, (installed, _) in CLIENTS.items():
         if options.client and name not in options.client:
             continue
@@ -243,15 +250,18 @@ def main() -> None:
             row[name] = found[row["case"]]
         print(f"{name}: {len(found)} cases", file=sys.stderr, flush=True)
     table = {"clients": versions, "cases": rows}
-    text = as_markdown(table)
-    if options.only or options.client:
-        print(text)
+    if options.only:
+        print(as_markdown(table))
         return
-    lines = ",\n".join(json.dumps(row) for row in rows)
-    (HERE / "clients.json").write_text(
-        f'{{"clients": {json.dumps(versions)}, "cases": [\n{lines}\n]}}\n', "utf-8"
-    )
-    (HERE / "clients.md").write_text(text, "utf-8")
+    write(table)
+
+
+def write(table: Row) -> None:
+    """Writes both files."""
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in table["cases"])
+    text = f'{{"clients": {json.dumps(table["clients"])}, "cases": [\n{lines}\n]}}\n'
+    (HERE / "clients.json").write_text(text, "utf-8")
+    (HERE / "clients.md").write_text(as_markdown(table), "utf-8")
 
 
 if __name__ == "__main__":
