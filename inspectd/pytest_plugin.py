@@ -6,7 +6,7 @@ Every run of pytest loads this module, also one without a test of ours: the engi
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -144,8 +144,7 @@ def _cut_of(node: pytest.Item) -> Cut | None:
     """The place that this run of a test is about, when it is one of a sweep."""
     if not isinstance(node, pytest.Function) or not hasattr(node, "callspec"):
         return None
-    cut: Cut | None = node.callspec.params.get("inspectd_sweep")
-    return cut
+    return cast("Cut | None", node.callspec.params.get("inspectd_sweep"))
 
 
 # -- judging and reporting

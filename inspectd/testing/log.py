@@ -92,4 +92,5 @@ class Log:
             if left <= 0:
                 return False
             with self._changed:
-                self._changed.wait_for(lambda seen=known: self._changes != seen, min(left, _LOOK_AGAIN))
+                if self._changes == known:
+                    self._changed.wait(min(left, _LOOK_AGAIN))

@@ -415,3 +415,20 @@ def test_a_sweep_that_can_not_be_is_one_sentence(run: Run, test: str, said: str)
     assert result.parseoutcomes().get("errors") == 1
     result.stdout.fnmatch_lines([said])
     result.stdout.no_fnmatch_line("*site-packages*")
+
+
+def test_trouble_at_the_door_ends_with_its_test(run: Run) -> None:
+    result = run(
+        """
+def test_before(inspectd):
+    inspectd.accept.refuse()
+    with pytest.raises(ConnectionRefusedError):
+        ask(inspectd)
+
+def test_after(inspectd):
+    inspectd.on("*").reply("204 Done")
+    assert b"204 Done" in ask(inspectd)
+"""
+    )
+
+    result.assert_outcomes(passed=2)

@@ -15,7 +15,7 @@ from inspectd.testing import Inspectd, Unexpected, answer
 from tests.testing.asking import DEADLINE, ask, meanwhile, rest, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -351,12 +351,13 @@ def test_a_gate_holds_until_the_test_decides(server: Inspectd) -> None:
     gate = server.on("PUT /*").reply("201 Made").hold(timeout=DEADLINE)
     got: list[bytes] = []
 
-    for decide, expected in [
+    decisions: list[tuple[Callable[[], object], bytes]] = [
         (gate.release, b"HTTP/1.1 201 Made\r\n"),
         (lambda: gate.release("503 Busy", body="no"), b"HTTP/1.1 503 Busy\r\n"),
         (lambda: gate.release(raw=b"odd\xff"), b"odd\xff"),
         (gate.drop, b""),
-    ]:
+    ]
+    for decide, expected in decisions:
         with meanwhile(lambda: got.append(ask(server, "PUT /a HTTP/1.1\nX: 1"))):
             assert gate.wait_held(timeout=DEADLINE).header("X") == "1"
             assert (gate.held, gate.request.path) == (1, "/a")
@@ -586,3 +587,49 @@ def test_a_client_that_is_still_connected_does_not_delay_the_end() -> None:
 
     assert rest(client) == b""
     client.close()
+
+
+# -- accepting
+
+
+def test_connections_are_reset_at_the_door_as_often_as_asked(server: Inspectd) -> None:
+    server.on("/x").reply("204 Done")
+    server.accept.reset(count=1)
+
+    with pytest.raises(ConnectionResetError):
+        ask(server, "GET /x HTTP/1.1")
+    assert ask(server, "GET /x HTTP/1.1").startswith(b"HTTP/1.1 204 Done\r\n")
+
+
+def test_a_server_that_is_down_refuses_and_comes_back_on_its_port(server: Inspectd) -> None:
+    server.on("/x").reply("204 Done")
+    server.accept.refuse()
+
+    with pytest.raises(ConnectionRefusedError):
+        ask(server, "GET /x HTTP/1.1")
+    server.accept.normal()
+    assert ask(server, "GET /x HTTP/1.1").startswith(b"HTTP/1.1 204 Done\r\n")
+
+
+def test_a_server_that_accepts_nobody_leaves_clients_waiting(server: Inspectd) -> None:
+    server.on("/x").reply("204 Done")
+    server.accept.wait()
+
+    with socket.create_connection(server.address, 0.2) as client:
+        client.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        client.settimeout(DEADLINE)
+        server.accept.normal()
+        assert until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 204 Done\r\n")
+
+
+def test_trouble_at_the_door_of_a_file_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "rules.toml").write_text(
+        '[accept]\ndo = "close"\ncount = 1\n\n[[rule]]\nrespond = "204 Done"\n'
+    )
+
+    with Inspectd(base=tmp_path) as server:
+        server.load("rules.toml")
+        assert ask(server, "GET /x HTTP/1.1") == b""
+        assert ask(server, "GET /x HTTP/1.1").startswith(b"HTTP/1.1 204 Done\r\n")

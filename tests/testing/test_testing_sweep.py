@@ -48,7 +48,7 @@ def test_lines_chunks_and_tokens_are_places() -> None:
         b"ed\r\n\r\n",
         b"\nabc\r\n",
         b"\r\nde\r\n",
-        b"de\r\n0\r\n",
+        b"e\r\n0\r\n",
     ]
 
     tokens = cuts("every-token", raw=b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n")
@@ -91,7 +91,7 @@ def test_the_places_are_the_same_in_every_run() -> None:
         ({"cut": "every-chunk", "body": "x"}, "no chunks"),
         ({"raw": b"x", "body": "x"}, "raw"),
         ({"bdoy": "x"}, "body"),
-        ({"events": ["a"], "body": "x" * 20_000}, ""),
+        ({"events": ["a"], "body": "x"}, "events"),
         ({"body": "x" * 20_000}, "step"),
     ],
 )
