@@ -6,6 +6,7 @@ never raises: what goes wrong only when a request comes (a file that is gone) be
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -468,6 +469,17 @@ def _utf8(text: str) -> bytes:
 
 def _json(value: object) -> bytes:
     try:
+        if _has_no_number(value):
+            raise UnitError("JSON has neither NaN nor infinity", "Write such a body as text, in 'body'.")
         return msgspec.json.encode(value)
-    except (TypeError, ValueError, RecursionError, OverflowError) as problem:
+    except (TypeError, ValueError, RecursionError) as problem:
         raise UnitError(f"this can't be written as JSON: {problem}") from None
+
+
+def _has_no_number(value: object) -> bool:
+    """Whether there is a float in it that is no number."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_has_no_number, value.values()))
+    return isinstance(value, list) and any(map(_has_no_number, value))

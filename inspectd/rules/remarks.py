@@ -128,7 +128,6 @@ def _remarks(stream: Stream, method: bytes, *, whole: bool) -> Iterator[Remark]:
             yield from _of_content(stream, message, method, whole=whole)
             yield from _behind(message, data, method)
             return
-        yield from _of_interim(message)
     if whole:
         end = len(data)
         sentence = "Only interim responses are here: the client goes on waiting for the final one."
@@ -301,15 +300,6 @@ def _of_framing(head: Head, by_name: dict[bytes, list[Field]], code: bytes) -> I
     elif b"chunked" not in names[-1:]:
         sentence = "The last transfer coding is not chunked: the content ends when the connection does."
         yield Remark(sentence, *where, "RFC 9112 §6.1")
-
-
-def _of_interim(message: Message) -> Iterator[Remark]:
-    if (
-        message.head.status
-        and message.head.text(message.head.status)[:1] == b"1"
-        and not message.head.complete
-    ):
-        yield Remark("This interim response has no end.", *message.head.status, "RFC 9110 §15.2")
 
 
 # -- content

@@ -137,6 +137,19 @@ def test_a_damaged_stream_keeps_its_pauses() -> None:
         assert encoded(codings("gzip", damage=damage), script) != encoded(codings("gzip"), script)
 
 
+def test_a_stream_has_no_members() -> None:
+    with pytest.raises(UnitError, match="one gzip member"):
+        codings("gzip", members=2).encode(Script((Send(b"a"),)))
+
+
+def test_few_encoded_contents_are_remembered() -> None:
+    made = codings("gzip")
+    kept = [made.encode(b"%d" % number) for number in range(9)]
+    assert made.encode(b"8") is kept[8]
+    assert made.encode(b"0") is not kept[0]
+    assert made.encode(b"0") == kept[0]
+
+
 def test_a_file_is_encoded_and_encoded_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"hello" * 200_000)

@@ -225,10 +225,24 @@ def test_labels_say_what_is_sent() -> None:
     assert reply(raw="abc").label == "raw 3 bytes"
     assert reply(redirect="/new").label == "redirect to /new"
     assert reply(events=["a"]).label == "events"
+    assert reply(template=True, respond="299 {{ method }}").label == "299 {{ method }}"
     assert program(redirect="/new").label == "302 Found"
     assert program(respond="ICY 200").label == "ICY 200"
     behind = program(auth={"bearer": "t"}, body="secret")
     assert (behind.label, b"secret" in sent_bytes(behind)) == ("401 Unauthorized", False)
+
+
+def test_whatever_goes_wrong_the_client_gets_an_answer() -> None:
+    class Odd:
+        head = get().head
+        sent = property(lambda self: 1 / 0)
+
+    odd: Any = Odd()
+    fault = {"do": "reset", "at": "byte 9", "per": "connection"}
+    for made in (reply(body="x", fault=fault), reply(raw="x", fault=fault), reply(mirror=True)):
+        answer = made.program(call(odd))
+        assert sent_bytes(answer).startswith(b"HTTP/1.1 500 ")
+        assert answer.rule == "test:1"
 
 
 def test_programs_are_kept_for_a_second() -> None:
@@ -295,6 +309,14 @@ def test_a_plain_reply_is_as_fast_as_a_fixed_answer() -> None:
         ({"fault": {"do": "close", "bytes": "x"}}, {"fault.bytes": "garbage"}),
         ({"fault": {"do": "garbage", "length": "1GiB"}}, {"fault.length": "16 MiB"}),
         ({"hold": {"timeout": "x"}}, {"hold.timeout": "duration"}),
+        ({"fault": {"do": "close", "at": "body+101%"}}, {"fault.at": "100 %"}),
+        ({"fault": {"do": "close", "after": "soon"}}, {"fault.after": "duration"}),
+        ({"events": {"send": ["a"], "close": False}, "fault": {"do": "close", "at": "50%"}}, {"fault.at": "never"}),
+        ({"body": "\ud800"}, {"body": "surrogate"}),
+        ({"json": {"a": [1.0, float("nan")]}}, {"json": "NaN"}),
+        ({"json": "\ud800"}, {"json": "JSON"}),
+        ({"raw": "\ud800"}, {"raw": "surrogate"}),
+        ({"cookies": ["a\r\nb"], "hold": {"timeout": "x"}}, {"cookies[0]": "line end", "hold.timeout": "duration"}),
         ({"chunked": {"trailers": ["A: b\r\n"]}}, {"chunked.trailers[0]": "line end"}),
         ({"coding": {"apply": ["br"], "members": 2}}, {"coding": "gzip"}),
         ({"coding": {"apply": ["br"], "damage": "checksum"}}, {"coding": "flip"}),

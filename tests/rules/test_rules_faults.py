@@ -206,6 +206,13 @@ def test_bytes_of_a_connection_are_counted_over_its_answers(before: int, sent: b
     assert made.ops == (Send(sent), *((Reset(),) if cut else ()))
 
 
+def test_bytes_of_a_connection_are_counted_over_raw_answers_too() -> None:
+    request = get()
+    request.sent = 7
+    fault = {"do": "close", "at": "byte 9", "per": "connection"}
+    assert program(raw="abcd", fault=fault, to=call(request)).ops == (Send(b"ab"), Close())
+
+
 def test_byte_0_of_a_connection_is_before_its_first_answer() -> None:
     fault = {"do": "reset", "at": "byte 0", "per": "connection"}
     assert program(fault=fault).ops == (Reset(),)
