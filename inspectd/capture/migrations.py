@@ -16,16 +16,20 @@ from inspectd.capture.model import SCHEMA_VERSION
 Step: TypeAlias = Callable[[sqlite3.Connection], object]
 
 
-def _add_evidence(db: sqlite3.Connection) -> None:
+def _add_evidence_and_tls(db: sqlite3.Connection) -> None:
     db.execute(
         "CREATE TABLE evidence (exchange INTEGER PRIMARY KEY, rule TEXT NOT NULL, planned INTEGER, "
         "sent INTEGER NOT NULL, acked INTEGER, reused INTEGER NOT NULL, attempt INTEGER NOT NULL, "
         "previous INTEGER, gap_ns INTEGER, ended_by TEXT, how TEXT, after_ns INTEGER)"
     )
     db.execute("CREATE INDEX evidence_previous ON evidence (previous) WHERE previous IS NOT NULL")
+    db.execute(
+        "CREATE TABLE tls (connection INTEGER PRIMARY KEY, hello BLOB NOT NULL, sni TEXT, alpn TEXT, version TEXT, "
+        "cipher TEXT, certificate TEXT, shaken_ns INTEGER, alert TEXT, sentence TEXT)"
+    )
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _add_evidence}
+STEPS: Final[Mapping[int, Step]] = {1: _add_evidence_and_tls}
 """Version n -> what turns it into n + 1. A step must not commit."""
 
 

@@ -129,6 +129,21 @@ class EvidenceRow(msgspec.Struct, frozen=True, kw_only=True):
     after_ns: int | None
 
 
+class TlsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `tls`: how a connection came to be encrypted, or why it didn't."""
+
+    connection: int
+    hello: bytes
+    sni: str | None
+    alpn: str | None
+    version: str | None
+    cipher: str | None
+    certificate: str | None
+    shaken_ns: int | None
+    alert: str | None
+    sentence: str | None
+
+
 class Read(msgspec.Struct, frozen=True):
     """Bytes that crossed the socket in one call: where they lie in their stream and when they came."""
 

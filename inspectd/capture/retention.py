@@ -291,6 +291,7 @@ class Retention:
         whole = len(rows) < _SEGMENTS_AT_ONCE
         if whole:
             self._db.execute("DELETE FROM connection WHERE id = ?", (number,))
+            self._db.execute("DELETE FROM tls WHERE connection = ?", (number,))
         self._free({page for _, _, page in rows})
         return whole
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from inspectd.capture import store, trouble
-from inspectd.capture.model import ConnectionRow, EvidenceRow, ListenerRow
+from inspectd.capture.model import ConnectionRow, EvidenceRow, ListenerRow, TlsRow
 
 if TYPE_CHECKING:
     import os
@@ -23,6 +23,7 @@ KEYS_AT_ONCE: Final = 500
 _CONNECTION: Final = ConnectionRow.__struct_fields__
 _LISTENER: Final = ListenerRow.__struct_fields__
 _EVIDENCE: Final = EvidenceRow.__struct_fields__
+_TLS: Final = TlsRow.__struct_fields__
 _SELECT_CONNECTION: Final = f"SELECT {', '.join(_CONNECTION)} FROM connection"  # noqa: S608
 _SELECT_EVIDENCE: Final = f"SELECT {', '.join(_EVIDENCE)} FROM evidence"  # noqa: S608
 
@@ -114,6 +115,11 @@ class Rows:
         for first in range(0, len(ids), KEYS_AT_ONCE):
             keys = ids[first : first + KEYS_AT_ONCE]
             yield from self._all(f"{select} WHERE {key} IN ({', '.join('?' * len(keys))})", keys)
+
+    def tls(self, connection: int, /) -> TlsRow | None:
+        """How this connection was encrypted, or failed to be; None when nobody tried."""
+        row = self._one(f"SELECT {', '.join(_TLS)} FROM tls WHERE connection = ?", (connection,))  # noqa: S608
+        return None if row is None else TlsRow(**dict(zip(_TLS, row, strict=True)))
 
     # -- evidence
 

@@ -126,6 +126,21 @@ CREATE TABLE evidence (
 );
 CREATE INDEX evidence_previous ON evidence (previous) WHERE previous IS NOT NULL;
 
+-- What was agreed upon before a byte of HTTP, on a listener that speaks TLS: a row for each of its connections that
+-- sent something. The pages hold what was decrypted.
+CREATE TABLE tls (
+    connection  INTEGER PRIMARY KEY,
+    hello       BLOB NOT NULL,            -- the ClientHello with its record headers, as sent; or as much as came of it
+    sni         TEXT,                     -- the name that the client asked for (RFC 6066 §3); NULL when it named none
+    alpn        TEXT,                     -- the protocol agreed upon (RFC 7301)
+    version     TEXT,                     -- "TLSv1.3"
+    cipher      TEXT,
+    certificate TEXT,                     -- the names in the certificate that was shown, with spaces between them
+    shaken_ns   INTEGER,                  -- the handshake was complete
+    alert       TEXT,                     -- the fatal alert that ended it, by its name in RFC 8446 §6
+    sentence    TEXT                      -- what went wrong, in words
+);
+
 -- Retention asks whether anything still needs a page. For exchanges it needs no index: ids and req_page ascend
 -- together, and res_page is never below req_page.
 CREATE INDEX segment_page ON segment (page);

@@ -51,7 +51,9 @@ _SHARED_SIZE: Final = 510
 """The bytes of the main file that carry SQLite's SHARED and EXCLUSIVE locks (its os.h)."""
 
 _ELSEWHERE: Final = "choose another name with --capture"
-_TABLES: Final = frozenset({"meta", "listener", "connection", "exchange", "page", "segment", "evidence"})
+_TABLES: Final = frozenset(
+    {"meta", "listener", "connection", "exchange", "page", "segment", "evidence", "tls"}
+)
 
 
 _open_here: dict[tuple[int, int], int] = {}

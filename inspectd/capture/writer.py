@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from inspectd.capture import store
 from inspectd.capture.checkpoint import Checkpointer
-from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, EvidenceRow, ExchangeRow, State
+from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, EvidenceRow, ExchangeRow, State, TlsRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +28,7 @@ PAGE_LIMIT: Final = 4 * 1024 * 1024
 _EXCHANGE_COLUMNS: Final = ExchangeRow.__struct_fields__
 _CONNECTION_COLUMNS: Final = ConnectionRow.__struct_fields__
 _EVIDENCE_COLUMNS: Final = EvidenceRow.__struct_fields__
+_TLS_COLUMNS: Final = TlsRow.__struct_fields__
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -49,10 +50,12 @@ _UPDATE_EXCHANGE: Final = _update("exchange", _OWN_COLUMNS)
 _INSERT_CONNECTION: Final = _insert("connection", _CONNECTION_COLUMNS)
 _UPDATE_CONNECTION: Final = _update("connection", _CONNECTION_COLUMNS)
 _INSERT_EVIDENCE: Final = _insert("evidence", _EVIDENCE_COLUMNS)
+_INSERT_TLS: Final = _insert("tls", _TLS_COLUMNS)
 _INSERT_SEGMENT: Final = "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)"
 _exchange_values: Final = attrgetter(*_OWN_COLUMNS)
 _connection_values: Final = attrgetter(*_CONNECTION_COLUMNS)
 _evidence_values: Final = attrgetter(*_EVIDENCE_COLUMNS)
+_tls_values: Final = attrgetter(*_TLS_COLUMNS)
 
 
 Segment: TypeAlias = tuple[int, int, int, int, int, int, int]
@@ -70,6 +73,7 @@ class Sink(Protocol):
     def save(self, exchange: ExchangeRecord) -> None: ...
     def save_connection(self, connection: ConnectionRecord) -> None: ...
     def save_evidence(self, evidence: EvidenceRecord) -> None: ...
+    def save_tls(self, tls: TlsRecord) -> None: ...
     def segment(self, row: Segment) -> None: ...
     def flush(self, now: int) -> None: ...
 
@@ -157,6 +161,30 @@ class EvidenceRecord:
         self.sent = 0
         self.attempt = 1
         self.acked = self.previous = self.gap_ns = self.ended_by = self.how = self.after_ns = None
+        self.changed = False
+
+
+class TlsRecord:
+    """How a connection is being encrypted, as far as it is known: the columns of a row."""
+
+    __slots__ = (*_TLS_COLUMNS, "changed")
+
+    connection: int
+    hello: bytes
+    sni: str | None
+    alpn: str | None
+    version: str | None
+    cipher: str | None
+    certificate: str | None
+    shaken_ns: int | None
+    alert: str | None
+    sentence: str | None
+
+    def __init__(self, connection: int) -> None:
+        self.connection = connection
+        self.hello = b""
+        self.sni = self.alpn = self.version = self.cipher = self.certificate = None
+        self.shaken_ns = self.alert = self.sentence = None
         self.changed = False
 
 
@@ -318,6 +346,10 @@ class ConnectionRecord:
         """Write what is known of one of its exchanges with the coming flush."""
         self._writer.save_evidence(evidence)
 
+    def save_tls(self, tls: TlsRecord) -> None:
+        """Write what is known of its encryption with the coming flush."""
+        self._writer.save_tls(tls)
+
     def describe(self, kind: str, sentence: str) -> None:
         """Say what this connection is, when it is more (or less) than requests and answers."""
         if self.kind is None:
@@ -349,6 +381,7 @@ class CaptureWriter:
         self._segments: list[Segment] = []
         self._connections: list[ConnectionRecord] = []
         self._evidence: list[EvidenceRecord] = []
+        self._tls: list[TlsRecord] = []
         self._parts: list[bytes] = []
         self._exchanges: list[ExchangeRecord] = []
         self._checkpointer = Checkpointer(path, self.db)
@@ -401,6 +434,12 @@ class CaptureWriter:
             evidence.changed = True
             self._evidence.append(evidence)
 
+    def save_tls(self, tls: TlsRecord) -> None:
+        """Write the row with the coming flush, as it is then."""
+        if not tls.changed:
+            tls.changed = True
+            self._tls.append(tls)
+
     def segment(self, row: Segment) -> None:
         """Note where bytes lie that no exchange's run covers."""
         self._segments.append(row)
@@ -436,8 +475,8 @@ class CaptureWriter:
     def flush(self, now: int) -> None:
         """Commit the turn. Exchanges that were answered in it get `now` (ns since the epoch) as the time of that."""
         exchanges, connections, parts = self._exchanges, self._connections, self._parts
-        evidence = self._evidence
-        if not (exchanges or connections or parts or evidence) or self._closed:
+        evidence, tls = self._evidence, self._tls
+        if not (exchanges or connections or parts or evidence or tls) or self._closed:
             return
         new, known = [], []
         for exchange in exchanges:
@@ -451,6 +490,8 @@ class CaptureWriter:
                 new.append(_exchange_values(exchange))
         for record in evidence:
             record.changed = False
+        for agreed in tls:
+            agreed.changed = False
         execute, executemany = self.db.execute, self.db.executemany
         try:
             execute("BEGIN")
@@ -471,6 +512,8 @@ class CaptureWriter:
                 executemany(_INSERT_SEGMENT, self._segments)
             if evidence:
                 executemany(_INSERT_EVIDENCE, map(_evidence_values, evidence))
+            if tls:
+                executemany(_INSERT_TLS, map(_tls_values, tls))
             execute("COMMIT")
             self.error = None
         except (sqlite3.Error, ValueError, OverflowError) as problem:  # the latter: a value SQLite can't hold
@@ -479,6 +522,8 @@ class CaptureWriter:
         self._connections = []
         if evidence:
             self._evidence = []
+        if tls:
+            self._tls = []
         self._segments = []
         self._parts = []
         self.page += 1

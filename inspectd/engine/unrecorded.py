@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ConnectionRecord, EvidenceRecord, ExchangeRecord, Segment
+    from inspectd.capture.writer import ConnectionRecord, EvidenceRecord, ExchangeRecord, Segment, TlsRecord
 
 
 class Unrecorded:
@@ -27,6 +27,9 @@ class Unrecorded:
 
     def save_evidence(self, evidence: EvidenceRecord) -> None:
         """Forget what a client did."""
+
+    def save_tls(self, tls: TlsRecord) -> None:
+        """Forget how it is encrypted."""
 
     def segment(self, row: Segment) -> None:
         """Forget the segment."""

@@ -395,6 +395,7 @@ def first_version(path: Path) -> None:
     finished_capture(path)
     with closing(sqlite3.connect(path)) as db:
         db.execute("DROP TABLE evidence")
+        db.execute("DROP TABLE tls")
         db.execute("PRAGMA user_version = 1")
 
 
