@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
+from inspectd.capture.model import State
+from inspectd.errors import InspectdError
 from inspectd.tui.held import NOTHING_HELD, Holds, Waiting
 from inspectd.tui.widgets.columns import span_of_time, whole_seconds
 
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inspectd.tui.shell import Shell
+
+
+SETTLED_SECONDS: Final = 0.2
+"""After so long the capture has what happened to an exchange that is no longer held."""
 
 
 class Holding:
@@ -61,11 +68,27 @@ class Holding:
         for each in left:
             waited = whole_seconds(each.waited(time.time_ns()))
             self._app.say(
-                f"◆ The client of {each.name} left after {waited}",
-                "Whatever is sent now, nobody reads it.",
+                f"◆ The client of {each.name} closed its side after {waited}",
+                "Most have given up by then; a few go on reading.",
                 severity="warning",
             )
+        for each in before.held:
+            if holds.get(each.id) is None:
+                self._app.set_timer(SETTLED_SECONDS, partial(self._tell_gone, each))
         self._app.show_hints()
+
+    def why_over(self, exchange: int) -> str:
+        """Why an exchange is no longer held, when its client is the reason; else empty."""
+        try:
+            row = self._app.capture.exchange(exchange)
+        except InspectdError:
+            return ""
+        gone = row is not None and row.state & State.ABORTED and not row.state & State.RESPONSE_STARTED
+        return "the client is gone: its connection ended before anybody decided" if gone else ""
+
+    def _tell_gone(self, waiting: Waiting) -> None:
+        if why := self.why_over(waiting.id):
+            self._app.say(f"✗ {waiting.name}: {why}", severity="warning")
 
     def _tell_came(self, came: list[Waiting]) -> None:
         if not came:

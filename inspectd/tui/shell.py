@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 1 / 25
 ENGINE_SECONDS: Final = 1.0
 """How often the engine is asked how it is."""
+HELD_SECONDS: Final = 0.25
+"""The same while a few requests, `HELD_FEW` at most, wait for a person."""
+HELD_FEW: Final = 16
 TERMINAL_SECONDS: Final = 1.0
 """How often it is asked whether the terminal is still there."""
 HUNG_UP: Final = 129
@@ -343,7 +346,8 @@ class Shell(App[int]):
         while not self._over.is_set():
             news = self.link.refresh()
             self.post_message(self.EngineSays(news, _file_size(self.capture.path)))
-            self._over.wait(ENGINE_SECONDS)
+            # A client that gives up while it is held leaves no trace in the capture yet.
+            self._over.wait(HELD_SECONDS if 0 < len(news.holds.held) <= HELD_FEW else ENGINE_SECONDS)
 
     def on_shell_engine_says(self, message: EngineSays) -> None:
         """Show how the engine is; say once that it is gone."""

@@ -157,15 +157,24 @@ async def test_a_key_decides(held: Held, key: str, said: tuple[object, ...]) -> 
         await until(pilot, lambda: "waiting" not in lines(app)[0])
 
 
-async def test_a_client_that_leaves_meanwhile_is_seen_at_once(held: Held) -> None:
+async def test_a_client_that_closes_its_side_meanwhile_is_seen_at_once(held: Held) -> None:
     async with screen(held.engine.capture, held.engine) as (app, pilot):
         await until(pilot, lambda: "1 waiting" in lines(app)[0])
         held.engine.hold(held.key, held.request, PAGE, client_gone=True)
+        await until(pilot, lambda: "The client of POST /pay closed its side after" in picture(app))
+        assert "◆ held" in picture(app)
+
+
+async def test_a_client_that_is_gone_is_seen_at_once(held: Held) -> None:
+    async with screen(held.engine.capture, held.engine) as (app, pilot):
+        await until(pilot, lambda: "1 waiting" in lines(app)[0])
+        held.engine.held.clear()
+        held.open.exchange.state &= ~State.HELD.value
         held.open.exchange.state |= State.ABORTED.value
         held.open.connection.touch(held.open.exchange)
         held.scribe.flush()
-        await until(pilot, lambda: "The client of POST /pay left after" in picture(app))
-        await until(pilot, lambda: "◆ client left" in picture(app))
+        await until(pilot, lambda: "✗ POST /pay: the client is gone" in picture(app))
+        assert "✗ cut short" in picture(app)
 
 
 async def test_what_was_decided_before_is_said_instead_of_done(held: Held) -> None:

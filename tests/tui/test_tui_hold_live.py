@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,19 +104,31 @@ async def test_t_resets_the_connection(engine: LiveEngine, client: socket.socket
             client.recv(1)
 
 
-async def test_a_client_that_leaves_is_seen_while_its_answer_is_edited(
+async def test_a_client_that_closes_its_side_is_seen_while_its_answer_is_edited(
+    engine: LiveEngine, client: socket.socket
+) -> None:
+    async with holding(engine, client) as (app, pilot):
+        await pilot.press("e")
+        await until(pilot, lambda: shows(app, RespondScreen) and "send this" in lines(app)[-1])
+        client.shutdown(socket.SHUT_WR)
+        await until(pilot, lambda: "the client closed its side" in lines(app)[0])
+        await pilot.press("end", "!", "ctrl+s")
+        assert everything(client) == b"HTTP/1.1 200 Fine!\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_a_client_that_is_gone_is_seen_while_its_answer_is_edited(
     engine: LiveEngine, client: socket.socket
 ) -> None:
     async with holding(engine, client) as (app, pilot):
         await pilot.press("e")
         await until(pilot, lambda: shows(app, RespondScreen) and "send this" in lines(app)[-1])
         await pilot.press("X")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
-        await until(
-            pilot, lambda: "the client has left" in lines(app)[0] or "no longer held" in lines(app)[0]
-        )
-        assert app.screen.query_one(BytesEditor).text.startswith("XHTTP/1.1 200 Fine\n")
-        await pilot.press("escape", "escape")
+        await until(pilot, lambda: "the client is gone" in lines(app)[0])
+        await pilot.press("escape", "y")
+        assert app.clipboard == "XHTTP/1.1 200 Fine\nContent-Length: 0\n\n"
+        await pilot.press("escape")
         await until(pilot, lambda: not shows(app, RespondScreen))
 
 

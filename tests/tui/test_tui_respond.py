@@ -250,7 +250,7 @@ async def test_a_client_that_leaves_is_seen_and_the_text_stays_to_be_copied(held
         await pilot.press("X")
         held.engine.hold(held.key, held.request, PAGE, client_gone=True)
         app.engine_changed()
-        await until(pilot, lambda: "✗ the client has left" in lines(app)[0])
+        await until(pilot, lambda: "✗ the client closed its side" in lines(app)[0])
         await pilot.press("escape", "y")
         assert app.clipboard == "X" + to_text(PAGE)
 

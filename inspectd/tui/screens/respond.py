@@ -19,6 +19,7 @@ from textual.widgets import Static
 from inspectd.errors import InspectdError
 from inspectd.text.escape import to_text
 from inspectd.text.safe import safe
+from inspectd.tui.holding import SETTLED_SECONDS
 from inspectd.tui.subject import Subject
 from inspectd.tui.theme import tones
 from inspectd.tui.widgets.bars import Bar, FooterHints, Hint
@@ -121,7 +122,7 @@ class RespondBar(Bar):
             return [*out, Cell(f"   {self.over}", "warn", bold=True)]
         waited = waiting.waited(time.time_ns())
         if waiting.client_gone:
-            out.append(Cell("   ✗ the client has left: nobody reads what is sent now", "bad", bold=True))
+            out.append(Cell("   ✗ the client closed its side: most have given up by then", "bad", bold=True))
             return out
         left = max(0, round(waiting.timeout * SECOND) - waited)
         out.append(Cell(f"   held {whole_seconds(waited)}", "odd", bold=True))
@@ -230,8 +231,14 @@ class RespondScreen(Screen[None]):
         elif not self._over:
             self._over = True
             bar.over = "no longer held: it was decided elsewhere, or its time is over"
-            self._about()
+            self.set_timer(SETTLED_SECONDS, self._tell_why)
         bar.refresh()
+
+    def _tell_why(self) -> None:
+        bar = self.query_one(RespondBar)
+        bar.over = self._main.holding.why_over(self._waiting.id) or bar.over
+        bar.refresh()
+        self._tell("What you wrote stays here: esc y copies it.")
 
     def on_descendant_focus(self) -> None:
         """Other keys do something now."""

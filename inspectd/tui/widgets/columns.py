@@ -232,8 +232,6 @@ def _held(row: ExchangeRow, width: int, now_ns: int | None) -> tuple[str, str] |
     """That an exchange waits for a person, and for how long; None for every other one."""
     if not row.state & State.HELD:
         return None
-    if row.state & State.ABORTED:
-        return "◆ client left", "bad"
     if now_ns is None:
         return "◆ held", "odd"
     waited = whole_seconds(max(0, now_ns - (row.received_ns or row.started_ns)))
