@@ -51,7 +51,7 @@ TICK: Final = 0.1
 """Seconds between two looks when nothing is heard: the end of a connection tells nobody."""
 BREATH: Final = 0.005
 """Seconds between two looks at least: under load what comes is looked at together."""
-STOP_SECONDS: Final = 1.0
+STOP_SECONDS: Final = 5.0
 LONGEST_WAIT: Final = 3600.0
 
 _OVER: Final = State.RESPONSE_COMPLETE | State.ABORTED
@@ -151,13 +151,12 @@ class ExchangesApi:
     async def _wait(self, asked: Asked) -> Waited:
         wish = asked.content(WaitRequest)
         seconds = _seconds(wish.timeout)
-        look = Look(await asyncio.to_thread(_matcher, wish.match), wish.after, wish.state)
         news = asyncio.Event()
         self._waiting.add(news)
-        end = self._engine.subscribe(
-            lambda *_: news.set()
-        )  # only while somebody waits: it costs each exchange
+        # Only while somebody waits: it costs each exchange a little.
+        end = self._engine.subscribe(lambda *_: news.set())
         try:
+            look = Look(await asyncio.to_thread(_matcher, wish.match), wish.after, wish.state)
             await self._look_until(look, wish.count, news, seconds)
         finally:
             end()
@@ -179,9 +178,9 @@ class ExchangesApi:
         deadline = loop.time() + seconds
         while True:
             news.clear()
-            held = {each.id for each in self._engine.holds.held}
-            while await self._record.read(lambda capture: look.on(capture, held)):  # noqa: B023  awaited at once
-                pass
+            began = loop.time()
+            await self._look(look)
+            taken = loop.time() - began
             left = deadline - loop.time()
             if len(look.matched) >= count or left <= 0:
                 return
@@ -190,15 +189,22 @@ class ExchangesApi:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, TICK)):
                     await news.wait()
-            await asyncio.sleep(min(left, BREATH))
+            # At most a third of the time is spent looking.
+            await asyncio.sleep(min(left, max(BREATH, 2 * taken)))
+
+    async def _look(self, look: Look) -> None:
+        """Look once at everything that is new, or not settled yet."""
+        held = {each.id for each in self._engine.holds.held}
+        await self._record.read(lambda capture: look.again(capture, held))
+        while await self._record.read(lambda capture: look.on(capture, held)):
+            pass
 
     async def _verify(self, asked: Asked) -> Verified:
         wish = asked.content(VerifyRequest)
         if wish.count is not None and (wish.at_least is not None or wish.at_most is not None):
             raise RefusalError(400, "count stands alone", "Give count, or at_least and at_most.")
         look = Look(await asyncio.to_thread(_matcher, wish.match), wish.after, "arrived")
-        while await self._record.read(lambda capture: look.on(capture, set())):
-            pass
+        await self._look(look)
         count = len(look.matched)
         least = wish.count if wish.count is not None else wish.at_least
         most = wish.count if wish.count is not None else wish.at_most
@@ -227,15 +233,18 @@ class Look:
     missed: deque[int] = field(default_factory=lambda: deque(maxlen=MISSES))
     """The newest of those that don't match."""
 
+    def again(self, capture: Capture, held: set[int]) -> None:
+        """Look again at those that weren't settled."""
+        numbers, self.unsettled = sorted(self.unsettled), set()
+        for row in capture.exchanges(numbers):
+            self._see(capture, row, held)
+
     def on(self, capture: Capture, held: set[int]) -> bool:
         """Look at what has come since, a stretch of it; whether there is more."""
-        rows: list[ExchangeRow] = capture.exchanges(sorted(self.unsettled)) if self.unsettled else []
-        self.unsettled = set()
         new = capture.exchanges_after(self.newest, STRETCH)
-        if new:
-            self.newest = new[-1].id
-        for row in (*rows, *new):
+        for row in new:
             self._see(capture, row, held)
+        self.newest = new[-1].id if new else self.newest
         return len(new) == STRETCH
 
     def _see(self, capture: Capture, row: ExchangeRow, held: set[int]) -> None:
