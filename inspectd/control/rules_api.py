@@ -113,10 +113,9 @@ class RulesApi:
     async def _check(self, asked: Asked) -> RulesChecked:
         wish = asked.content(RulesRequest)
         try:
-            loaded = await asyncio.to_thread(load, wish)
+            return await asyncio.to_thread(_checked, wish)
         except WrongRulesError as wrong:
             return RulesChecked(ok=False, rules=0, problems=wrong.problems)
-        return RulesChecked(ok=True, rules=sum(len(file.rules) for file in loaded))
 
     async def _reload(self, asked: Asked) -> RulesShown:
         await self._rules.reload()
@@ -220,6 +219,17 @@ def load(wish: RulesRequest) -> list[LoadedFile]:
     if wrong:
         raise WrongRulesError(tuple(wrong))
     return loaded
+
+
+def _checked(wish: RulesRequest) -> RulesChecked:
+    from inspectd.rules.shadow import never_answering
+
+    rules = [rule for file in load(wish) for rule in file.rules]
+    remarks = tuple(
+        text(f"{rule.id} never answers: {earlier.id} takes all that it matches")
+        for rule, earlier in never_answering(rules)
+    )
+    return RulesChecked(ok=True, rules=len(rules), remarks=remarks)
 
 
 def load_text_at(toml: str, base: str | None, *, source: str) -> LoadedFile:

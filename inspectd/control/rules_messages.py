@@ -76,11 +76,15 @@ class RulesShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RulesChecked(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether rules could be used, the problems when they couldn't, and how many there are."""
+    """Whether rules could be used, the problems when they couldn't, and how many there are.
+
+    `remarks` are sentences on what is allowed and hardly meant: a rule that never answers.
+    """
 
     ok: bool
     rules: int
     problems: tuple[Complaint, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class ShowRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

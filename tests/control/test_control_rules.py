@@ -126,6 +126,9 @@ class TestOverTheApi:
 
     def test_checking_changes_nothing(self, engine: LiveEngine, client: ControlClient) -> None:
         assert client.check_rules(BUSY + TEAPOT).rules == 2
+        assert client.check_rules(TEAPOT + TEAPOT.replace('"pot"', '"kettle"')).remarks == (
+            "kettle never answers: pot takes all that it matches",
+        )
         checked = client.check_rules(
             '[[rule]]\nmatch = "/a"\nfault = { do = "rset" }\npace = { body = "x" }\n'
         )
