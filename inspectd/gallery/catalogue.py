@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from inspectd.errors import InspectdError
-from inspectd.rules.tables import AnswerTable, RuleTable, Table
+from inspectd.rules.tables import RuleTable, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,7 +45,6 @@ GROUPS: Final = (
 
 _FOLDER: Final = Path(__file__).with_name("cases")
 _AUTO: Final = ("content-length", "transfer-encoding", "content-type", "connection")
-_Answer = TypeVar("_Answer", bound=AnswerTable)
 _WHOLE: Final = ("raw", "raw_file", "raw_hex", "mirror")
 
 _LANDING: Final = "landed\n"
@@ -115,16 +114,16 @@ class Case:
     @property
     def request(self) -> str:
         """The request that shows it, in a few words; empty for a plain GET."""
-        said = [self.method] if self.method != "GET" else []
+        said = []
         if self.upload:
-            said.append(f"with {self.upload} bytes of content")
+            said.append(f"with {self.upload:,} bytes of content")
         if self.expect:
             said.append("and Expect: 100-continue")
         if self.range is not None:
             said.append(f"with Range: {self.range}")
         if self.credentials is not None:
             said.append(f"with credentials {self.credentials}")
-        return " ".join(said)
+        return " ".join([self.method, *said]) if said or self.method != "GET" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +275,11 @@ def _complete(rule: RuleTable, case: str, number: int) -> RuleTable:
     match = f"/{case}" if rule.match == "*" else rule.match
     name = case if number == 1 else f"{case}#{number}"
     filled = msgspec.structs.replace(rule, name=name, match=match)
-    if filled.each is not None:
-        items = (AnswerTable(respond=item) if isinstance(item, str) else item for item in filled.each)
-        return msgspec.structs.replace(filled, each=tuple(_dateless(item) for item in items))
     return _dateless(filled)
 
 
-def _dateless(answer: _Answer) -> _Answer:
+def _dateless(answer: RuleTable) -> RuleTable:
+    """The answer and, as they take it over, the items of its `each`."""
     whole = any(getattr(answer, name) for name in _WHOLE)
     if whole or answer.auto is not None:
         return answer
