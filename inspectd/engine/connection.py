@@ -382,8 +382,11 @@ class Connection(Answering):
 
     def abort(self) -> None:
         """The engine stops now."""
-        self._closing = self._closing or "rst"
-        if self._transport.get_write_buffer_size():
+        if self._playing is not None or self._transport.get_write_buffer_size():
+            self._closing = self._closing or "rst"
             self._reset()  # a FIN would say that the answer was whole
         else:
+            self._closing = self._closing or "fin"
+            if self._record.fin_out_ns is None:
+                self._record.fin_out_ns = time.time_ns()
             self._transport.abort()

@@ -190,7 +190,9 @@ class Outgoing(asyncio.Protocol):
         if self._closing == "rst":
             self._reset()
             return
-        if self._witness is not None and self._witness.waiting and not self._see_until:
+        if self._see_until:
+            return  # it is on its way
+        if self._witness is not None and self._witness.waiting:
             self._see_until = time.monotonic() + PATIENCE
             self._write_eof()
             self._close_seen()

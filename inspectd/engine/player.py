@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, Protocol
 
 from inspectd.rules.program import Close, HalfClose, Hold, Program, Reset, Send, SendFile, Stall, Wait
@@ -150,11 +151,15 @@ class Player:
                 return
 
     async def _follow(self, ops: AsyncIterator[Op]) -> None:
-        async for op in ops:
-            instead = await self._step(op)
-            if instead is not None:
-                await self._play_all(instead)
-                return
+        try:
+            async for op in ops:
+                instead = await self._step(op)
+                if instead is not None:
+                    await self._play_all(instead)
+                    return
+        finally:
+            if isinstance(ops, AsyncGenerator):  # it may have something to clean up
+                await ops.aclose()
 
     async def _step(self, op: Op) -> tuple[Op, ...] | None:
         """Do it; what to play instead of all that follows, if anything."""

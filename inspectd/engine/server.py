@@ -111,18 +111,20 @@ class Engine:
         for connection in list(self._site.connections):
             connection.abort()
         await _emptied(self._site)
-        self._writer.flush(time.time_ns())
+        self.commit()
 
-    async def renew(self) -> list[str]:
-        """Begin afresh in the same process: end every connection, forget what was recorded, open the listeners again.
+    async def renew(self, *, forget: bool = True) -> list[str]:
+        """Begin afresh in the same process: end every connection, open the listeners again.
 
-        Nothing that clients of before do comes to those who ask from now on: with port 0 the port is another one.
+        Nothing that clients of before do comes to those who ask from now on: with port 0 the port is another one. With
+        `forget` what was recorded goes as well; in both cases ids go on counting, and so tell before from after.
         Returns the addresses as they were bound; raises ListenError, and then nothing listens.
         """
         await self.silence()
         self.holds.hold_next(0)
         self._site.forget_what_was()
-        self.clear()
+        if forget:
+            self.clear()
         self._opened = []
         self._opened = self._open_listeners()
         await self._listen()
@@ -243,6 +245,10 @@ class Engine:
 
     def flush(self) -> None:
         """Commit what has happened until now, so that a reader sees it whatever the durability is."""
+        self._writer.flush(time.time_ns())
+
+    def commit(self) -> None:
+        """Put everything that has happened into the capture now, whatever the durability."""
         self._writer.flush(time.time_ns())
 
     def clear(self) -> None:
