@@ -195,7 +195,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str) -> float:
     return parse_duration(value)
 
 
-@gallery.command(cls=SectionCommand, context_settings={"ignore_unknown_options": True})
+@gallery.command(cls=SectionCommand, context_settings={"allow_interspersed_args": False})
 @click.argument("command", metavar="-- CMD {url}", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "--only", metavar="GLOB", multiple=True, help="Only cases, or groups, of these names. Repeatable."

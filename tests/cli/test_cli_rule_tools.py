@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from inspectd.cli.rules import SAMPLE, asked_for
 from inspectd.errors import InspectdError
 from inspectd.rules.file import load_text
+from inspectd.rules.tables import AcceptTable, MatchTable, RuleTable
+from tests.live_engine import ROOT
 
 ODD = """
 [[rule]]
@@ -54,6 +57,38 @@ def test_the_file_in_the_help_page_is_one_that_loads() -> None:
     assert all(line in page for line in SAMPLE.splitlines())
     assert "inspectd rules check" in page
     assert rules("sample").stdout.decode() == SAMPLE
+
+
+def test_the_rules_in_the_readme_load_and_its_table_names_keys_that_there_are() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    section = readme.partition("### Answer by rule\n")[2].partition("\n### ")[0]
+    (block,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+    assert len(load_text(block, source="readme", base=ROOT).rules) == 3
+    rows = re.findall(r"^\| [^|]+ \| (.+) \|$", section, re.MULTILINE)
+    named = {word for row in rows[1:] for word in re.findall(r"`([a-z-]+)`", row)}
+    keys = {name for table in (RuleTable, MatchTable, AcceptTable) for name in table.__struct_encode_fields__}
+    values = {
+        "close",
+        "half-close",
+        "reset",
+        "stall",
+        "truncate",
+        "garbage",
+        "start",
+        "status-line",
+        "head",
+        "body",
+        "wait",
+        "refuse",
+    }
+    assert named - keys - values == set()
+    assert set(RuleTable.__struct_encode_fields__) - named <= {
+        "name",
+        "about",
+        "body-repeat",
+        "json",
+        "weight",
+    }
 
 
 def test_check_says_that_all_is_well_and_lists_the_rules(odd: Path) -> None:

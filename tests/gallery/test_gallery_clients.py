@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 
 import pytest
 
@@ -49,3 +50,23 @@ def test_a_client_does_what_nobody_could_do_otherwise(name: str) -> None:
     assert rows["post-303"]["methods"] == ("POST", "GET")
     assert (rows["post-303"]["status"], rows["post-303"]["length"]) == (200, 7)
     assert rows["stale-reset"]["requests"] >= 2
+
+
+@pytest.mark.parametrize("name", ["chromium", "firefox"])
+def test_a_browser_is_watched_in_its_tabs(name: str) -> None:
+    if not CLIENTS[name][0]:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{name} is not installed, and CI has to have it")
+        pytest.skip(f"{name} is not installed")
+    _, rows = asyncio.run(run_client(name, chosen([*SURE, "download-traversal", "basic", "stall"])))
+    assert (rows["status-999"]["status"], rows["status-999"]["did"]) == (999, "shows")
+    assert (rows["stale-reset"]["status"], rows["stale-reset"]["did"]) == (200, "shows")
+    assert rows["stale-reset"]["requests"] >= 3
+    assert rows["empty"]["error"]
+    assert rows["reset"]["error"]
+    assert rows["redirect-loop"]["error"]
+    assert (rows["post-303"]["status"], rows["post-303"]["length"]) == (200, 7)
+    assert rows["post-303"]["methods"] == ("POST", "GET")
+    assert rows["download-traversal"]["did"] == "downloads"
+    assert (rows["basic"]["status"], rows["basic"]["requests"]) == (200, 2)
+    assert rows["stall"]["did"] == "waits"

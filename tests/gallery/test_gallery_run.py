@@ -130,6 +130,12 @@ def test_words_of_the_command_are_filled_in_and_the_rest_is_in_the_environment()
     assert {row["requests"] for row in rows.values()} == {0}
 
 
+def test_options_behind_the_command_are_its_own_also_without_the_two_dashes() -> None:
+    say = "import sys; print(sys.argv[1:3])"
+    rows = table("--only", "status-299", sys.executable, "-c", say, "--json", "-t", "{url}")
+    assert rows["status-299"]["output"] == "['--json', '-t']"
+
+
 def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path: Path) -> None:
     script = tmp_path / "hang"
     script.write_text(
@@ -183,6 +189,7 @@ def test_a_table_can_be_compared_with_an_earlier_one(tmp_path: Path) -> None:
             "can't run '/no/such/program'",
         ),
         (("run", "--only", "nothing*", "--", "curl", "{url}"), 2, "there is no case 'nothing*'"),
+        (("run", "--bogus", "--", "curl", "{url}"), 2, "No such option"),
         (("run", "--timeout", "soon", "--", "curl", "{url}"), 2, "is not a time"),
         (("run",), 2, "Missing argument"),
         (("show", "stale-rset"), 2, "Did you mean stale-reset?"),
