@@ -102,14 +102,14 @@ def text_of(capture: Path, exchange: int, width: int = 160) -> list[str]:
 
 
 def test_each_attempt_is_a_line(capture: Path) -> None:
-    first = "60 of 120 bytes sent, 48 acknowledged  RST by inspectd 12 ms after the last byte"
-    second = "all 40 planned bytes sent, all acknowledged  the connection stayed open"
+    first = "60 of 120 bytes sent, 48 acknowledged  RST by inspectd 12 ms later"
+    second = "all 40 bytes sent and acknowledged  the connection stayed open"
     third = "40 bytes sent, not known how many arrived  FIN by the client 3.00 ms before the last byte"
     assert text_of(capture, 2) == [
         "",
         "What the client did, 3 attempts",
-        f"   1  #1 on connection 1, a new one  503  {first}",
-        f" ▸ 2  #2 on connection 2, a new one  ↺ after 1.10 s  503  {second}",
+        f"   1  #1 on connection 1, new  503  {first}",
+        f" ▸ 2  #2 on connection 2, new  ↺ after 1.10 s  503  {second}",
         f"   3  #3 on connection 2, reused  ↺ after 20 ms  200  {third}",
         "",
     ]

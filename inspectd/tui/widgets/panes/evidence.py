@@ -40,7 +40,7 @@ def _runs(attempt: Attempt, *, here: bool) -> list[Run]:
     ]
     if exchange is not None:
         runs.append(Run(f" on connection {exchange.connection}", "plain"))
-        runs.append(Run(", reused" if evidence.reused else ", a new one", "dim"))
+        runs.append(Run(", reused" if evidence.reused else ", new", "dim"))
     if evidence.gap_ns is not None:
         runs.append(Run(f"  ↺ after {duration(evidence.gap_ns)}", "reading"))
     if exchange is not None and exchange.status:
@@ -54,10 +54,11 @@ def _delivered(evidence: EvidenceRow) -> list[Run]:
     sent, planned = evidence.sent, evidence.planned
     if not sent and not planned:
         return [Run("not a byte sent", "warning")]
-    if planned is None:
-        runs = [Run(f"{count(sent, 'byte')} sent", "plain")]
-    elif sent >= planned:
-        runs = [Run(f"all {count(sent, 'planned byte')} sent", "good")]
+    whole = planned is not None and sent >= planned
+    if whole and evidence.acked is not None and evidence.acked >= sent:
+        return [Run(f"all {count(sent, 'byte')} sent and acknowledged", "good")]
+    if planned is None or whole:
+        runs = [Run(f"{'all ' if whole else ''}{count(sent, 'byte')} sent", "good" if whole else "plain")]
     else:
         runs = [Run(f"{sent:,} of {count(planned, 'byte')} sent", "warning")]
     if evidence.acked is None:
@@ -76,7 +77,11 @@ def _ending(evidence: EvidenceRow) -> Run:
     who = "the client" if evidence.ended_by == "client" else "inspectd"
     how = _HOW.get(evidence.how or "", safe(evidence.how or "nobody knows what"))
     after = evidence.after_ns
-    since = "the last byte" if evidence.sent else "the request"
-    when = "" if after is None else f" {duration(abs(after))} {'before' if after < 0 else 'after'} {since}"
+    if after is None:
+        when = ""
+    elif after < 0:
+        when = f" {duration(-after)} before the last byte"
+    else:
+        when = f" {duration(after)} later" if evidence.sent else f" {duration(after)} after the request"
     early = evidence.ended_by == "client" and (after or 0) < 0
     return Run(f"{how} by {who}{when}", "error" if early or evidence.how == "rst" else "plain")
