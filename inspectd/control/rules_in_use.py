@@ -242,7 +242,7 @@ class RulesInUse:
 def _names(paths: Sequence[Path]) -> list[str]:
     """What files are called: by their names, or by their whole paths where two have the same name."""
     names = [path.name for path in paths]
-    return [str(path) if names.count(path.name) > 1 else path.name for path in paths]
+    return [text(str(path) if names.count(path.name) > 1 else path.name) for path in paths]
 
 
 async def _settled(watched: Watched, changed: list[Path]) -> list[Path]:

@@ -135,9 +135,8 @@ def make_answer(
     Raises `AnswerError` when one of them can't be sent, or when a body file can't be read.
     """
     line = parse_status(status)
-    answer = Answer(
-        line, tuple(parse_field(header) for header in headers), body, auto, label=f"answer {status}"
-    )
+    label = f"answer {status.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')}"
+    answer = Answer(line, tuple(parse_field(header) for header in headers), body, auto, label=label)
     if isinstance(body, Path):
         file_size(body)
     return answer

@@ -6,6 +6,7 @@ file is never half loaded, and nothing in one leads to a traceback: not what it 
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
@@ -114,8 +115,13 @@ def load_file(path: Path) -> LoadedFile:
         raise _unusable(
             name, f"can't read the rule file: {safe(why)}", "Name a file that this user can read."
         ) from None
-    loaded = load_text(_decoded(data, name), source=path.name, base=path.parent, shown=name)
+    loaded = load_text(_decoded(data, name), source=_name(path), base=path.parent, shown=name)
     return LoadedFile(path, loaded.rules, loaded.accept)
+
+
+def _name(path: Path) -> str:
+    """What a file is called in ids of rules. Bytes that are no UTF-8 become `\\xNN`: ids are kept in captures."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def _unusable(name: str, what: str, mend: str) -> RuleFileError:

@@ -71,6 +71,20 @@ def test_earlier_files_come_first(tmp_path: Path) -> None:
     assert line["evidence"]["sent"] == line["evidence"]["planned"] == line["response_bytes"]
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names are UTF-8 there")
+def test_words_that_are_no_utf_8_are_recorded_all_the_same(tmp_path: Path) -> None:
+    rules = tmp_path / os.fsdecode(b"\xff.toml")
+    rules.write_text(BUSY)
+    with LiveEngine(tmp_path, "--rules", str(rules), "--answer", os.fsdecode(b"503 \xff")) as engine:
+        assert ask(engine).startswith(b"HTTP/1.1 503 Busy\r\n")
+        assert engine.exchange(id=1)["rule"] == "\\xff.toml:1"
+        with engine.connect() as sock:
+            sock.sendall(GET.replace(b"busy", b"else"))
+            assert receive_response(sock).startswith(b"HTTP/1.1 503 \xff\r\n")
+        assert engine.exchange(id=2)["label"] == "answer 503 \\xff"
+        assert engine.stderr == ""
+
+
 def test_show_tells_every_attempt(tmp_path: Path) -> None:
     rules = tmp_path / "pay.toml"
     rules.write_text(
