@@ -103,7 +103,7 @@ def text_of(capture: Path, exchange: int, width: int = 160) -> list[str]:
 
 def test_each_attempt_is_a_line(capture: Path) -> None:
     first = "60 of 120 bytes sent, 48 acknowledged  RST by inspectd 12 ms later"
-    second = "all 40 bytes sent and acknowledged  the connection stayed open"
+    second = "all 40 bytes acknowledged  the connection stayed open"
     third = "40 bytes sent, not known how many arrived  FIN by the client 3.00 ms before the last byte"
     assert text_of(capture, 2) == [
         "",

@@ -56,7 +56,7 @@ def _delivered(evidence: EvidenceRow) -> list[Run]:
         return [Run("not a byte sent", "warning")]
     whole = planned is not None and sent >= planned
     if whole and evidence.acked is not None and evidence.acked >= sent:
-        return [Run(f"all {count(sent, 'byte')} sent and acknowledged", "good")]
+        return [Run(f"all {count(sent, 'byte')} acknowledged", "good")]
     if planned is None or whole:
         runs = [Run(f"{'all ' if whole else ''}{count(sent, 'byte')} sent", "good" if whole else "plain")]
     else:
