@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -140,6 +141,13 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
 @click.option(
     "--body-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A file as content."
 )
+@click.option(
+    "--nth",
+    metavar="N",
+    type=click.IntRange(1, 100_000),
+    default=1,
+    help="The Nth such request, all on one connection: for rules with several answers.",
+)
 @click.option("--bytes", "raw", is_flag=True, help="Write exactly the bytes of the answer, and nothing else.")
 def show(
     files: tuple[Path, ...],
@@ -148,6 +156,7 @@ def show(
     headers: tuple[str, ...],
     body: str | None,
     body_file: Path | None,
+    nth: int,
     raw: bool,
 ) -> None:
     """Show which rule answers a request, why those before it don't, and the answer: bytes, times, faults.
@@ -157,6 +166,9 @@ def show(
     require_stdout("inspectd rules show FILE 'GET /' >text")
     asked = asked_for(request, headers, body_file.read_bytes() if body_file is not None else _encoded(body))
     book = book_of(files)
+    for number in range(1, nth):
+        book.respond(replace(asked, number=number), now=time.time(), persist=True)
+    asked = replace(asked, number=nth)
     matched, program = book.preview(asked, now=time.time())
     if raw:
         write_bytes_of(program)

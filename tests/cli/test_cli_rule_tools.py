@@ -158,6 +158,19 @@ def test_show_asks_with_fields_and_content(odd: Path) -> None:
     assert "X-Key" in missed
 
 
+def test_show_tells_later_answers_of_a_rule_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "twice.toml"
+    path.write_text(
+        '[[rule]]\nmatch = { path = "/a", nth = 3 }\nrespond = "418"\n\n'
+        '[[rule]]\nmatch = "/a"\neach = ["503 Busy", "200 OK"]\n',
+        encoding="utf-8",
+    )
+    firsts = [
+        rules("show", path, "/a", "--nth", nth, "--bytes").stdout.split(b"\r\n")[0] for nth in (1, 2, 3, 4)
+    ]
+    assert firsts == [b"HTTP/1.1 503 Busy", b"HTTP/1.1 200 OK", b"HTTP/1.1 418", b"HTTP/1.1 200 OK"]
+
+
 def test_show_writes_exactly_the_bytes(odd: Path) -> None:
     run = rules("show", odd, "POST /pay", "-H", "X-Key: abc", "--body", "card=1", "--bytes")
     assert run.stdout == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi\x00\xff"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from inspectd.gallery.catalogue import cases
+from tests.live_engine import ROOT
 
 CURL = shutil.which("curl")
 needs_curl = pytest.mark.skipif(CURL is None, reason="curl is not installed")
@@ -110,6 +111,13 @@ def test_the_table_says_what_the_command_did() -> None:
     assert head.split("  ")[0] == "case"
     assert [row.split()[0] for row in rows] == ["status-299", "half-close"]
     assert all("exit 0" in row and row.endswith("hello") for row in rows)
+
+
+def test_every_field_of_the_json_table_is_in_the_readme() -> None:
+    row = table("--only", "status-299", *client())["status-299"]
+    section = (ROOT / "README.md").read_text("utf-8").partition("### The gallery\n")[2].partition("\n### ")[0]
+    named = section.partition("a table to keep (")[2].partition(")")[0].split()
+    assert [word.strip("`") for word in named] == sorted(row, key=[word.strip("`") for word in named].index)
 
 
 def test_words_of_the_command_are_filled_in_and_the_rest_is_in_the_environment() -> None:
