@@ -14,7 +14,7 @@ Seconds: TypeAlias = Annotated[
     str | int | float,
     Meta(description='"300ms", "2s", "1m", or a number of seconds', examples=["2s"]),
 ]
-Id: TypeAlias = Annotated[int, Meta(ge=0)]
+Id: TypeAlias = Annotated[int, Meta(ge=0, le=1 << 62)]
 WaitState: TypeAlias = Literal["arrived", "held", "answered", "ended"]
 
 
