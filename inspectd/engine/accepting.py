@@ -109,6 +109,7 @@ class Doors:
         self._stop_serving()
         now = time.time_ns()
         for door in self._doors:
+            self._give_up_queue(door)
             door.opened.close()
             self._site.remove_listener(door.number)
             self._writer.close_listener(door.number, now)
@@ -200,6 +201,7 @@ class Doors:
                 if table.do == "wait":
                     door.opened.listen(TINY_BACKLOG, "nobody accepts, as the accept rule says")
                 else:
+                    self._give_up_queue(door)
                     door.opened.unlisten("nobody listens, as the accept rule says")
             except OSError as problem:
                 self._in_the_way(door, problem)
@@ -267,6 +269,15 @@ class Doors:
             self._changed(door)
         self._shut = not whole
         return whole
+
+    def _give_up_queue(self, door: Door) -> None:
+        """Say whom the kernel is going to reset because nobody has accepted them."""
+        queue = self._site.accept_queue(door.number)
+        if queue is not None and queue.waiting and door.opened.listening:
+            door.opened.note(
+                "close", f"{_connections(queue.waiting)} in the queue, never accepted: the kernel resets"
+            )
+            self._writer.note_listener(door.number, door.opened.steps)
 
     def _changed(self, door: Door) -> None:
         self._site.add_listener(door.number, door.opened.sock)

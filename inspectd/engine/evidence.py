@@ -90,6 +90,10 @@ class Attempts:
     def __init__(self) -> None:
         self._lately: OrderedDict[Identity, Trial] = OrderedDict()
 
+    def clear(self) -> None:
+        """Forget them: whatever comes now comes for the first time."""
+        self._lately.clear()
+
     def note(self, trial: Trial, pending: Pending, client: str) -> None:
         """Find out whether the request came before from this client's host, and remember it."""
         key = _identity(trial, pending, client)

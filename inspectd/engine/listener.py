@@ -76,8 +76,13 @@ class Opened:
         """Only programs on this machine can reach it."""
         if self.path is not None:
             return True
-        host = self.sock.getsockname()[0].split("%")[0]
+        host = self.host.split("%")[0]
         return ipaddress.ip_address(host).is_loopback
+
+    @property
+    def host(self) -> str:
+        """The IP address it was bound to; empty for a Unix socket."""
+        return "" if self.path is not None else str(self._name[0])
 
     @property
     def listening(self) -> bool:
@@ -89,7 +94,7 @@ class Opened:
         if self.sock.fileno() < 0:
             self._bind_again()
         self.sock.listen(backlog)
-        self._note("listen", f"backlog {backlog}: {why}")
+        self.note("listen", f"backlog {backlog}: {why}")
 
     def unlisten(self, why: str) -> None:
         """Stop listening and keep the address: the kernel refuses connections to a socket that is only bound.
@@ -97,7 +102,7 @@ class Opened:
         Raises OSError when the address is lost to another program.
         """
         self._bind_again()
-        self._note("bind", f"without listening: {why}")
+        self.note("bind", f"without listening: {why}")
 
     def _bind_again(self) -> None:
         """A new socket takes the place of the one there was, bound to the same name."""
@@ -125,7 +130,8 @@ class Opened:
             if _inode(self.path) == self.inode:
                 self.path.unlink()
 
-    def _note(self, call: str, detail: str) -> None:
+    def note(self, call: str, detail: str) -> None:
+        """Add to the steps; of very many, the first and the last are kept."""
         self.steps.append((time.time_ns(), call, detail))
         del self.steps[_FIRST_STEPS:-_LAST_STEPS]
 
@@ -363,7 +369,7 @@ def reach(opened: Opened) -> str | None:
     """One sentence on who can reach a listener that isn't on the loopback address; None for one that is."""
     if opened.loopback:
         return None
-    host = str(opened.sock.getsockname()[0])
+    host = opened.host
     if ipaddress.ip_address(host.partition("%")[0]).is_unspecified:
         return f"{opened.address}: every machine that can reach any address of this one can connect"
     return f"{opened.address}: every machine that can reach {host} can connect"

@@ -252,7 +252,8 @@ class Engine:
         self._writer.flush(time.time_ns())
 
     def clear(self) -> None:
-        """Forget everything that has ended. Ids go on counting."""
+        """Forget everything that has ended. Ids go on counting, and no request is one that came before."""
+        self._site.attempts.clear()
         self._writer.flush(time.time_ns())
         self._retention.clear()
         self._trimmer.cancel()

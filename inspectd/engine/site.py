@@ -162,7 +162,7 @@ class Site:
     def forget_what_was(self) -> None:
         """What earlier clients did has no consequences any more: open gates are closed, and nothing is a retry."""
         self.gates = Gates()
-        self.attempts = Attempts()
+        self.attempts.clear()
         self.problem = None
 
     def when_empty(self, watcher: Callable[[], None]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from inspectd.capture.reader import Capture
 from inspectd.rules.tables import AcceptTable
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ async def test_a_port_that_somebody_takes_meanwhile_is_waited_for(run_engine: An
         running.engine.set_accept(table("refuse"))
         with socket.create_server((running.host, running.port)):
             running.engine.set_accept(None)
+            assert running.engine.warnings == []
             assert "can't accept connections now" in running.engine.problem
         await running.eventually(lambda: running.engine.problem is None)
         assert await outcome(running) == "answered"
@@ -255,3 +257,40 @@ async def test_what_earlier_clients_did_is_forgotten_with_a_fresh_beginning(run_
         assert await running.ask(GET) == b"shut"
         await running.closed(running.engine.connections)
         assert running.capture.evidence(engine.exchanges).attempt == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who waits")
+async def test_who_was_never_accepted_is_at_least_counted(run_engine: Any, tmp_path: Path) -> None:
+    async with run_engine() as running:
+        running.engine.set_accept(table("wait"))
+        first = await running.connect()
+        await running.eventually(lambda: running.engine.accept_state.waiting == 1)
+        running.engine.set_accept(table("refuse"))
+        with pytest.raises(ConnectionResetError):
+            await first.rest()
+        await first.close()
+        running.engine.set_accept(table("wait"))
+        second = await running.connect()
+        await running.eventually(lambda: running.engine.accept_state.waiting == 1)
+    with pytest.raises(ConnectionResetError):
+        await second.rest()
+    await second.close()
+    with Capture.open(tmp_path / "test.inspectd") as capture:
+        steps = json.loads(capture.listeners()[0].steps)
+        assert [detail.partition(",")[0] for _, call, detail in steps if call == "close"] == [
+            "1 connection in the queue"
+        ] * 2
+
+
+async def test_after_a_clear_nothing_has_come_before(run_engine: Any) -> None:
+    async with run_engine() as running:
+        for _ in range(2):
+            running.engine.holds.hold_next(1, timeout=0.0)
+            assert (await running.ask(GET)).endswith(b"hello")
+            await running.closed(running.engine.connections)
+        assert running.capture.evidence(2).attempt == 2
+        running.engine.clear()
+        running.engine.holds.hold_next(1, timeout=0.0)
+        assert (await running.ask(GET)).endswith(b"hello")
+        await running.closed(3)
+        assert running.capture.evidence(3).attempt == 1
