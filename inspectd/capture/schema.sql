@@ -118,7 +118,8 @@ CREATE TABLE evidence (
     attempt  INTEGER NOT NULL,            -- 1, 2, ...: the same request came from the same host before
     previous INTEGER,                     -- exchange of the attempt before
     gap_ns   INTEGER,                     -- from the end of that attempt (the last byte sent to it, or the end of its
-                                          -- connection when the answer never was whole) to the first byte of this one
+                                          -- connection when the answer never was whole) to the first byte of this one;
+                                          -- NULL when that came first: the two overlap
     ended_by TEXT,                        -- "client" | "server", when the connection ended and nothing was answered on
     how      TEXT,                        -- it after this: "fin" | "rst" | "timeout"
     after_ns INTEGER                      -- that FIN or RST came so long after the last byte of the answer, or after

@@ -110,7 +110,7 @@ class Attempts:
         evidence = trial.evidence
         evidence.previous = before.exchange.id
         evidence.attempt = before.evidence.attempt + 1
-        evidence.gap_ns = started - over if over is not None else None
+        evidence.gap_ns = started - over if over is not None and over <= started else None
 
 
 def _identity(trial: Trial, pending: Pending, client: str) -> Identity:

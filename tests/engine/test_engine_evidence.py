@@ -294,6 +294,19 @@ async def test_the_gap_after_a_stall_counts_from_the_end_of_its_connection(run_e
         assert row.gap_ns == running.capture.exchange(2).started_ns - closed.closed_ns
 
 
+async def test_attempts_that_overlap_have_no_gap(run_engine: Any) -> None:
+    async with run_engine(Crafted((Wait(0.2), Send(WHOLE)))) as running:
+        first, second = await running.connect(), await running.connect()
+        await first.send(get())
+        await evidence(running, 1)
+        await second.send(get())
+        for client in (first, second):
+            await client.until(b"abcdef")
+            await client.close()
+        row = await ended(running, 2)
+        assert (row.attempt, row.previous, row.gap_ns) == (2, 1, None)
+
+
 async def test_another_target_host_method_or_content_is_no_retry(run_engine: Any) -> None:
     requests = [
         get("/a"),
