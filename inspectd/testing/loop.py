@@ -67,7 +67,11 @@ class LoopThread:
         if self.here:
             coroutine.close()
             raise RuntimeError("an engine can't be started, renewed or stopped by what it runs itself")
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+        return self.begin(coroutine).result()
+
+    def begin(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Run a coroutine in the loop; its result comes later."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
 
     def call(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call a function in the loop, after what it has begun already, and wait for its result."""

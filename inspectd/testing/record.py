@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from inspectd.capture.model import OUTGOING, State
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from inspectd.capture.model import ConnectionRow, ExchangeRow
     from inspectd.capture.reader import Capture
@@ -66,6 +69,33 @@ class Record:
         """Every connection of this test, in the order they were accepted."""
         upto = self.stage.engine.connections
         return self.stage.read(lambda capture: capture.connections(range(self.before[1] + 1, upto + 1)))
+
+    def gaps(self, keys: Sequence[tuple[int, int]]) -> list[float]:
+        """Seconds from the end of each of these exchanges to the first byte of the next; negative when they overlap.
+
+        An answer ends with its last byte; one that never became whole, with its connection if that ended earlier than
+        the next exchange began.
+        """
+        rows = [row for row in self.rows(keys) if row is not None]
+        return [
+            (after.started_ns - self._end(before, after.started_ns)) / 1e9 for before, after in pairwise(rows)
+        ]
+
+    def _end(self, row: ExchangeRow, next_ns: int) -> int:
+        """When an exchange was over, in ns since the epoch."""
+
+        def look(capture: Capture) -> int:
+            end = row.started_ns
+            if row.res_offset is not None and row.res_len:
+                stop = row.res_offset + row.res_len
+                end = capture.reads(row.connection, OUTGOING, row.res_offset, stop)[-1].ns
+            if State.RESPONSE_COMPLETE not in row.state:
+                (connection,) = capture.connections([row.connection])
+                if connection.closed_ns is not None and connection.closed_ns <= next_ns:
+                    end = max(end, connection.closed_ns)
+            return end
+
+        return self.stage.read(look)
 
     def eventually(self, look: Callable[[], _T | None], timeout: float = PATIENCE) -> _T | None:
         """What `look` finds, as soon as it is something; None when the time is over."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 import msgspec
 
-from inspectd.rules.tables import RuleTable
+from inspectd.rules.match import compile_match
+from inspectd.rules.tables import MatchTable, RuleTable
 from inspectd.testing.answer import Verbs
 from inspectd.testing.gate import Gate
 from inspectd.testing.words import AnswerWords, WordsError, keys, one_answer
@@ -36,8 +37,6 @@ class Place(NamedTuple):
 class Rule(Verbs):
     """One rule. A verb changes it at once: it answers so from the next request on."""
 
-    compiled: BookRule
-
     def __init__(
         self,
         server: Inspectd,
@@ -52,14 +51,28 @@ class Rule(Verbs):
         """A Python function that has to hold as well."""
         self.function: Callable[[SeenRequest], Any] | None = None
         """A Python function that answers."""
-        self._with(match=match)
+        self._compiled: BookRule | None = None
+        self.table["match"] = match
+        try:
+            compile_match(match if isinstance(match, str) else msgspec.convert(match, MatchTable))
+        except msgspec.ValidationError as error:
+            raise server.complaint(self.table, error) from None
+        server.add(self)
+
+    @property
+    def compiled(self) -> BookRule:
+        """The rule as the engine has it. One that was only just made is compiled when somebody asks."""
+        if self._compiled is None:
+            self._changed()
+        assert self._compiled is not None
+        return self._compiled
 
     def _changed(self) -> None:
         try:
             table = msgspec.convert(self.table, RuleTable)
         except msgspec.ValidationError as error:
             raise self._server.complaint(self.table, error) from None
-        self.compiled = self._server.compiled(self, table)
+        self._compiled = self._server.compiled(self, table)
 
     # -- what is said
 

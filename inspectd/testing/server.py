@@ -76,6 +76,7 @@ class Inspectd:
         self._own_stage = stage is None
         self._base = Path(base) if base is not None else Path.cwd()
         self._rules: list[Rule | BookRule] = []
+        self._names: dict[str, Rule | BookRule] = {}
         self._stale = False
         self._changing = threading.RLock()
         self._allowed = False
@@ -84,6 +85,7 @@ class Inspectd:
         self.stage: Stage
         """The engine behind it."""
         if stage is not None:
+            stage.ready()
             self._begin(stage)
             stage.engine.set_responder(self._recorder)
 
@@ -183,6 +185,7 @@ class Inspectd:
         loaded = load_file(self._base / path)
         with self._changing:
             self._rules += loaded.rules
+            self._names.update((rule.id, rule) for rule in loaded.rules)
             self._stale = True
         if loaded.accept is not None:
             self.accept.put(loaded.accept)
@@ -207,6 +210,7 @@ class Inspectd:
         """Forget the rules and what has come. Connections stay open, and so does the port."""
         with self._changing:
             self._rules = []
+            self._names = {}
             self._stale = True
         self.accept.normal()
         self._recorder.clear()
@@ -223,10 +227,14 @@ class Inspectd:
                 made.matcher = with_where(made.matcher, Where(self, rule, rule.condition))
             if rule.function is not None:
                 made = with_function(rule, made, self, rule.function)
-            if rule not in self._rules:
-                self._rules.append(rule)
             self._stale = True
             return made
+
+    def add(self, rule: Rule) -> None:
+        """Use a rule, behind those that are there."""
+        with self._changing:
+            self._rules.append(rule)
+            self._stale = True
 
     def complaint(self, table: Mapping[str, Any], error: Exception) -> InspectdError:
         """What is wrong with a table, said as it is said of a rule file."""
@@ -239,9 +247,8 @@ class Inspectd:
         return WordsError(str(error))
 
     def _free_name(self, rule: Rule, name: str) -> str:
-        taken = {other.id for other in self._rules if other is not rule}
         found, number = name, 1
-        while found in taken:
+        while self._names.setdefault(found, rule) is not rule:
             number += 1
             found = f"{name}#{number}"
         return found
@@ -250,8 +257,8 @@ class Inspectd:
         """In the engine's loop, before a request is answered: put what was said last into the book."""
         if self._stale:
             with self._changing:
-                self._stale = False
                 rules = [rule.compiled if isinstance(rule, Rule) else rule for rule in self._rules]
+                self._stale = False
                 self._recorder.book.replace(_SOURCE, rules)
 
     def reply_of(self, table: dict[str, Any], rule: str) -> Reply:
@@ -299,9 +306,7 @@ class Inspectd:
 
     def gaps_of(self, requests: Sequence[SeenRequest]) -> list[float]:
         """The gaps between these requests."""
-        rows = [row for row in self._record.rows([request.key for request in requests]) if row is not None]
-        ends = [row.finished_ns or row.answered_ns or row.started_ns for row in rows]
-        return [(row.started_ns - end) / 1e9 for row, end in zip(rows[1:], ends, strict=False)]
+        return self._record.gaps([request.key for request in requests])
 
     def seen(self, match: str = "*", **conditions: Unpack[MatchWords]) -> list[SeenRequest]:
         """The requests that a match is for, whichever rule answered them."""

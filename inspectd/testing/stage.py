@@ -6,6 +6,7 @@ read from that file, as any viewer does.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from inspectd.capture.reader import Capture
 from inspectd.engine.config import EngineConfig, Limits
 from inspectd.engine.server import Engine
+from inspectd.errors import InspectdError
 from inspectd.testing.loop import LoopThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
 
     from inspectd.rules.responder import Responder
     from inspectd.rules.tables import AcceptTable
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 LISTEN: Final = "127.0.0.1:0"
+_MANY: Final = 200
+"""Exchanges after which the record of earlier tests is forgotten."""
+_LARGE: Final = 4 << 20
+"""Bytes after which it is."""
 _LIMITS: Final = Limits(head=1 << 20, request_line=1 << 18)
 
 
@@ -40,18 +47,22 @@ class Stage:
         self.capture = capture
         self._thread = LoopThread.acquire()
         try:
-            config = EngineConfig(capture=capture, listen=(listen,), limits=_LIMITS, grace=0.0)
+            config = EngineConfig(
+                capture=capture, listen=(listen,), limits=_LIMITS, grace=0.0, durability="relaxed"
+            )
             self.engine = Engine(config, responder)
             self._thread.run(self.engine.start())
         except BaseException:
             self._thread.release()
             self._remove()
             raise
+        self._renewing: Future[None] | None = None
         self.listener: Callable[[], None] = _nothing
         """Called in the engine's loop when something was held or released."""
         self.engine.holds.on_change.append(lambda *_: self.listener())
         self._reader = Capture.open(capture)
         self._reading = threading.Lock()
+        self._forget_at = _MANY, _LARGE
         self._mark()
 
     def _mark(self) -> None:
@@ -61,13 +72,30 @@ class Stage:
         self.before = (engine.exchanges, engine.connections)
 
     def renew(self, responder: Responder) -> None:
-        """End what is open, forget what was recorded, listen on another port, answer with `responder`."""
-        self._thread.run(self._renew(responder))
+        """Begin afresh: end what is open, listen on another port, answer with `responder`.
+
+        It takes place while the caller goes on; `ready` waits for its end. Now and then what was recorded goes as well.
+        """
+        self._renewing = self._thread.begin(self._renew(responder))
+
+    def ready(self) -> None:
+        """Wait for the end of what `renew` has begun. Raises what went wrong in it."""
+        if self._renewing is not None:
+            renewing, self._renewing = self._renewing, None
+            renewing.result()
 
     async def _renew(self, responder: Responder) -> None:
         self.engine.set_responder(responder)
-        await self.engine.renew()
+        full = self.engine.exchanges >= self._forget_at[0] or self._size() >= self._forget_at[1]
+        await self.engine.renew(forget=full)
+        if full:
+            self._forget_at = self.engine.exchanges + _MANY, self._size() + _LARGE
         self._mark()
+
+    def _size(self) -> int:
+        """Bytes that the capture takes, with its write-ahead log."""
+        log = self.capture.with_name(f"{self.capture.name}-wal")
+        return sum(path.stat().st_size for path in (self.capture, log) if path.exists())
 
     def silence(self) -> None:
         """End what is open: what is recorded is complete then, and nothing more comes on these connections."""
@@ -75,6 +103,8 @@ class Stage:
 
     def close(self) -> None:
         """Stop the engine. The capture goes too, unless its place was chosen by somebody."""
+        with contextlib.suppress(InspectdError):  # it was told, or nobody needs it any more
+            self.ready()
         self._thread.run(self.engine.stop())
         self._reader.close()
         self._thread.release()
@@ -100,7 +130,7 @@ class Stage:
 
     def read(self, look: Callable[[Capture], _T]) -> _T:
         """Look into the capture, in which everything is that was sent or received before."""
-        self._thread.call(_nothing)  # the turn in which it happened is over and committed
+        self._thread.call(self.engine.commit)
         with self._reading:
             return look(self._reader)
 

@@ -633,3 +633,17 @@ def test_trouble_at_the_door_of_a_file_is_understood(tmp_path: Path) -> None:
         server.load("rules.toml")
         assert ask(server, "GET /x HTTP/1.1") == b""
         assert ask(server, "GET /x HTTP/1.1").startswith(b"HTTP/1.1 204 Done\r\n")
+
+
+def test_a_gap_after_a_stall_begins_when_the_client_gave_up(server: Inspectd) -> None:
+    rule = server.on("/x").reply(answer().stall(), "204 Done")
+    with socket.create_connection(server.address, DEADLINE) as client:
+        client.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+        server.wait_for(1, timeout=DEADLINE)
+        time.sleep(0.2)
+    server.connections[0].wait_closed()
+    gave_up = time.time()
+    ask(server, "GET /x HTTP/1.1")
+
+    (gap,) = rule.gaps
+    assert 0 <= gap <= rule.requests[1].at - gave_up + 0.2
