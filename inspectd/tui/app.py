@@ -174,6 +174,15 @@ class InspectdApp(Shell):
             return
         self.push_screen(HelpScreen(self.screen.focused))
 
+    def action_interrupt(self) -> None:
+        """Copy where something is written, which a slip must not throw away; elsewhere quit."""
+        from inspectd.tui.screens.respond import RespondScreen
+
+        if isinstance(self.screen, RespondScreen):
+            self.screen.action_copy()
+        else:
+            self.action_leave()
+
     def action_leave(self) -> None:
         """Quit; ask first when that would cut an exchange that is going on."""
         from inspectd.tui.screens.confirm import Confirm

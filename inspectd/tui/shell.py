@@ -106,7 +106,14 @@ class Shell(App[int]):
             for number in range(1, len(PANES) + 1)
         ),
         Binding("q", "leave", "Quit", show=False, id="quit"),
-        Binding("ctrl+c", "leave", "Quit", show=False, priority=True, id="interrupt"),
+        Binding(
+            "ctrl+c",
+            "interrupt",
+            "Quit; copy, where text is edited",
+            show=False,
+            priority=True,
+            id="interrupt",
+        ),
     ]
 
     class EngineSays(Message):

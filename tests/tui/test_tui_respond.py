@@ -322,6 +322,11 @@ async def test_keys_of_the_list_do_nothing_in_the_editor(held: Held) -> None:
         assert held.engine.said == []
         await pilot.press("enter")
         await until(pilot, lambda: "fix length" in lines(app)[-1])
+        await pilot.press("shift+tab")
+        assert not app.screen.query_one(BytesEditor).has_focus
+        await pilot.press(*"cdefhqrRstyz", "slash")
+        assert shows(app, RespondScreen)
+        assert held.engine.said == []
 
 
 async def test_the_colours_of_the_bytes_follow_the_typing(held: Held) -> None:
@@ -359,3 +364,13 @@ async def test_the_light_theme_has_its_own_colours(held: Held) -> None:
         before = editor._theme.cursor_line_style
         app.action_theme()
         await until(pilot, lambda: editor._theme.cursor_line_style != before)
+
+
+async def test_ctrl_c_copies_what_is_selected_and_quits_nothing(held: Held) -> None:
+    async with editing(held) as (app, pilot, _editor):
+        await pilot.press("shift+right", "shift+right", "ctrl+c")
+        assert app.clipboard == "HT"
+        assert not app._exit
+        assert shows(app, RespondScreen)
+        await pilot.press("left", "ctrl+c")
+        assert app.clipboard == to_text(PAGE)

@@ -135,13 +135,8 @@ class RespondScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "choose", "Drop, reset, leave it held…", show=False),
-        # Copies where a person has selected something; the app's own ctrl+c would quit.
-        Binding("ctrl+c", "copy", "Copy what is selected, or the text", show=False, priority=True),
         # The keys of the list do nothing here.
-        *(
-            Binding(key, "nothing", "", show=False)
-            for key in ("slash", "f", "z", "c", "h", "r", "R", "q", *"1234567")
-        ),
+        *(Binding(key, "nothing", "", show=False) for key in ("slash", *"cdefhqrRstyz1234567")),
     ]
 
     def __init__(self, app: InspectdApp, waiting: Waiting) -> None:
