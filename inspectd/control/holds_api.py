@@ -45,18 +45,24 @@ class Lease:
 
     def __init__(self, seconds: float, end: Callable[[], object]) -> None:
         self._seconds = seconds
-        self._end = end
-        self._timer = asyncio.get_running_loop().call_later(seconds, end)
+        self._call = end
+        self._over = False
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
 
     def renew(self) -> None:
-        """Begin anew; nothing happens when it is over."""
-        if not self._timer.cancelled() and self._timer.when() > asyncio.get_running_loop().time():
-            self._timer.cancel()
+        """Begin anew, unless it is over."""
+        self._timer.cancel()
+        if not self._over:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._end)
 
     def cancel(self) -> None:
         """Never call `end`."""
+        self._over = True
         self._timer.cancel()
+
+    def _end(self) -> None:
+        self._over = True
+        self._call()
 
 
 class HoldsApi:
@@ -105,6 +111,8 @@ class HoldsApi:
         if wish.lease is not None and not wish.owner:
             raise RefusalError(400, "a lease of nobody", "Give owner with it.")
         lease = None if wish.lease is None else duration(wish.lease)
+        if lease == 0:
+            raise RefusalError(400, "a lease of no time is none", "Give a lease like 30s, or none.")
         self._desk.hold_next(wish.next, timeout=seconds, owner=wish.owner)
         if self._lease is not None:
             self._lease.cancel()

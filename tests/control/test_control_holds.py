@@ -233,6 +233,7 @@ def test_what_is_not_held_is_not_found(engine: LiveEngine, number: str, what: st
         b'{"next": 1, "timeout": 0}',
         b'{"next": 1, "lease": "1s"}',
         b'{"next": 1, "lease": "soon", "owner": "x"}',
+        b'{"next": 1, "lease": 0, "owner": "x"}',
     ],
 )
 def test_what_is_no_hold_is_refused(engine: LiveEngine, content: bytes) -> None:
