@@ -29,7 +29,9 @@ _COMMANDS: Final = {
     "gallery": LazyCommand(
         "inspectd.cli.gallery", "gallery", "Ready crafted answers to serve, or to run a client against."
     ),
-    "control": LazyCommand("inspectd.cli.control", "control", "Ask a running engine, change its answer or rules."),
+    "control": LazyCommand(
+        "inspectd.cli.control", "control", "Ask a running engine, change its answer or rules."
+    ),
     "serve": LazyCommand("inspectd.cli.serve", "serve"),
 }
 
