@@ -51,7 +51,11 @@ def _leaves(path: Path) -> bool:
 def step(name: str, base: Path) -> Step:
     """The step that answers with a file of the folder `name` below `base`. Raises `CraftError`."""
     root = below("folder", name, base)
-    if not root.is_dir():
+    try:
+        there = root.is_dir()
+    except OSError:  # a name that is too long, a folder around it that may not be entered
+        there = False
+    if not there:
         raise CraftError(
             "folder", f"there is no folder {str(root)!r}", "Name a folder that this user can read."
         )

@@ -133,7 +133,9 @@ def test_a_file_is_conditional_by_itself(site: Path) -> None:
     assert content_of(part) == b"index"
 
 
-@pytest.mark.parametrize("folder", ["../elsewhere", "nothing", "site/index.html", "sub/../../site"])
+@pytest.mark.parametrize(
+    "folder", ["../elsewhere", "nothing", "site/index.html", "sub/../../site", "x" * 300]
+)
 def test_a_folder_that_is_none_or_outside_is_refused(site: Path, folder: str) -> None:
     with pytest.raises(CraftProblems) as caught:
         Acting(site.parent, folder=folder)
