@@ -154,6 +154,10 @@ class Answering(Outgoing):
         if self._witness is not None:
             self._witness.begin(pending, program, rule)
 
+    def look(self) -> bool:
+        """See what the client has taken of crafted answers by now; whether that is news for the capture."""
+        return self._witness is not None and self._witness.look()
+
     def _hold(self, pending: Pending, request: Request, program: Program | LiveProgram) -> None:
         exchange = pending.exchange
         self._watch(pending, program, program.rule or BY_HAND)

@@ -316,7 +316,7 @@ class Connection(Answering):
         site = self._site
         limits = site.limits
         self._see_what_is_taken(now)
-        if self._witness is not None and self._witness.look():
+        if self.look():
             site.turn.soon()
         idle_ns = int(limits.idle_timeout * 1e9)
         if self._closing is not None:

@@ -245,6 +245,8 @@ class Engine:
 
     def flush(self) -> None:
         """Commit what has happened until now, so that a reader sees it whatever the durability is."""
+        for connection in self._site.connections:
+            connection.look()
         self._writer.flush(time.time_ns())
 
     def commit(self) -> None:

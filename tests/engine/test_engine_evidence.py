@@ -294,6 +294,17 @@ async def test_the_gap_after_a_stall_counts_from_the_end_of_its_connection(run_e
         assert row.gap_ns == running.capture.exchange(2).started_ns - closed.closed_ns
 
 
+@BOTH
+async def test_a_flush_brings_what_is_known_by_then(run_engine: Any, durability: str) -> None:
+    async with run_engine(Crafted((Send(WHOLE),)), durability=durability) as running:
+        client = await running.connect()
+        await client.send(get())
+        await client.until(b"abcdef")
+        running.engine.flush()
+        assert running.capture.evidence(1).acked == len(WHOLE)
+        await client.close()
+
+
 async def test_attempts_that_overlap_have_no_gap(run_engine: Any) -> None:
     async with run_engine(Crafted((Wait(0.2), Send(WHOLE)))) as running:
         first, second = await running.connect(), await running.connect()
