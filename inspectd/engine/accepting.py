@@ -17,6 +17,7 @@ from inspectd.rules.units import duration
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from inspectd.capture.writer import CaptureWriter
     from inspectd.engine.listener import Opened
@@ -78,11 +79,21 @@ class Door:
 class Doors:
     """All listeners of an engine."""
 
-    def __init__(self, site: Site, writer: CaptureWriter, opened: list[Opened], backlog: int) -> None:
+    def __init__(
+        self,
+        site: Site,
+        writer: CaptureWriter,
+        opened: list[Opened],
+        backlog: int,
+        *,
+        tls: Callable[[int], asyncio.Protocol] | None = None,
+    ) -> None:
+        """`tls` makes the protocol objects of connections to listeners that speak TLS, from the listener's number."""
         self.problem: str | None = None
         self._site = site
         self._writer = writer
         self._backlog = backlog
+        self._tls = tls
         self._doors: list[Door] = []
         for one in opened:
             number = writer.listener(one.address, one.asked, one.opened_ns, backlog, one.steps)
@@ -231,7 +242,7 @@ class Doors:
             return
         sock.setblocking(False)  # noqa: FBT003
         self._seen += 1
-        self._start(self._welcome(sock, door.number))
+        self._start(self._welcome(sock, door))
         if self._seen >= table.after:
             self._act(table)
 
@@ -239,12 +250,19 @@ class Doors:
         if serving == self._serving:
             self._watch(door)
 
-    async def _welcome(self, sock: socket.socket, number: int) -> None:
+    async def _welcome(self, sock: socket.socket, door: Door) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.connect_accepted_socket(lambda: Connection(self._site, number), sock)
+            await loop.connect_accepted_socket(self._protocol(door), sock)
         except OSError:
             sock.close()
+
+    def _protocol(self, door: Door) -> Callable[[], asyncio.Protocol]:
+        """Makes the protocol object of a connection that comes through this door."""
+        number, site, tls = door.number, self._site, self._tls
+        if door.opened.tls and tls is not None:
+            return lambda: tls(number)
+        return lambda: Connection(site, number)
 
     def _let_in(self) -> None:
         """Accept every connection again, as soon as the ports can be listened on."""
@@ -292,7 +310,7 @@ class Doors:
                 continue
             # The server closes what it is given; the door keeps its own hold on the socket.
             sock = door.opened.sock.dup()
-            server = await serve(self._site, door.number, sock, self._backlog)
+            server = await serve(self._protocol(door), sock, self._backlog)
             if serving != self._serving:
                 server.close()
                 return
@@ -314,7 +332,9 @@ class Doors:
         task.add_done_callback(self._tasks.discard)
 
 
-async def serve(site: Site, number: int, sock: socket.socket, backlog: int) -> asyncio.Server:
+async def serve(
+    protocol: Callable[[], asyncio.Protocol], sock: socket.socket, backlog: int
+) -> asyncio.Server:
     """Accept every connection that comes to a listening socket. The server owns the socket from now on."""
     loop = asyncio.get_running_loop()
     if sock.family.name == "AF_UNIX":
@@ -322,10 +342,8 @@ async def serve(site: Site, number: int, sock: socket.socket, backlog: int) -> a
         own: dict[str, Any] = {}
         if sys.version_info >= (3, 13) and isinstance(loop, asyncio.BaseEventLoop):
             own["cleanup_socket"] = False
-        return await loop.create_unix_server(
-            lambda: Connection(site, number), sock=sock, backlog=backlog, **own
-        )
-    return await loop.create_server(lambda: Connection(site, number), sock=sock, backlog=backlog)
+        return await loop.create_unix_server(protocol, sock=sock, backlog=backlog, **own)
+    return await loop.create_server(protocol, sock=sock, backlog=backlog)
 
 
 def _connections(count: int) -> str:

@@ -49,6 +49,8 @@ class Answering(Outgoing):
         "_queue",
     )
 
+    encrypted: bool = False
+    """What is read and sent here crosses the network under TLS."""
     _reader: RequestReader
 
     def __init__(self, site: Site) -> None:
@@ -141,7 +143,7 @@ class Answering(Outgoing):
             pending.exchange.number,
             record.peer,
             record.local,
-            False,  # noqa: FBT003  not encrypted; positional because this is built for every request
+            self.encrypted,  # positional because this is built for every request
             record.bytes_out,
         )
 

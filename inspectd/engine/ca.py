@@ -9,7 +9,7 @@ profile of the certificates; what browsers want beyond it is in the CA/Browser F
 from __future__ import annotations
 
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import os
 import re
@@ -34,7 +34,7 @@ CA_DAYS: Final = 1825
 """How long a new authority is valid."""
 LEAF_DAYS: Final = 90
 """How long a certificate for a name is valid; browsers refuse more than 398 days."""
-SKEW: Final = datetime.timedelta(days=1)
+SKEW: Final = dt.timedelta(days=1)
 """Certificates begin this much before they are made: clients' clocks differ."""
 
 KEY_FILE: Final = "ca-key.pem"
@@ -61,7 +61,7 @@ class Leaf:
 
     names: tuple[str, ...]
     pem: bytes
-    ends: datetime.datetime
+    ends: dt.datetime
 
 
 class Authority:
@@ -93,16 +93,16 @@ class Authority:
         return _common_name(self.certificate)
 
     @property
-    def ends(self) -> datetime.datetime:
+    def ends(self) -> dt.datetime:
         """Until when it is valid."""
         return self.certificate.not_valid_after_utc
 
     def leaf(self, *names: str) -> Leaf:
         """A new certificate for these names: host names and IP addresses. Raises CaError when the CA has expired."""
-        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         if now >= self.ends:
             raise expired(self)
-        ends = min(now + datetime.timedelta(days=LEAF_DAYS), self.ends)
+        ends = min(now + dt.timedelta(days=LEAF_DAYS), self.ends)
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])]
         if len(names[0]) > _LONGEST_COMMON_NAME:
             subject = []
@@ -143,9 +143,19 @@ def names_for(name: str | None, address: str) -> tuple[str, ...]:
         return asked, *(each for each in _LOOPBACK if each != asked)
     if asked and len(asked) <= _LONGEST_NAME and (_NAME.fullmatch(asked) or _is_address(asked)):
         return (asked,)
-    if _is_address(address) and not ipaddress.ip_address(address).is_loopback:
+    address = _plain(address)
+    if address and not ipaddress.ip_address(address).is_loopback:
         return (address,)
-    return tuple(dict.fromkeys((*((address,) if _is_address(address) else ()), *_LOOPBACK)))
+    return tuple(dict.fromkeys((*((address,) if address else ()), *_LOOPBACK)))
+
+
+def _plain(address: str) -> str:
+    """An IP address without its zone, and as IPv4 when it is that in an IPv6 socket; empty for anything else."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def served_names(pem: bytes) -> tuple[str, ...]:
@@ -310,7 +320,7 @@ def _new_authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     # The name tells two authorities apart in a list: the one that was removed may still be trusted somewhere.
     name = x509.Name(
         [
@@ -325,7 +335,7 @@ def _new_authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - SKEW)
-        .not_valid_after(now + datetime.timedelta(days=CA_DAYS))
+        .not_valid_after(now + dt.timedelta(days=CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
         .add_extension(identifier, critical=False)

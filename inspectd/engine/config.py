@@ -24,6 +24,8 @@ class Limits:
     """A longer request line is answered 414 (RFC 9112 §3 asks for at least 8000)."""
     head_timeout: float = 60.0
     """From the first byte of a head to its end; then 408."""
+    handshake_timeout: float = 10.0
+    """From the first byte of a ClientHello to the end of the TLS handshake."""
     idle_timeout: float = 300.0
     """Without a byte between messages; then a silent FIN. Within a message's content; then 408."""
     connections: int = 4096
@@ -41,6 +43,10 @@ class EngineConfig:
     keep_bytes: int = 2 * 1024**3
     durability: Durability = "commit"
     strict: bool = False
+    certificate: Path | None = None
+    """PEM file that https listeners show; None: inspectd's own CA makes one for each name."""
+    key: Path | None = None
+    """Its key, when that is not in the same file."""
     limits: Limits = field(default_factory=Limits)
     grace: float = 5.0
     """Seconds a graceful stop gives to what is in flight."""

@@ -65,6 +65,11 @@ class Trial:
     def _last_byte_ns(self) -> int | None:
         return self.connection.last_out_ns if self.evidence.sent else None
 
+    @property
+    def begun(self) -> bool:
+        """Something was sent of it."""
+        return (self.exchange.res_len or 0) > self.before or self.whole
+
     def measure(self, acknowledged: int | None) -> bool:
         """Note what was sent and acknowledged of the answer; whether that is news."""
         evidence = self.evidence
@@ -173,9 +178,9 @@ class Witness:
         can have changed.
         """
         unsettled = self._unsettled
-        if not unsettled:
+        if not unsettled or not unsettled[0].begun:
             return False
-        acknowledged = tcp.acknowledged(self._sock)
+        acknowledged = self._acknowledged()
         news = False
         while unsettled:
             trial = unsettled[0]
@@ -193,6 +198,10 @@ class Witness:
             self._connection.save_evidence(trial.evidence)
         return news
 
+    def _acknowledged(self) -> int | None:
+        """How many bytes of the outgoing stream the client's system has; None where that isn't known."""
+        return tcp.acknowledged(self._sock)
+
     @property
     def waiting(self) -> bool:
         """Whether it is not known yet what the client takes of an answer."""
@@ -201,7 +210,7 @@ class Witness:
     def end(self, now: int) -> None:
         """The connection has ended; its record says how. `now` is in ns since the epoch."""
         connection, trial = self._connection, self._last
-        acknowledged = tcp.acknowledged(self._sock)
+        acknowledged = self._acknowledged()
         for unsettled in self._unsettled:
             self._measure(unsettled, acknowledged)
             if not unsettled.whole:

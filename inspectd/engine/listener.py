@@ -1,7 +1,8 @@
 """Opening listening sockets: addresses as a person writes them, each step noted with its time, clear errors.
 
-`HOST:PORT`, `[IPv6]:PORT`, `PORT`, `:PORT` and `unix:PATH` are understood. A name is resolved, and every address it
-has is bound. Port 0 asks the system for a free port; all addresses of one entry then share it.
+`HOST:PORT`, `[IPv6]:PORT`, `PORT`, `:PORT` and `unix:PATH` are understood, and `https://` before all but the
+last. A name is resolved, and every address it has is bound. Port 0 asks the system for a free port; all addresses of
+one entry then share it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 
 from inspectd.errors import InspectdError
 
+HTTPS: Final = "https://"
 PRIVILEGED: Final = 1024
 _PORT_TRIES: Final = 16
 _FIRST_STEPS: Final = 16
@@ -47,6 +49,7 @@ class Address:
     host: str = ""
     port: int = 0
     path: Path | None = None
+    tls: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +64,8 @@ class Opened:
     path: Path | None = None
     inode: tuple[int, int] | None = None
     """Device and number of the file at `path`, by which a file that took its place is told apart."""
+    tls: bool = False
+    """It speaks TLS; `address` then begins with `https://`."""
     _name: Any = field(init=False, repr=False)
     _options: list[tuple[int, int, int]] = field(init=False, repr=False)
 
@@ -151,24 +156,32 @@ def parse(text: str) -> Address:
             return Address(text, path=Path(text[5:]).expanduser())
         except RuntimeError as problem:
             raise _usage(text, "names the home of nobody known here") from problem
+    if text.lower().startswith(HTTPS):
+        place = _parse_place(text, text[len(HTTPS) :].removesuffix("/"))
+        return Address(text, host=place.host, port=place.port, tls=True)
     if "://" in text:
         raise _usage(text, "is a URL, not an address")
+    return _parse_place(text, text)
+
+
+def _parse_place(asked: str, text: str) -> Address:
+    """Understand host and port, in what was `asked` for. Raises ListenError."""
     host, colon, port = text.rpartition(":")
     if not colon:
         if not port.isdigit():
-            raise _usage(text, "has no port")
+            raise _usage(asked, "has no port")
         host = "127.0.0.1"
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise _usage(text, "is an IPv6 address without brackets")
+        raise _usage(asked, "is an IPv6 address without brackets")
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise _usage(text, f"has no port between 0 and 65535 ({port!r})")
-    return Address(text, host=host or "0.0.0.0", port=int(port))  # noqa: S104  `:8080` asks for every address
+        raise _usage(asked, f"has no port between 0 and 65535 ({port!r})")
+    return Address(asked, host=host or "0.0.0.0", port=int(port))  # noqa: S104  `:8080` asks for every address
 
 
 def _usage(text: str, why: str) -> ListenError:
-    mend = "write HOST:PORT (127.0.0.1:8080, [::1]:8080, localhost:0), a bare PORT, or unix:PATH"
+    mend = "write HOST:PORT (127.0.0.1:8080, [::1]:8080, localhost:0), a bare PORT, https:// before these, or unix:PATH"
     return ListenError(f"--listen {text!r} {why}", mend, exit_code=2)
 
 
@@ -209,7 +222,7 @@ _NO_FAMILY: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 def _wildcards(asked: tuple[str, ...]) -> bool:
     """IPv4's wildcard address is asked for as well, so an IPv6 wildcard must not take its port too."""
-    return any(text.startswith(("0.0.0.0:", ":")) for text in asked)
+    return any(text.removeprefix(HTTPS).startswith(("0.0.0.0:", ":")) for text in asked)
 
 
 def _open(address: Address, *, backlog: int, reuse_port: bool, everywhere: bool) -> list[Opened]:
@@ -297,7 +310,9 @@ def _open_tcp(
     except OSError as problem:
         sock.close()
         raise _cannot(address, host, port, problem) from problem
-    return Opened(sock, bound, address.asked, steps[0][0], steps)
+    if address.tls:
+        bound = f"{HTTPS}{bound}"
+    return Opened(sock, bound, address.asked, steps[0][0], steps, tls=address.tls)
 
 
 def _open_unix(address: Address, path: Path, backlog: int) -> Opened:

@@ -12,6 +12,7 @@ from inspectd.capture.writer import CaptureWriter
 from inspectd.engine import listener as listeners
 from inspectd.engine.accepting import Doors, serve
 from inspectd.engine.config import DEFAULT_LISTEN, Limits
+from inspectd.engine.connection import Connection
 from inspectd.engine.holds import HoldDesk
 from inspectd.engine.news import News
 from inspectd.engine.site import Site
@@ -47,6 +48,7 @@ class Engine:
     def __init__(self, config: EngineConfig, responder: Responder) -> None:
         self.config = config
         self.started_ns = 0
+        self._tls: Callable[[Site], Callable[[int], asyncio.Protocol]] | None = None
         self.holds = HoldDesk()
         """Exchanges that wait for a person to decide."""
         self._responder = responder
@@ -65,9 +67,11 @@ class Engine:
     async def start(self) -> list[str]:
         """Bind, open the capture and listen; the addresses as they were bound.
 
-        Raises ListenError or CaptureError, and then leaves nothing open and no capture behind.
+        Raises ListenError, CaptureError, CertificateError or CaError, and then leaves nothing open and no capture.
         """
         config = self.config
+        if any(listeners.parse(asked).tls for asked in config.listen):
+            self._tls = _speak_tls(config)
         self._opened = self._open_listeners()
         try:
             self._writer = CaptureWriter(config.capture)
@@ -102,7 +106,8 @@ class Engine:
 
     async def _listen(self) -> None:
         """Accept connections on the listeners that are open."""
-        self._doors = Doors(self._site, self._writer, self._opened, self.config.backlog)
+        tls = self._tls(self._site) if self._tls is not None else None
+        self._doors = Doors(self._site, self._writer, self._opened, self.config.backlog, tls=tls)
         await self._doors.open()
 
     async def silence(self) -> None:
@@ -138,7 +143,8 @@ class Engine:
         `refusal` makes the answer to what never comes to the responder: garbage, an endless head.
         """
         site = Site(responder, _PRIVATE_LIMITS, refusal=refusal)
-        self._private.append((site, await serve(site, 0, sock, _PRIVATE_BACKLOG)))
+        server = await serve(lambda: Connection(site, 0), sock, _PRIVATE_BACKLOG)
+        self._private.append((site, server))
 
     async def stop(self) -> None:
         """Stop accepting, finish what is in flight (at most `config.grace` seconds), close the capture."""
@@ -260,6 +266,15 @@ class Engine:
         self._retention.clear()
         self._trimmer.cancel()
         self._trim()
+
+
+def _speak_tls(config: EngineConfig) -> Callable[[Site], Callable[[int], asyncio.Protocol]]:
+    """What makes the connections of a site encrypted. Only who speaks TLS pays for its modules."""
+    from inspectd.engine.credentials import credentials
+    from inspectd.engine.tls import tls_protocol
+
+    shown = credentials(config)
+    return lambda site: tls_protocol(site, shown)
 
 
 async def _emptied(site: Site) -> None:
