@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from inspectd.tui.shell import Shell
 
 
+HELD_FEW: Final = 16
+"""So many held requests cost next to nothing to ask for."""
 SETTLED_SECONDS: Final = 0.2
 """After so long the capture has what happened to an exchange that is no longer held."""
 
@@ -50,8 +52,11 @@ class Holding:
         for key in feed.held():
             row = feed.row(key)
             seen.append((key, 0 if row is None else int(getattr(row, "state", 0))))
-        if seen != self._seen:
-            self._seen = seen
+        if seen == self._seen:
+            return
+        self._seen = seen
+        # Their answers come along: when they are many, the next regular question is soon enough.
+        if len(self.now.held) <= HELD_FEW:
             self._app.engine_changed()
 
     def take(self, holds: Holds) -> None:

@@ -24,7 +24,7 @@ from inspectd.capture.reader import Capture
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 from inspectd.tui.feed import Feed, is_finished
-from inspectd.tui.holding import Holding
+from inspectd.tui.holding import HELD_FEW, Holding
 from inspectd.tui.net import TerminalNet
 from inspectd.tui.subject import Subject
 from inspectd.tui.theme import DARK, DARK_NAME, THEMES, tone_variables
@@ -61,8 +61,7 @@ POLL_SECONDS: Final = 1 / 25
 ENGINE_SECONDS: Final = 1.0
 """How often the engine is asked how it is."""
 HELD_SECONDS: Final = 0.25
-"""The same while a few requests, `HELD_FEW` at most, wait for a person."""
-HELD_FEW: Final = 16
+"""The same while a few requests wait for a person."""
 TERMINAL_SECONDS: Final = 1.0
 """How often it is asked whether the terminal is still there."""
 HUNG_UP: Final = 129
@@ -136,6 +135,8 @@ class Shell(App[int]):
         self.holding = Holding(self)
         self.answer_history: list[str] = []
         self._over = threading.Event()
+        self._asking = threading.Lock()
+        self._ask_waits = False
         self._octets = 0
         self._subject_timer: Timer | None = None
         self._subject_shown = 0.0
@@ -354,7 +355,8 @@ class Shell(App[int]):
             news = self.link.refresh()
             self.post_message(self.EngineSays(news, _file_size(self.capture.path)))
             # A client that gives up while it is held leaves no trace in the capture yet.
-            self._over.wait(HELD_SECONDS if 0 < len(news.holds.held) <= HELD_FEW else ENGINE_SECONDS)
+            few = 0 < len(news.holds.held) <= HELD_FEW
+            self._over.wait(HELD_SECONDS if few else ENGINE_SECONDS)
 
     def on_shell_engine_says(self, message: EngineSays) -> None:
         """Show how the engine is; say once that it is gone."""
@@ -401,12 +403,17 @@ class Shell(App[int]):
         raise NotImplementedError
 
     def engine_changed(self) -> None:
-        """Ask the engine at once instead of at its next turn."""
-        self._ask_once()
+        """Ask the engine at once instead of at its next turn; once for all that changes before it is asked."""
+        if not self._ask_waits:
+            self._ask_waits = True
+            self._ask_once()
 
     @work(thread=True, group="ask")
     def _ask_once(self) -> None:
-        self.post_message(self.EngineSays(self.link.refresh(), self._octets))
+        with self._asking:
+            self._ask_waits = False
+            self.link.refresh()
+        self.post_message(self.EngineSays(self.link.news, self._octets))
 
     # the filter
 

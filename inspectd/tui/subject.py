@@ -40,6 +40,7 @@ class CaptureReader(Protocol):
     def exchange(self, number: int, /) -> ExchangeRow | None: ...
     def connection(self, number: int, /) -> ConnectionRow | None: ...
     def listeners(self) -> Sequence[ListenerRow]: ...
+    def tls(self, connection: int, /) -> TlsRow | None: ...
     def attempts(self, exchange: int, /) -> Sequence[EvidenceRow]: ...
     def exchanges_of(self, connection: int, /, *, limit: int = ...) -> Sequence[ExchangeRow]: ...
     def request_bytes(
@@ -193,6 +194,13 @@ class Subject:
             if self._capture is not None and self.connection is not None:
                 self._siblings = self._capture.exchanges_of(self.connection.id, limit=SIBLINGS_MOST)
         return self._siblings
+
+    @property
+    def tls(self) -> TlsRow | None:
+        """How the connection was encrypted, or failed to be; None on a listener in clear text."""
+        if self._capture is None or self.connection is None:
+            return None
+        return self._capture.tls(self.connection.id)
 
     @property
     def attempts(self) -> Sequence[Attempt]:

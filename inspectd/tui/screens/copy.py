@@ -218,7 +218,13 @@ def _address(subject: Subject) -> str:
     listener = subject.listener
     if listener is not None and listener.address.startswith("unix:"):
         return listener.address
-    return subject.connection.local if subject.connection is not None else "127.0.0.1:8080"
+    local = subject.connection.local if subject.connection is not None else "127.0.0.1:8080"
+    return f"{_scheme(subject)}{local}" if _scheme(subject) != "http://" else local
+
+
+def _scheme(subject: Subject) -> str:
+    listener = subject.listener
+    return "https://" if listener is not None and listener.address.startswith("https://") else "http://"
 
 
 def exchange_url(subject: Subject) -> str:
@@ -226,12 +232,12 @@ def exchange_url(subject: Subject) -> str:
     row = subject.row
     if row is None:
         return ""
-    host = row.host or _address(subject)
+    host = row.host or _address(subject).removeprefix("https://")
     target = row.target or "/"
     text = (
         target
         if "://" in target.partition("?")[0]
-        else f"http://{host}{target if target[:1] == '/' else '/' + target}"
+        else f"{_scheme(subject)}{host}{target if target[:1] == '/' else '/' + target}"
     )
     raw = text.encode("utf-8", "surrogateescape")
     return "".join(

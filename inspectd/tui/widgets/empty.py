@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from textual.content import Content
 from textual.widgets import Static
@@ -12,6 +12,8 @@ from inspectd.tui.theme import tones
 
 if TYPE_CHECKING:
     from inspectd.tui.widgets.bars import EngineState
+
+HTTPS: Final = "https://"
 
 
 class EmptyState(Static):
@@ -59,15 +61,18 @@ class EmptyState(Static):
 
 def reachable(address: str) -> str:
     """An address a client can be pointed at: loopback where the listener takes every interface."""
-    host, _, port = address.rpartition(":")
     if address.startswith("unix:"):
         return address
-    return f"localhost:{port}" if host in {"0.0.0.0", "[::]", "127.0.0.1", "[::1]"} else address  # noqa: S104
+    scheme = HTTPS if address.startswith(HTTPS) else ""
+    host, _, port = address.removeprefix(HTTPS).rpartition(":")
+    if host in {"0.0.0.0", "[::]", "127.0.0.1", "[::1]"}:  # noqa: S104
+        return f"{scheme}localhost:{port}"
+    return address
 
 
 def url_of(address: str) -> str:
     """The URL to open."""
-    return "http://localhost/ (by its socket)" if address.startswith("unix:") else safe(f"http://{address}/")
+    return "http://localhost/ (by its socket)" if address.startswith("unix:") else safe(f"{with_scheme(address)}/")
 
 
 def curl_of(address: str) -> str:
@@ -76,4 +81,10 @@ def curl_of(address: str) -> str:
         from inspectd.text.shell import quote
 
         return f"curl -i --unix-socket {quote(address.removeprefix('unix:').encode())} http://localhost/"
-    return safe(f"curl -i http://{address}/")
+    unchecked = "k" if address.startswith(HTTPS) else ""
+    return safe(f"curl -i{unchecked} {with_scheme(address)}/")
+
+
+def with_scheme(address: str) -> str:
+    """A listener's address as the beginning of a URL."""
+    return address if address.startswith(HTTPS) else f"http://{address}"
