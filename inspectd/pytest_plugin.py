@@ -193,8 +193,9 @@ def pytest_runtest_makereport(
     if report.failed and call.when != "teardown":
         item.stash[_FAILED] = True
         for server in _servers(item):
-            session = server is item.session.stash.get(_SESSION_SERVER, None)
-            kept = server.capture if session else _kept_path(item)
+            kept = _kept_path(item)
+            if server is item.session.stash.get(_SESSION_SERVER, None):  # it goes on, and so does its capture
+                kept = server.keep(kept.with_stem(f"{kept.stem}-session"))
             report.sections.append(("inspectd", server.traffic(kept)))
     return report
 

@@ -27,6 +27,7 @@ def keep(record: Record, path: Path) -> Path:
     path.touch(mode=0o600)
     exchange, connection = record.before
 
+    record.stage.commit()
     source = store.open_reader(record.stage.capture)
     target = sqlite3.connect(path, isolation_level=None)
     try:

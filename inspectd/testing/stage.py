@@ -128,9 +128,13 @@ class Stage:
         """What happens to new connections."""
         self._thread.call(self.engine.set_accept, table)
 
+    def commit(self) -> None:
+        """Put into the capture what has happened: it is written a little later than it happens."""
+        self._thread.call(self.engine.commit)
+
     def read(self, look: Callable[[Capture], _T]) -> _T:
         """Look into the capture, in which everything is that was sent or received before."""
-        self._thread.call(self.engine.commit)
+        self.commit()
         with self._reading:
             return look(self._reader)
 

@@ -292,6 +292,9 @@ def test_three(api, inspectd_session, inspectd):
 
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines(["*test_two*", "no rule matches GET /unknown"])
+    (path,) = re.findall(r"^capture: inspectd open (.+)$", result.stdout.str(), re.MULTILINE)
+    with Capture.open(path) as capture:
+        assert [row.target for row in capture.exchanges_after(0, 10)] == ["/x", "/x", "/unknown"]
 
 
 def test_asynchronous_tests_and_clients(run: Run) -> None:
