@@ -222,6 +222,8 @@ class Doors:
 
     def _watch(self, door: Door) -> None:
         """Accept one connection at a time, so that the rule sets in after exactly as many as it spares."""
+        if not door.opened.listening:
+            return  # the port is somebody else's by now, and the engine's problem
         door.watched = door.opened.sock
         asyncio.get_running_loop().add_reader(door.watched, self._accept_one, door)
 
