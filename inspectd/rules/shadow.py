@@ -1,18 +1,19 @@
 """Rules that never answer, because one before them takes all that they match.
 
 Only what is certain is said: a rule is told of when each condition of the earlier one follows from its own. Whether one
-regular expression covers another is not asked.
+regular expression covers another is not asked, and rules are compared until `MOST` pairs have been: a file of many
+thousands whose paths have nothing in common to look them up by is not gone through to its end.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from inspectd.rules.conditions import Method, MethodOrPreflight, Path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from inspectd.rules.conditions import Condition
     from inspectd.rules.match import Matcher
@@ -20,21 +21,40 @@ if TYPE_CHECKING:
     from inspectd.rules.rule import Rule
 
 
+MOST: Final = 300_000
+"""Pairs of rules that are compared at most: a second or two."""
+
+
 def never_answering(rules: Sequence[Rule]) -> list[tuple[Rule, Rule]]:
     """The rules that never answer, each with the first one that takes its requests, in their order."""
     found: list[tuple[Rule, Rule]] = []
-    exact: dict[bytes, list[Rule]] = defaultdict(list)
-    others: list[Rule] = []
-    order = {id(rule): number for number, rule in enumerate(rules)}
-    for rule in rules:
-        literal = rule.matcher.glob.literal if rule.matcher.glob is not None else None
-        before = others if literal is None else [*exact[literal], *others]
-        taking = [earlier for earlier in before if _covers(earlier, rule)]
+    exact: dict[bytes, list[int]] = defaultdict(list)
+    below: dict[bytes, list[int]] = defaultdict(list)
+    left = MOST
+    for number, rule in enumerate(rules):
+        glob = rule.matcher.glob
+        path = b"" if glob is None else glob.prefix if glob.literal is None else glob.literal
+        before = [place for prefix in _prefixes(path) for place in below.get(prefix, ())]
+        if glob is not None and glob.literal is not None:
+            before += exact[glob.literal]
+        left -= len(before)
+        if left < 0:
+            break
+        taking = [place for place in before if _covers(rules[place], rule)]
         if taking:
-            found.append((rule, min(taking, key=lambda earlier: order[id(earlier)])))
+            found.append((rule, rules[min(taking)]))
         elif not rule.answers.yields:
-            (others if literal is None else exact[literal]).append(rule)
+            (below if glob is None or glob.literal is None else exact)[path].append(number)
     return found
+
+
+def _prefixes(path: bytes) -> Iterator[bytes]:
+    """What a glob that includes this path may begin with: each part of it that ends with a slash, and nothing."""
+    yield b""
+    end = path.find(b"/")
+    while end >= 0:
+        yield path[: end + 1]
+        end = path.find(b"/", end + 1)
 
 
 def _covers(earlier: Rule, later: Rule) -> bool:

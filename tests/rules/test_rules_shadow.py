@@ -13,7 +13,7 @@ from inspectd.rules.answer import make_answer
 from inspectd.rules.book import RuleBook
 from inspectd.rules.file import load_tables
 from inspectd.rules.responder import Fixed
-from inspectd.rules.shadow import never_answering
+from inspectd.rules.shadow import MOST, never_answering
 from tests.rules.rules_requests import get
 
 
@@ -96,10 +96,13 @@ def test_no_rule_that_is_told_of_ever_answers(matches: list[str], asked: list[tu
         assert found is None or found[0] not in silent
 
 
-def test_a_thousand_rules_are_gone_through() -> None:
-    matches = (
-        [f"GET /{number}/*" for number in range(700)]
-        + [f"/x/{number}" for number in range(300)]
-        + ["GET /5/*"]
-    )
-    assert told(*matches) == [(1000, 5)]
+def test_thousands_of_rules_are_gone_through_when_their_paths_differ() -> None:
+    matches = [f"GET /{number}/*" for number in range(1500)] + [f"/x/{number}" for number in range(500)]
+    assert len(matches) ** 2 / 2 > MOST
+    assert told(*matches, "GET /5/*", "/x/7") == [(2000, 5), (2001, 1507)]
+
+
+def test_comparing_ends_when_paths_have_nothing_in_common() -> None:
+    matches = [f"**/{number}" for number in range(1000)]
+    assert told(*matches, "**/5") == []
+    assert told(*matches[:500], "**/5") == [(500, 5)]
