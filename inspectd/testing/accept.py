@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inspectd.rules.tables import AcceptTable
+from inspectd.testing.hiding import hidden
 
 if TYPE_CHECKING:
     from inspectd.testing.stage import Stage
+
+
+__tracebackhide__ = hidden
 
 
 class Accept:

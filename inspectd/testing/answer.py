@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from inspectd.testing.hiding import hidden
 from inspectd.testing.words import AnswerWords, keys, lines, one_answer
 
 if TYPE_CHECKING:
     from inspectd.testing.words import Do, Headers, Words
+
+
+__tracebackhide__ = hidden
 
 
 class Verbs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Unpack
 
+from inspectd.testing.hiding import hidden
 from inspectd.testing.words import WordsError, keys, one_answer
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from inspectd.testing.seen import SeenRequest
     from inspectd.testing.server import Inspectd
     from inspectd.testing.words import AnswerWords, Words
+
+
+__tracebackhide__ = hidden
 
 
 class Gate:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, Unpack
 
 import msgspec
 
+from inspectd.errors import InspectdError
 from inspectd.rules.match import compile_match
 from inspectd.rules.tables import MatchTable, RuleTable
 from inspectd.testing.answer import Verbs
 from inspectd.testing.gate import Gate
+from inspectd.testing.hiding import hidden
 from inspectd.testing.words import AnswerWords, WordsError, keys, one_answer
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from inspectd.testing.seen import Evidence, SeenConnection, SeenRequest
     from inspectd.testing.server import Inspectd
     from inspectd.testing.words import Words
+
+__tracebackhide__ = hidden
 
 _CONTENT = (
     "respond", "each", "body", "body-hex", "body-file", "body-repeat", "json", "raw", "raw-file", "raw-hex", "folder",
@@ -57,6 +61,8 @@ class Rule(Verbs):
             compile_match(match if isinstance(match, str) else msgspec.convert(match, MatchTable))
         except msgspec.ValidationError as error:
             raise server.complaint(self.table, error) from None
+        except InspectdError as error:
+            raise WordsError(error.what, error.mend) from None
         server.add(self)
 
     @property

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from inspectd.capture.model import INCOMING, OUTGOING
 from inspectd.errors import InspectdError
 from inspectd.rules.subject import split_target
+from inspectd.testing.hiding import hidden
 from inspectd.text.safe import safe
 from inspectd.wire import read
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow
     from inspectd.rules.request import Request
     from inspectd.testing.record import Record
+
+__tracebackhide__ = hidden
 
 Key: TypeAlias = tuple[int, int]
 """A connection, and the number of a request on it."""

@@ -29,6 +29,7 @@ from inspectd.rules.tables import AnswerTable, RuleTable
 from inspectd.testing import report
 from inspectd.testing.accept import Accept
 from inspectd.testing.functions import with_function
+from inspectd.testing.hiding import hidden
 from inspectd.testing.kept import keep
 from inspectd.testing.log import Failed
 from inspectd.testing.record import Record
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from inspectd.rules.request import Request
     from inspectd.testing.log import Log
     from inspectd.testing.seen import SeenRequest
+
+__tracebackhide__ = hidden
 
 _SOURCE: Final = "test"
 
@@ -156,7 +159,8 @@ class Inspectd:
 
     @property
     def capture(self) -> Path:
-        """The capture file, which `inspectd open` opens, now or later."""
+        """The capture file, which `inspectd open` opens, with everything that has happened until now."""
+        self.stage.commit()
         return self.stage.capture
 
     # -- rules
@@ -220,9 +224,12 @@ class Inspectd:
         """Compile a rule of the test, and use it from the next request on."""
         with self._changing:
             name = self._free_name(rule, table.name or f"{rule.place.source}:{rule.place.line}")
-            made = make_rule(
-                table, source=rule.place.source, line=rule.place.line, base=self._base, name=name
-            )
+            try:
+                made = make_rule(
+                    table, source=rule.place.source, line=rule.place.line, base=self._base, name=name
+                )
+            except InspectdError as error:
+                raise WordsError(error.what, error.mend) from None
             if rule.condition is not None:
                 made.matcher = with_where(made.matcher, Where(self, rule, rule.condition))
             if rule.function is not None:
@@ -243,7 +250,8 @@ class Inspectd:
         try:
             load_tables([table], source="a rule of the test", base=self._base)
         except RuleFileError as said:
-            return WordsError(str(said))
+            what = [f"{problem.key.partition('.')[2]}: {problem.what}" for problem in said.problems]
+            return WordsError("\n".join(what), said.problems[0].mend)
         return WordsError(str(error))
 
     def _free_name(self, rule: Rule, name: str) -> str:
@@ -267,7 +275,10 @@ class Inspectd:
             words = msgspec.convert(table, AnswerTable)
         except msgspec.ValidationError as error:
             raise self.complaint(table, error) from None
-        return compile_reply(words, base=self._base, rule=rule)
+        try:
+            return compile_reply(words, base=self._base, rule=rule)
+        except InspectdError as error:
+            raise WordsError(error.what, error.mend) from None
 
     def call_of(self, request: Request) -> Call:
         """A request that is answered now."""

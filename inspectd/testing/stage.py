@@ -56,6 +56,7 @@ class Stage:
             self._thread.release()
             self._remove()
             raise
+        self._closed = False
         self._renewing: Future[None] | None = None
         self.listener: Callable[[], None] = _nothing
         """Called in the engine's loop when something was held or released."""
@@ -105,6 +106,7 @@ class Stage:
         """Stop the engine. The capture goes too, unless its place was chosen by somebody."""
         with contextlib.suppress(InspectdError):  # it was told, or nobody needs it any more
             self.ready()
+        self._closed = True
         self._thread.run(self.engine.stop())
         self._reader.close()
         self._thread.release()
@@ -130,7 +132,8 @@ class Stage:
 
     def commit(self) -> None:
         """Put into the capture what has happened: it is written a little later than it happens."""
-        self._thread.call(self.engine.commit)
+        if not self._closed:
+            self._thread.call(self.engine.commit)
 
     def read(self, look: Callable[[Capture], _T]) -> _T:
         """Look into the capture, in which everything is that was sent or received before."""

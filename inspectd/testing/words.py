@@ -14,9 +14,12 @@ import msgspec
 
 from inspectd.errors import InspectdError
 from inspectd.rules.tables import AnswerTable, RuleTable
+from inspectd.testing.hiding import hidden
 
 if TYPE_CHECKING:
     from inspectd.testing.answer import Answer
+
+__tracebackhide__ = hidden
 
 Headers: TypeAlias = Mapping[str, str] | Iterable[str | bytes | tuple[str, str]]
 """Field lines in order (`"X-A: 1"`; bytes are sent as they are), or names and values."""

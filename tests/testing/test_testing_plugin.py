@@ -435,3 +435,28 @@ def test_after(inspectd):
     )
 
     result.assert_outcomes(passed=2)
+
+
+def test_a_mistake_is_shown_at_its_line_and_nothing_of_ours(run: Run) -> None:
+    result = run(
+        """
+def test_fault(inspectd):
+    inspectd.on("GET /x").reply("200 OK", body="x").fault("rst")
+
+def test_place(inspectd):
+    inspectd.on("GET /x").reset(at="boody")
+
+def test_waiting(inspectd):
+    inspectd.wait_for(2, timeout=0.01)
+"""
+    )
+
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "E *fault*do: 'rst' is not one of *reset*",
+            "E *fault*at: *boody*",
+            "E *not within 0.01 s: *; 0 came",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*inspectd/testing/*")

@@ -529,8 +529,11 @@ def test_a_named_capture_stays(tmp_path: Path) -> None:
     with Inspectd(capture=tmp_path / "kept.inspectd") as server:
         server.on("/x").reply("204 Done")
         ask(server, "GET /x HTTP/1.1")
+        with Capture.open(server.capture) as capture:
+            assert [row.target for row in capture.exchanges_after(0, 10)] == ["/x"]
 
-    with Capture.open(tmp_path / "kept.inspectd") as capture:
+    assert server.capture == tmp_path / "kept.inspectd"
+    with Capture.open(server.capture) as capture:
         assert [row.target for row in capture.exchanges_after(0, 10)] == ["/x"]
 
 
