@@ -179,7 +179,7 @@ def _nobody_reads() -> bool:
 
 
 def _url(address: str) -> str:
-    return address if address.startswith("unix:") else f"http://{address}"
+    return address if address.startswith(("unix:", "https:")) else f"http://{address}"
 
 
 def headless(values: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from inspectd.text.safe import cells, clip, pad, safe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from inspectd.capture.model import EvidenceRow
+    from inspectd.capture.model import EvidenceRow, TlsRow
     from inspectd.capture.reader import Capture
     from inspectd.wire.span import Kind
 
@@ -99,6 +99,13 @@ def _evidence(row: EvidenceRow) -> dict[str, Any]:
     }
 
 
+def _tls(row: TlsRow | None) -> dict[str, Any]:
+    """What was agreed upon before the first byte of HTTP; nothing for a connection in clear text."""
+    if row is None or row.version is None:
+        return {}
+    return {"tls": {"sni": row.sni, "version": row.version, "cipher": row.cipher, "alpn": row.alpn}}
+
+
 def _latin(data: bytes | None) -> str | None:
     return None if data is None else data.decode("latin-1")
 
@@ -168,6 +175,7 @@ class JsonLines:
                 "response_fields": response.fields,
                 "added": json.loads(row.added) if row.added else [],
             }
+            | _tls(capture.tls(row.connection))
             | ({} if evidence is None else {"rule": evidence.rule, "evidence": _evidence(evidence)})
         )
 

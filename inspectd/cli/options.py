@@ -40,6 +40,7 @@ def parse_duration(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+HTTPS: Final = "https://"
 ANSWER: Final = "What to answer"
 LISTEN: Final = "Where to listen"
 CAPTURE: Final = "What to keep"
@@ -75,7 +76,16 @@ _OPTIONS: Final = (
     option(
         "--listen", "-l", section=LISTEN, metavar="HOST:PORT", multiple=True,
         help="Default: 127.0.0.1:8080 and [::1]:8080. Also [::]:8080, a host name, port 0 for a free one, a bare PORT"
-        " for both loopback addresses, or unix:PATH. Repeatable.",
+        " for both loopback addresses, unix:PATH, or https:// before any but that. Repeatable.",
+    ),
+    option(
+        "--cert", section=LISTEN, metavar="FILE", type=click.Path(path_type=Path),
+        help="What https listeners show: a certificate in PEM form, with its chain. Without it inspectd's own CA makes"
+        " one for each name that clients ask for. See inspectd ca.",
+    ),
+    option(
+        "--key", section=LISTEN, metavar="FILE", type=click.Path(path_type=Path),
+        help="The key of --cert, when that file doesn't hold it.",
     ),
     option(
         "--backlog", section=LISTEN, metavar="N", type=click.IntRange(0, 65535), default=128, show_default=True,
@@ -157,12 +167,26 @@ def engine_config(values: Mapping[str, Any]) -> EngineConfig:
         durability="durability",
         strict="strict",
         capture="capture",
+        certificate="cert",
+        key="key",
     )
     if listen := tuple(address for asked in values.get("listen", ()) for address in listen_addresses(asked)):
         given["listen"] = listen
+    _require_https(given)
     # Absolute: a viewer may ask for it from another directory.
     given["capture"] = given["capture"].absolute() if "capture" in given else default_path()
     return EngineConfig(**given, limits=limits)
+
+
+def _require_https(given: Mapping[str, Any]) -> None:
+    """A certificate without a listener that shows it was meant otherwise."""
+    for name, flag in (("certificate", "--cert"), ("key", "--key")):
+        if name in given and not any(address.startswith(HTTPS) for address in given.get("listen", ())):
+            raise click.UsageError(
+                f"{flag} goes with a listener that speaks TLS: --listen https://127.0.0.1:8443"
+            )
+    if "key" in given and "certificate" not in given:
+        raise click.UsageError("--key goes with --cert.")
 
 
 def _given(values: Mapping[str, Any], **names: str) -> dict[str, Any]:
@@ -171,6 +195,8 @@ def _given(values: Mapping[str, Any], **names: str) -> dict[str, Any]:
 
 def listen_addresses(asked: str) -> list[str]:
     """What the engine is told to listen on: a bare port means both loopback addresses that this machine has."""
+    if asked.lower().startswith(HTTPS):
+        return [f"{HTTPS}{each}" for each in listen_addresses(asked[len(HTTPS) :].removesuffix("/"))]
     if not (asked.isascii() and asked.isdigit()):
         return [asked]
     if not int(asked):

@@ -32,6 +32,9 @@ _COMMANDS: Final = {
     "control": LazyCommand(
         "inspectd.cli.control", "control", "Ask a running engine, change its answer or rules."
     ),
+    "ca": LazyCommand(
+        "inspectd.cli.ca", "command", "The CA of https listeners: show, trust, export, remove it."
+    ),
     "serve": LazyCommand("inspectd.cli.serve", "serve"),
 }
 
@@ -41,6 +44,7 @@ _EXAMPLES: Final = (
     ("inspectd -a 200 -H 'X-A: 1' --body hi", "with this field and content"),
     ("inspectd --rules api.toml", "by the rules of this file"),
     ("inspectd --listen 9000 --capture a.inspectd", "another port, a capture to keep"),
+    ("inspectd --listen https://8443", "over TLS; see inspectd ca"),
     ("inspectd --headless", "no screen: a line an exchange"),
     ("inspectd --headless --json | jq .target", "JSON lines for programs"),
     ("inspectd open a.inspectd", "look at a capture again"),

@@ -134,6 +134,7 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
         yield paint(
             f"request {row.number} of connection c{connection.id}: {connection_sentence(connection)}", "dim"
         )
+        yield from (paint(line, "dim") for line in tls_lines(capture, connection))
     yield ""
     yield from message_lines(
         row.req_head,
@@ -231,6 +232,8 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
     if row.sentence:
         write(f"{safe(row.sentence, newline=True)}\n")
     write(paint(connection_sentence(row), "dim") + "\n")
+    for line in tls_lines(capture, row):
+        write(paint(line, "dim") + "\n")
     for mark, colour, direction, total in (
         (">", "cyan", INCOMING, row.bytes_in),
         ("<", "green", OUTGOING, row.bytes_out),
@@ -243,6 +246,23 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
             write(paint(f"{mark} ", colour) + line + "\n")
         if total > len(data):
             write(paint(f"… {total - len(data)} more bytes", "dim") + "\n")
+
+
+def tls_lines(capture: Capture, row: ConnectionRow) -> Iterator[str]:
+    """How the connection was encrypted, or failed to be; nothing on a listener in clear text."""
+    tls = capture.tls(row.id)
+    if tls is None:
+        return
+    parts = [safe(part) for part in (tls.version, tls.cipher, tls.alpn) if part]
+    parts.append(f"name asked for: {safe(tls.sni)}" if tls.sni else "no name asked for")
+    if tls.certificate:
+        parts.append(f"certificate for {safe(tls.certificate)}")
+    if tls.shaken_ns is not None:
+        parts.append(f"handshake complete after {milliseconds(row.opened_ns, tls.shaken_ns):g} ms")
+    if tls.hello:
+        yield f"TLS: {', '.join(parts)}, ClientHello of {len(tls.hello)} bytes"
+    if tls.sentence and tls.sentence != row.sentence:
+        yield safe(tls.sentence)
 
 
 def connection_sentence(row: ConnectionRow) -> str:

@@ -31,7 +31,8 @@ class CurlCommand:
 
 
 def curl_command(request: bytes, *, address: str, whole: bool = True) -> CurlCommand:
-    """The command for the first message in `request`, sent to `address` (`127.0.0.1:8080`, `unix:/run/x.sock`).
+    """The command for the first message in `request`, sent to `address` (`127.0.0.1:8080`, `unix:/run/x.sock`,
+    `https://127.0.0.1:8443`).
 
     `whole` False says that `request` is only the beginning of what was captured. Raises `ValueError` when there is no
     head to repeat.
@@ -78,6 +79,9 @@ def _where(target: bytes, address: str, notes: list[str]) -> list[str]:
     if address.startswith("unix:"):
         words = ["--unix-socket", quote(address.removeprefix("unix:").encode())]
         base = "http://localhost"
+    elif address.startswith("https://"):
+        words, base = ["-k"], address
+        notes.append("with -k curl doesn't check the certificate")
     else:
         base = f"http://{address}"
     if (

@@ -110,17 +110,21 @@ async def run_all(
 
 def filled_in(command: Sequence[str], case: Case, address: str) -> list[str]:
     """The words of the command with `{url}`, `{name}` and `{method}` replaced."""
-    values = {"{url}": f"http://{address}{case.path}", "{name}": case.name, "{method}": case.method}
+    values = {"{url}": f"{_base(address)}{case.path}", "{name}": case.name, "{method}": case.method}
     words = list(command)
     for place, value in values.items():
         words = [word.replace(place, value) for word in words]
     return words
 
 
+def _base(address: str) -> str:
+    return address if address.startswith("https://") else f"http://{address}"
+
+
 def environment(case: Case, address: str) -> dict[str, str]:
     """What a script can read to send the request that shows what a case is about."""
     return {
-        "INSPECTD_URL": f"http://{address}{case.path}",
+        "INSPECTD_URL": f"{_base(address)}{case.path}",
         "INSPECTD_CASE": case.name,
         "INSPECTD_METHOD": case.method,
         "INSPECTD_UPLOAD": str(case.upload),

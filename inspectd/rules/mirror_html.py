@@ -50,7 +50,8 @@ def load() -> tuple[str, str, bytes]:
     field = (
         "Content-Security-Policy: default-src 'none'; "
         f"script-src 'sha256-{_digest(script)}' 'strict-dynamic'; style-src 'sha256-{_digest(style)}' 'self'; "
-        "img-src 'self'; frame-src 'self'; connect-src 'self' http://localhost:* http://127.0.0.1:*; "
+        "img-src 'self'; frame-src 'self'; connect-src 'self' http://localhost:* http://127.0.0.1:* "
+        "https://localhost:* https://127.0.0.1:*; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
     )
     return style, script, field.encode("ascii")

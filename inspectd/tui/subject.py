@@ -16,7 +16,7 @@ from inspectd.wire import Message, Stream, read
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inspectd.capture.model import EvidenceRow
+    from inspectd.capture.model import EvidenceRow, TlsRow
 
 Side: TypeAlias = Literal["request", "response"]
 

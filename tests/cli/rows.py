@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow, State
+from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow, State, TlsRow
 
 if TYPE_CHECKING:
     from inspectd.capture.reader import Capture
@@ -35,6 +35,9 @@ class StubCapture:
 
     def evidence(self, number: int) -> EvidenceRow | None:
         return self._evidence
+
+    def tls(self, number: int) -> TlsRow | None:
+        return None
 
 
 def capture(

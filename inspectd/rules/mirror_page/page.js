@@ -40,6 +40,7 @@ function load(title, node, url, attribute) {
 // The other name of this machine: the same server, but another site to a browser.
 const others = { localhost: "127.0.0.1", "127.0.0.1": "localhost", "[::1]": "localhost" };
 const other = others[location.hostname];
+const port = location.port && `:${location.port}`;
 
 const actions = {
   image: () => load("An image", new Image(), fresh("image.svg"), "src"),
@@ -63,7 +64,7 @@ const actions = {
     }),
   // A field of its own makes the browser ask first, with a CORS preflight.
   "fetch-cross": () =>
-    ask(`fetch GET from ${other}`, `${location.protocol}//${other}:${location.port || "80"}${fresh("echo")}`, {
+    ask(`fetch GET from ${other}`, `${location.protocol}//${other}${port}${fresh("echo")}`, {
       headers: { Accept: "text/plain", "X-Inspectd": "cross-origin" },
     }),
   beacon: () => {

@@ -299,7 +299,9 @@ def _marks(row: ExchangeRow, deed: Deed | None) -> tuple[str, str]:
     return "", "text"
 
 
-_ALARMING: Final = frozenset({"tls", "http2", "socks", "garbage", "half-head", "over-limit", "other"})
+_ALARMING: Final = frozenset(
+    {"tls", "tls-refused", "tls-failed", "http2", "socks", "garbage", "half-head", "over-limit", "other"}
+)
 
 
 def _connection_cells(row: ConnectionRow, columns: Columns, now_ns: int | None) -> list[Cell]:

@@ -72,7 +72,11 @@ def reachable(address: str) -> str:
 
 def url_of(address: str) -> str:
     """The URL to open."""
-    return "http://localhost/ (by its socket)" if address.startswith("unix:") else safe(f"{with_scheme(address)}/")
+    return (
+        "http://localhost/ (by its socket)"
+        if address.startswith("unix:")
+        else safe(f"{with_scheme(address)}/")
+    )
 
 
 def curl_of(address: str) -> str:

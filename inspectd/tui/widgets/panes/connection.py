@@ -15,7 +15,7 @@ from inspectd.tui.widgets.panes.times import clock, count, duration, since
 from inspectd.tui.widgets.wireview import Run
 
 if TYPE_CHECKING:
-    from inspectd.capture.model import ConnectionRow, ExchangeRow, ListenerRow
+    from inspectd.capture.model import ConnectionRow, ExchangeRow, ListenerRow, TlsRow
     from inspectd.tui.subject import Side, Subject
     from inspectd.tui.widgets.wireview import LineSource
 
@@ -75,6 +75,7 @@ class Connection(TextPane):
             blocks += _step_blocks(step, when, told)
         if connection.closed_ns is None:
             blocks.append(Line(Run(f"{'now':>{_TIME}}  ", "dim"), Run("open", "good")))
+        blocks += _tls_blocks(subject.tls)
         blocks += _loose_blocks(subject, connection)
         blocks += _exchange_blocks(subject)
         return Page(blocks)
@@ -137,6 +138,9 @@ def connection_steps(subject: Subject, connection: ConnectionRow) -> list[Step]:
             connection.opened_ns, "accept()", f"a new socket for {connection.peer or 'the client'}", "accept"
         )
     )
+    tls = subject.tls
+    if tls is not None and tls.shaken_ns is not None:
+        steps.append(Step(tls.shaken_ns, "TLS", f"handshake complete: {tls.version}", "", "good"))
     steps += _transfers(subject)
     if connection.kind == "preconnect" and not connection.bytes_in:
         steps.append(
@@ -205,6 +209,29 @@ def _step_blocks(step: Step, when: str, told: set[str]) -> list[Block]:
         told.add(step.explained)
         meaning = explain.step(step.explained)
         blocks.append(Paragraph(Run(safe(meaning.sentence), "dim"), indent=_TIME + 2))
+    return blocks
+
+
+def _tls_blocks(tls: TlsRow | None) -> list[Block]:
+    """What was agreed upon before the first byte of HTTP, or why nothing was."""
+    if tls is None:
+        return []
+    blocks: list[Block] = [GAP, Line(Run("TLS", "heading"), Run(f"  {tls.version or 'not agreed'}", "dim"))]
+    facts = (
+        ("ClientHello", count(len(tls.hello), "byte")),
+        ("name asked", tls.sni or "none: the client knows this server by its address"),
+        ("certificate", tls.certificate and f"for {tls.certificate}"),
+        ("cipher", tls.cipher),
+        ("protocol", tls.alpn and f"{tls.alpn}, agreed by ALPN"),
+        ("alert", tls.alert),
+    )
+    blocks += [
+        Paragraph(Run(f"  {name:<{_TIME}}", "dim"), Run(safe(value), "plain"), hang=_TIME + 2)
+        for name, value in facts
+        if value
+    ]
+    if tls.sentence:
+        blocks.append(Paragraph(Run(safe(tls.sentence), "warning"), indent=2))
     return blocks
 
 

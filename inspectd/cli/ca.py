@@ -1,0 +1,233 @@
+"""`inspectd ca`: the certificate authority of this person: where it is, how to trust it, and how to be rid of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from inspectd.cli.group import SectionGroup
+from inspectd.errors import InspectdError
+from inspectd.text.safe import safe
+
+if TYPE_CHECKING:
+    from inspectd.engine.ca import Authority
+
+NSS_SECONDS: Final = 60
+"""How long certutil may take with a database."""
+_TRUSTED: Final = "C,,"
+"""Trusted to sign the certificates of servers, and nothing else (certutil -t)."""
+_DATABASE: Final = "cert9.db"
+
+_SYSTEMS: Final = (
+    (
+        "Debian, Ubuntu",
+        "sudo cp {file} /usr/local/share/ca-certificates/inspectd.crt && sudo update-ca-certificates",
+    ),
+    (
+        "Fedora, RHEL",
+        "sudo cp {file} /etc/pki/ca-trust/source/anchors/inspectd.pem && sudo update-ca-trust",
+    ),
+    ("Arch", "sudo trust anchor {file}"),
+    (
+        "macOS",
+        "security add-trusted-cert -r trustRoot -p ssl -k ~/Library/Keychains/login.keychain-db {file}",
+    ),
+    ("Chromium on Linux", "inspectd ca install --nss ~/.pki/nssdb"),
+    ("Firefox", "inspectd ca install --firefox PROFILE  (about:profiles names its root directory)"),
+    ("curl", "curl --cacert {file} https://localhost:8443/"),
+    ("Python requests", "export REQUESTS_CA_BUNDLE={file}"),
+    ("httpx, OpenSSL, Go, Ruby", "export SSL_CERT_FILE={file}"),
+    ("Node.js", "export NODE_EXTRA_CA_CERTS={file}"),
+    ("git", "git -c http.sslCAInfo={file} ls-remote https://localhost:8443/"),
+    ("Java", "keytool -importcert -cacerts -noprompt -storepass changeit -alias inspectd -file {file}"),
+)
+
+
+@click.group("ca", cls=SectionGroup, invoke_without_command=True, subcommand_metavar="[COMMAND]")
+@click.pass_context
+def command(context: click.Context) -> None:
+    """The certificate authority that https listeners make certificates with: what it is, and how to trust it.
+
+    It is made when it is first needed, here or by inspectd --listen https://...
+    """
+    if context.invoked_subcommand is None:
+        from inspectd.engine.ca import open_authority
+
+        _describe(open_authority())
+
+
+def _describe(authority: Authority) -> None:
+    write = sys.stdout.write
+    file = quote(str(authority.certificate_path))
+    width = max(len(system) for system, _ in _SYSTEMS)
+    write(
+        f"name         {safe(authority.name)}\n"
+        f"certificate  {safe(str(authority.certificate_path))}\n"
+        f"key          {safe(str(authority.path))} (for you alone: never give it away)\n"
+        f"SHA-256      {authority.fingerprint}\n"
+        f"valid until  {authority.ends:%Y-%m-%d}\n\n"
+        "To make a program trust it:\n\n"
+    )
+    for system, line in _SYSTEMS:
+        write(f"  {system:<{width}}  {safe(line.replace('{file}', file))}\n")
+    write(
+        "\nWhoever has the key can pretend to be any site to what trusts it. Trust it where you test, and take it out\n"
+        "afterwards: inspectd ca uninstall, or inspectd ca remove when you need it no more.\n"
+    )
+
+
+@command.command("export")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["pem", "der", "p12"]),
+    default="pem",
+    show_default=True,
+    help="p12 holds the certificate only and has no password.",
+)
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+def export(kind: str, file: Path | None) -> None:
+    """Write the certificate, never the key, to FILE or standard output."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs12
+
+    from inspectd.engine.ca import open_authority
+
+    certificate = open_authority().certificate
+    if kind == "p12":
+        entry = pkcs12.PKCS12Certificate(certificate, b"inspectd")
+        data = pkcs12.serialize_java_truststore([entry], NoEncryption())
+    else:
+        data = certificate.public_bytes(Encoding.PEM if kind == "pem" else Encoding.DER)
+    if file is not None:
+        file.write_bytes(data)
+    elif kind != "pem" and sys.stdout.isatty():
+        raise InspectdError(
+            f"{kind} is no text, so it doesn't go to a terminal", f"inspectd ca export --format {kind} FILE"
+        )
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+_PLACES: Final = (
+    click.option(
+        "--nss", metavar="DIR", type=click.Path(path_type=Path), help="An NSS database, such as ~/.pki/nssdb."
+    ),
+    click.option(
+        "--firefox",
+        metavar="PROFILE",
+        type=click.Path(path_type=Path),
+        help="The directory of a Firefox profile.",
+    ),
+)
+
+
+@command.command("install")
+@_PLACES[0]
+@_PLACES[1]
+def install(nss: Path | None, firefox: Path | None) -> None:
+    """Make a browser's certificate database trust the authority, for servers only."""
+    from inspectd.engine.ca import open_authority
+
+    authority, database = open_authority(), _database(nss, firefox, make=nss is not None)
+    nickname, file = authority.name, str(authority.certificate_path)
+    _certutil(database, "-A", "-n", nickname, "-t", _TRUSTED, "-i", file)
+    sys.stdout.write(
+        f"{safe(str(database))} trusts {nickname} now. Start the browser again to make it notice.\n"
+        f"To undo it: inspectd ca uninstall --nss {safe(quote(str(database)))}\n"
+    )
+
+
+@command.command("uninstall")
+@_PLACES[0]
+@_PLACES[1]
+def uninstall(nss: Path | None, firefox: Path | None) -> None:
+    """Take the authority out of a browser's certificate database."""
+    from inspectd.engine.ca import existing
+
+    database = _database(nss, firefox, make=False)
+    authority = existing()
+    if authority is None:
+        raise InspectdError(
+            "there is no certificate authority, so it is not known which one to take out",
+            f"certutil -d sql:{quote(str(database))} -L lists them, -D -n NAME takes one out",
+        )
+    _certutil(database, "-D", "-n", authority.name)
+    sys.stdout.write(f"{safe(str(database))} doesn't trust {authority.name} any more.\n")
+
+
+@command.command("remove")
+def remove() -> None:
+    """Delete the authority and its key. The next https listener makes another one."""
+    from inspectd.engine import ca
+
+    gone = ca.remove()
+    for path in gone:
+        sys.stdout.write(f"deleted {safe(str(path))}\n")
+    if not gone:
+        sys.stdout.write("There is no certificate authority.\n")
+    else:
+        sys.stdout.write("What was told to trust it still does, harmlessly: its key is no more.\n")
+
+
+# ---------------------------------------------------------------------------------------------------- NSS
+
+
+def _database(nss: Path | None, firefox: Path | None, *, make: bool) -> Path:
+    """The directory of the database that was named; `make` makes an empty one where none is."""
+    if (nss is None) == (firefox is None):
+        raise click.UsageError("Name one database: --nss DIR or --firefox PROFILE.")
+    path = nss or firefox
+    assert path is not None
+    path = path.expanduser().absolute()
+    if (path / _DATABASE).is_file():
+        return path
+    if firefox is not None:
+        raise InspectdError(
+            f"{path}: is no profile of Firefox: there is no {_DATABASE} in it",
+            "about:profiles in Firefox names the root directory of each",
+        )
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InspectdError(
+            f"{path}: is no NSS database: there is no {_DATABASE} in it", "Chromium's is ~/.pki/nssdb"
+        )
+    if not make:
+        raise InspectdError(f"{path}: there is no NSS database")
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _certutil(path, "-N", "--empty-password")
+    return path
+
+
+def _certutil(database: Path, *arguments: str) -> None:
+    """Run NSS's own tool, and show what is run. Raises `InspectdError` with what it says."""
+    program = shutil.which("certutil")
+    mend = "Debian: apt install libnss3-tools; Fedora: dnf install nss-tools; macOS: brew install nss"
+    if program is None or sys.platform == "win32":
+        raise InspectdError("certutil of NSS is not installed", mend)
+    words = ["-d", f"sql:{database}", *arguments]
+    sys.stdout.write(f"certutil {safe(' '.join(map(quote, words)))}\n")
+    sys.stdout.flush()
+    try:
+        done = subprocess.run(  # noqa: S603 - words, no shell
+            [program, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=NSS_SECONDS,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise InspectdError(f"certutil can't be run: {problem}", mend) from problem
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "backslashreplace").strip() or f"exit code {done.returncode}"
+        raise InspectdError(
+            f"{database}: {said.removeprefix('certutil: ')}",
+            "close the browser that uses it, or look with certutil -L",
+        )
