@@ -104,7 +104,8 @@ def inspectd(request: pytest.FixtureRequest, _inspectd_stage: Stage) -> Iterator
     try:
         if node.stash.get(_FAILED, False) or server.troubled:
             stage.silence()
-            server.keep(_kept_path(node))
+            if server.connections:
+                server.keep(_kept_path(node))
     finally:
         stage.renew(NoRule())
     _judge(server)
@@ -196,7 +197,7 @@ def pytest_runtest_makereport(
             kept = _kept_path(item)
             if server is item.session.stash.get(_SESSION_SERVER, None):  # it goes on, and so does its capture
                 kept = server.keep(kept.with_stem(f"{kept.stem}-session"))
-            report.sections.append(("inspectd", server.traffic(kept)))
+            report.sections.append(("inspectd", server.traffic(kept if server.connections else None)))
     return report
 
 

@@ -377,7 +377,7 @@ class Inspectd:
             )
         if not self.log.wait(condition, timeout):
             came = "" if found is None else f"; {len(found())} came"
-            raise AssertionError(f"not within {timeout:g} s: {what}{came}\n\n{self.traffic()}")
+            raise AssertionError(f"not within {timeout:g} s: {what}{came}")
 
     # -- judging
 

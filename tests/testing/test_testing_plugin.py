@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -460,3 +461,23 @@ def test_waiting(inspectd):
         ]
     )
     result.stdout.no_fnmatch_line("*inspectd/testing/*")
+    result.stdout.no_fnmatch_line("capture: *")
+
+
+def test_a_fixed_port_is_the_same_in_each_test(run: Run, pytester: pytest.Pytester) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    pytester.makeini(INI + f"inspectd_listen = 127.0.0.1:{port}\n")
+
+    result = run(
+        f"""
+@pytest.mark.parametrize("number", range(3))
+def test_it(inspectd, number):
+    assert inspectd.port == {port}
+    inspectd.on("/x").reply("200 OK", body=str(number))
+    assert ask(inspectd).endswith(b"%d" % number)
+    assert len(inspectd.requests) == 1
+"""
+    )
+
+    result.assert_outcomes(passed=3)
