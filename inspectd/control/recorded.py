@@ -28,6 +28,7 @@ def request_from(
     number: int = 1,
     peer: str = "127.0.0.1:50000",
     local: str = "127.0.0.1:8080",
+    tls: bool = False,
     length: int | None = None,
 ) -> Request | None:
     """The first request in these bytes, as a responder would get it; None when no head is in them.
@@ -60,6 +61,7 @@ def request_from(
         number=number,
         peer=peer,
         local=local,
+        tls=tls,
     )
 
 
@@ -74,6 +76,7 @@ def recorded_request(capture: Capture, row: ExchangeRow, connection: ConnectionR
         number=row.number,
         peer="" if connection is None else connection.peer,
         local="" if connection is None else connection.local,
+        tls=capture.tls(row.connection) is not None,
         length=row.req_len if row.req_len is not None and row.req_len > len(data) else None,
     )
 

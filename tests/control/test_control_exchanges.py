@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -230,6 +231,24 @@ class TestWaiting:
             thread.join(60)
 
         assert came == [True] * 20
+
+
+def test_what_came_encrypted_is_known_afterwards(live_engine: Start) -> None:
+    engine = live_engine(listen=("https://127.0.0.1:0", "127.0.0.1:0"))
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    secret, plain = (("127.0.0.1", int(each.rpartition(":")[2])) for each in engine.addresses)
+    with ControlClient(Path(engine.listening["control"])) as client:
+        client.put_rules(rules=[{"match": {"tls": True}, "respond": "299 Encrypted"}])
+        with trusting.wrap_socket(socket.create_connection(secret, 60), server_hostname="localhost") as sock:
+            sock.sendall(message("GET /secret"))
+            assert receive_response(sock).startswith(b"HTTP/1.1 299 Encrypted\r\n")
+        with socket.create_connection(plain, 60) as sock:
+            sock.sendall(message("GET /plain"))
+            assert receive_response(sock).startswith(b"HTTP/1.1 200 OK\r\n")
+
+        assert [each.target for each in client.wait({"tls": True}, timeout=60).exchanges] == ["/secret"]
+        assert [each.target for each in client.verify({"tls": False}, count=1).exchanges] == ["/plain"]
 
 
 class TestVerifying:
