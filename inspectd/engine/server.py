@@ -112,11 +112,14 @@ class Engine:
 
     async def silence(self) -> None:
         """Close the listeners and end every connection: nothing comes any more, and what came is recorded."""
+        await self._end_all()
+        self.commit()
+
+    async def _end_all(self) -> None:
         self._doors.close()
         for connection in list(self._site.connections):
             connection.abort()
         await _emptied(self._site)
-        self.commit()
 
     async def renew(self, *, forget: bool = True) -> list[str]:
         """Begin afresh in the same process: end every connection, open the listeners again.
@@ -125,7 +128,7 @@ class Engine:
         `forget` what was recorded goes as well; in both cases ids go on counting, and so tell before from after.
         Returns the addresses as they were bound; raises ListenError, and then nothing listens.
         """
-        await self.silence()
+        await self._end_all()
         self.holds.hold_next(0)
         self._site.forget_what_was()
         if forget:
