@@ -25,6 +25,8 @@ _MARKER = (
 _SERVER = pytest.StashKey["Inspectd"]()
 _SESSION_SERVER = pytest.StashKey["Inspectd"]()
 _SWEEP = pytest.StashKey["Sweep"]()
+_LONGEST_NAME = 120
+
 _FAILED = pytest.StashKey[bool]()
 
 
@@ -202,14 +204,17 @@ def pytest_runtest_makereport(
 
 
 def _kept_path(item: pytest.Item) -> Path:
-    """The file that the capture of a failed test is kept in."""
+    """The file that the capture of a failed test is kept in, named after the test."""
     import re
+    import zlib
 
     chosen = item.config.getoption("--inspectd-keep")
-    name = re.sub(r"[^\w.=-]+", "-", item.name)[:80].strip("-") or "test"
+    name = re.sub(r"[^\w=-]+", "-", item.nodeid.replace(".py::", "-")).strip("-")
+    if len(name) > _LONGEST_NAME:
+        name = f"{name[:_LONGEST_NAME]}-{zlib.crc32(item.nodeid.encode()):08x}"
     if chosen:
         directory = Path(chosen)
     else:
         factory: pytest.TempPathFactory = item.config._tmp_path_factory  # type: ignore[attr-defined]  # noqa: SLF001
         directory = factory.getbasetemp() / "inspectd"
-    return directory.absolute() / f"{item.path.stem}-{name}.inspectd"
+    return directory.absolute() / f"{name}.inspectd"
