@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from inspectd.wire.span import Role
+from inspectd.wire.tls import ClientHello, Incomplete, client_hello, ja4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,19 @@ _HTTP2 = Sniff(
     "This listener speaks HTTP/1; let the client use HTTP/1.1.",
     Role.HTTP2,
 )
-_TLS_SENTENCE = (
-    "A TLS ClientHello{name}: the client was told https:// (or upgraded to it by itself), but this listener "
-    "speaks plain HTTP. Use http:// in the URL."
+_TLS_ADVICE: Final = (
+    "the client was told https:// (or upgraded to it by itself), but this listener speaks plain HTTP. "
+    "Use http:// in the URL."
 )
 _GARBAGE = Sniff("garbage", "Binary bytes that open no protocol known here.", Role.GARBAGE)
 
 _TLS_HANDSHAKE: Final = 0x16
 _RECORD_HEADER: Final = 5
+_TLS_WINDOW: Final = 32 * 1024
+"""Bytes that a ClientHello gets to become whole; those of today's clients have 200 to 2,000."""
+_TLS_RECORDS: Final = 16
+"""Records that it may be cut into; each of them means looking at it again."""
+_NAMES_SHOWN: Final = 5
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _GARBAGE_WINDOW: Final = 256
 """Bytes that a first line with a binary start gets to turn out a request line after all."""
@@ -175,41 +181,28 @@ def _sniff_tls(data: bytes, *, eof: bool) -> Sniff | NeedMore | None:
         if not eof:
             return NeedMore(_RECORD_HEADER)
         return _tls(None) if len(header) > 1 else None
-    # A first record is at most 2^14 bytes; a larger length is no reason to wait longer.
-    record_end = _RECORD_HEADER + min(int.from_bytes(data[3:5], "big"), 1 << 14)
-    if len(data) < record_end and not eof:
-        return NeedMore(record_end)
-    return _tls(_server_name(data[_RECORD_HEADER:record_end]))
+    hello = client_hello(data, eof=eof or len(data) >= _TLS_WINDOW)
+    if isinstance(hello, Incomplete):
+        if hello.records <= _TLS_RECORDS:
+            return NeedMore(min(hello.size, _TLS_WINDOW))
+        hello = client_hello(data, eof=True)
+    return _tls(hello if isinstance(hello, ClientHello) else None)
 
 
-def _tls(name: bytes | None) -> Sniff:
-    shown = "" if name is None else f" for {ascii(name.decode('latin-1'))[1:-1]}"
-    return Sniff("tls", _TLS_SENTENCE.format(name=shown), Role.TLS, name)
+def _tls(hello: ClientHello | None) -> Sniff:
+    if hello is None:
+        return Sniff("tls", f"TLS: {_TLS_ADVICE}", Role.TLS)
+    name = hello.server_name
+    shown = "" if name is None else f" for {_short(name, 255)}"
+    protocols = [_short(each, 32) for each in hello.protocols[:_NAMES_SHOWN]]
+    if len(hello.protocols) > _NAMES_SHOWN:
+        protocols.append("…")
+    offers = f" from a client that offers {', '.join(protocols)}" if protocols else ""
+    fingerprint = f" (JA4 {ja4(hello)})" if hello.complete else ", cut short"
+    return Sniff("tls", f"TLS ClientHello{shown}{offers}{fingerprint}: {_TLS_ADVICE}", Role.TLS, name)
 
 
-def _server_name(hello: bytes) -> bytes | None:
-    """The host name in a ClientHello's server_name extension, None when there is none or the hello is cut off.
-
-    struct { type, length24, version16, random[32], session_id<..32>, cipher_suites<..2^16-2>,
-    compression_methods<..2^8-1>, extensions<..2^16-1> }                 ; RFC 8446 §4.1.2
-    """
-    if hello[:1] != b"\x01":
-        return None
-    at = 38
-    for width in (1, 2, 1):
-        if at + width > len(hello):
-            return None
-        at += width + int.from_bytes(hello[at : at + width], "big")
-    at += 2
-    while at + 4 <= len(hello):
-        kind = int.from_bytes(hello[at : at + 2], "big")
-        size = int.from_bytes(hello[at + 2 : at + 4], "big")
-        at += 4
-        if kind == 0:
-            # ServerNameList: list length 16, name type 8 (0 = host_name), name length 16    ; RFC 6066 §3
-            body = hello[at : at + size]
-            length = int.from_bytes(body[3:5], "big")
-            name = body[5 : 5 + length]
-            return name if body[2:3] == b"\x00" and name and len(name) == length else None
-        at += size
-    return None
+def _short(name: bytes, length: int) -> str:
+    """A name in printable ASCII."""
+    text = ascii(name[:length].decode("latin-1"))[1:-1]
+    return text if len(name) <= length else f"{text}…"

@@ -16,6 +16,7 @@ from inspectd.wire.head import Field, Head, Range, read_fields, read_head
 from inspectd.wire.request import RequestReader
 from inspectd.wire.response import ResponseReader
 from inspectd.wire.span import Role, Span
+from inspectd.wire.tls import begins_tls, tls_spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -231,6 +232,8 @@ class StreamReader:
             reader.eof()
         elif recorder.message is not None:
             recorder.end(reader.offset, complete=False)
+        if recorder.kind == "request" and begins_tls(data):
+            return read_tls(data)
         return Stream(data, recorder.messages, recorder.spans)
 
     def _tile_unsettled(self, unit: Unsettled, data: bytes, start: int) -> None:
@@ -249,6 +252,15 @@ class StreamReader:
                 recorder.trailers(data, start)
             case "chunk-end":
                 recorder.spans.append(Span(start, start + len(data), Role.CRLF))
+
+
+def read_tls(data: bytes) -> Stream:
+    """Read a direction that is known to be TLS, where alerts and a ClientHello are in clear text. It has no messages.
+
+    A stream of requests that begins with TLS is read so by itself; what answers it has to be told apart from HTTP by
+    whoever knows that it is an answer to TLS.
+    """
+    return Stream(data, [], tls_spans(data))
 
 
 def read(data: bytes, kind: Kind, *, eof: bool = True, methods: Sequence[bytes] = ()) -> Stream:
