@@ -100,9 +100,10 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
     """Say what is wrong with rule files, all of it at once. Exit code 1 when something is.
 
     Of several files the first comes first. A rule that never answers, because one before it takes all of its
-    requests, is told of; that is not wrong.
+    requests, is told of, and a fault that never happens; that is not wrong.
     """
     from inspectd.rules.file import RuleFileError, load_file
+    from inspectd.rules.idle import without_effect
     from inspectd.rules.shadow import never_answering
 
     wrong = 0
@@ -126,6 +127,9 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
     for rule, before in never_answering(found):
         names = [f"{safe(one.id)} ({clip(safe(one.match), 40)})" for one in (rule, before)]
         sys.stdout.write(f"{names[0]} never answers: {names[1]} comes first\n")
+    for rule in found:
+        for sentence in without_effect(rule):
+            sys.stdout.write(f"{safe(rule.id)} ({clip(safe(rule.match), 40)}): {sentence}\n")
     if wrong:
         sys.stderr.write(f"inspectd: {_count(wrong, 'problem')}\n")
         context.exit(1)
@@ -266,10 +270,12 @@ def verdict_lines(verdicts: Sequence[Verdict], paint: Callable[[str, str], str])
 
 def remarks_about(program: Program | LiveProgram, request: Request) -> list[str]:
     """What is illegal or odd about an answer, a line each in safe text: from which byte on, what, and which section."""
+    from inspectd.rules.program import LiveProgram
     from inspectd.rules.remarks import remarks_of
 
     found = remarks_of(program, method=request.head.method)
-    return [f"byte {remark.start:,}: {remark.sentence} {remark.section}" for remark in found]
+    idle = [] if isinstance(program, LiveProgram) else program.idle
+    return [*idle, *(f"byte {remark.start:,}: {remark.sentence} {remark.section}" for remark in found)]
 
 
 def write_bytes_of(program: Program | LiveProgram) -> None:

@@ -18,27 +18,50 @@ from inspectd.rules.program import Program, Send, SendFile
 from inspectd.rules.responder import Fixed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from inspectd.control.messages import AnswerRequest
+    from inspectd.rules.alone import Alone
     from inspectd.rules.answer import Answer
     from inspectd.rules.program import LiveProgram
     from inspectd.rules.request import Request
     from inspectd.rules.responder import Responder
+    from inspectd.rules.rule import Rule
 
 _PEEKED: Final = 24  # steps of a live program that are shown
 
 
-def responder_for(request: AnswerRequest) -> Responder:
-    """The responder that gives this answer. Raises `AnswerError` when it can't be sent."""
+def responder_for(request: AnswerRequest, rules: Iterable[Rule] = ()) -> Responder:
+    """The responder that gives this answer; `rules` are those in use. Raises `AnswerError` when it can't be sent."""
+    if request.rule is not None:
+        return _alone(request, rules)
     if not request.mirror:
         return Fixed(answer_for(request))
-    if request.status is not None or request.headers or request.no_auto or _bodies(request):
-        raise AnswerError(
-            "the mirror makes its own answer: it takes no status, headers or body",
-            "Leave out `mirror`, or everything else.",
-        )
+    _only(request, "the mirror", "mirror")
     from inspectd.rules.mirror import Mirror
 
     return Mirror()
+
+
+def _only(request: AnswerRequest, whose: str, key: str) -> None:
+    """Refuse what would make an answer beside the one that `key` asks for."""
+    if request.status is not None or request.headers or request.no_auto or _bodies(request):
+        raise AnswerError(
+            f"{whose} makes its own answer: it takes no status, headers or body",
+            f"Leave out `{key}`, or everything else.",
+        )
+
+
+def _alone(request: AnswerRequest, rules: Iterable[Rule]) -> Alone:
+    from inspectd.rules.alone import Alone
+
+    if request.mirror:
+        raise AnswerError("the mirror and a rule are two answers", "Give one of them.")
+    _only(request, "a rule", "rule")
+    for rule in rules:
+        if rule.id == request.rule:
+            return Alone(rule)
+    raise AnswerError(f"there is no rule {request.rule!r}", "See GET /v1/rules.")
 
 
 def answer_for(request: AnswerRequest) -> Answer:
@@ -58,21 +81,36 @@ def answer_for(request: AnswerRequest) -> Answer:
     )
 
 
-def preview_of(request: AnswerRequest, *, now: float) -> Preview:
+def preview_of(request: AnswerRequest, *, now: float, rules: Iterable[Rule] = ()) -> Preview:
     """What a plain GET would be sent at `now` (seconds since the epoch). Raises `AnswerError`."""
+    if request.rule is not None:
+        return _preview_alone(_alone(request, rules), now)
     if request.mirror:
         raise AnswerError(
             "the mirror's answer depends on the request", "Ask it: curl -i the engine's address."
         )
     answer = answer_for(request)
-    program = compile_for(answer, now=now)
+    return _preview(compile_for(answer, now=now), tuple(remarks(answer)))
+
+
+def _preview_alone(alone: Alone, now: float) -> Preview:
+    from inspectd.control.recorded import made_up
+
+    request = made_up("GET /")
+    program = alone.preview(request, now=now)
+    if not isinstance(program, Program):
+        raise AnswerError("this rule's answer is made while it is sent", "Ask it: curl -i the engine's address.")
+    return _preview(program, remarks_of(program, request))
+
+
+def _preview(program: Program, odd: tuple[str, ...]) -> Preview:
     return Preview(
         encoded=base64.b64encode(preview(program)).decode(),
         length=_length(program),
         steps=steps_of(program),
-        added=program.added,
-        remarks=tuple(remarks(answer)),
-        label=program.label,
+        added=tuple(map(text, program.added)),
+        remarks=odd,
+        label=text(program.label),
     )
 
 
@@ -92,12 +130,12 @@ def steps_of(program: Program | LiveProgram) -> tuple[str, ...]:
 
 
 def remarks_of(program: Program | LiveProgram, request: Request) -> tuple[str, ...]:
-    """What is illegal or odd about the bytes that a program answers with."""
+    """What does nothing in an answer, and what is illegal or odd about its bytes."""
     from inspectd.rules.remarks import remarks_of as found
 
-    return tuple(
-        f"{text(each.sentence)} ({each.section})" for each in found(program, method=request.head.method)
-    )
+    idle = program.idle if isinstance(program, Program) else ()
+    odd = [f"{each.sentence} ({each.section})" for each in found(program, method=request.head.method)]
+    return tuple(map(text, (*idle, *odd)))
 
 
 def timeline_of(program: Program | LiveProgram) -> tuple[str, ...]:

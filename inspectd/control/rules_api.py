@@ -222,14 +222,16 @@ def load(wish: RulesRequest) -> list[LoadedFile]:
 
 
 def _checked(wish: RulesRequest) -> RulesChecked:
+    from inspectd.rules.idle import without_effect
     from inspectd.rules.shadow import never_answering
 
     rules = [rule for file in load(wish) for rule in file.rules]
-    remarks = tuple(
-        text(f"{rule.id} never answers: {earlier.id} takes all that it matches")
+    remarks = [
+        f"{rule.id} never answers: {earlier.id} takes all that it matches"
         for rule, earlier in never_answering(rules)
-    )
-    return RulesChecked(ok=True, rules=len(rules), remarks=remarks)
+    ]
+    remarks += [f"{rule.id}: {sentence}" for rule in rules for sentence in without_effect(rule)]
+    return RulesChecked(ok=True, rules=len(rules), remarks=tuple(map(text, remarks)))
 
 
 def load_text_at(toml: str, base: str | None, *, source: str) -> LoadedFile:

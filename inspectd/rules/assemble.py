@@ -88,7 +88,7 @@ def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
     if said.closes:
         items.append(Close())
     breaker = Breaker(finish.faults, layout, sent=call.request.sent)
-    return _program(items, breaker, finish, said.label, said.added)
+    return _program(items, breaker, finish, said.label, said.added, said.idle)
 
 
 def status_label(status_line: bytes) -> str:
@@ -104,6 +104,7 @@ class _Said(NamedTuple):
     label: str
     added: tuple[str, ...]
     closes: bool
+    idle: tuple[str, ...]
 
 
 def _say(draft: Draft, call: Call, finish: Finish) -> _Said:
@@ -139,8 +140,11 @@ def _say(draft: Draft, call: Call, finish: Finish) -> _Said:
     )
     added = (*draft.added, *(line.decode("utf-8", "replace") for line in more), *automatic)
     head = head_bytes(draft.status_line, fields, automatic)
-    sent = None if has_no_content(asked.method, code) else content
-    return _Said(head, sent, status_label(draft.status_line), added, closes)
+    bodiless = has_no_content(asked.method, code)
+    idle: tuple[str, ...] = ()
+    if bodiless and asked.method != b"HEAD" and size != 0:
+        idle = (f"The content is not sent: an answer of {code} ends with its head.",)
+    return _Said(head, None if bodiless else content, status_label(draft.status_line), added, closes, idle)
 
 
 def _waited(draft: Draft, call: Call, finish: Finish) -> tuple[Op, ...]:
@@ -182,11 +186,17 @@ def assemble_whole(
 
 
 def _program(
-    items: list[Item], breaker: Breaker, finish: Finish, label: str, added: tuple[str, ...]
+    items: list[Item],
+    breaker: Breaker,
+    finish: Finish,
+    label: str,
+    added: tuple[str, ...],
+    idle: tuple[str, ...] = (),
 ) -> Program:
     stamp = finish.stamp
     ops = join(op for item in items for op in breaker.feed(item))
-    return Program(ops, label, added, stamp.rule, stamp.hold)
+    breaker.over()
+    return Program(ops, label, added, stamp.rule, stamp.hold, (*idle, *breaker.idle))
 
 
 async def _live(

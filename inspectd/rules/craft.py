@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -32,6 +32,7 @@ from inspectd.rules.faults import PlaceError, compile_fault
 from inspectd.rules.media_types import media_type
 from inspectd.rules.program import Send, Wait
 from inspectd.rules.replies import MirrorReply, RawReply, WordedReply, Words
+from inspectd.rules.sequence import Reply
 from inspectd.rules.tables import (
     AnswerTable,
     ChunkedTable,
@@ -48,10 +49,9 @@ from inspectd.rules.units import UnitError, duration, size, wire_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from inspectd.rules.draft import Call, Step
+    from inspectd.rules.draft import Step
     from inspectd.rules.faults import Fault
     from inspectd.rules.mirror import Mirror
-    from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.timing import Timing
 
 __all__ = ["RULE_AUTOMATIC", "CraftError", "CraftProblems", "Reply", "compile_reply"]
@@ -77,18 +77,6 @@ _WORDS: Final[tuple[str, ...]] = (
 _BEHAVIOURS: Final[tuple[str, ...]] = (
     "template", "conditional", "redirect", "auth", "cookies", "cors", "folder", "events", "poll",
 )  # fmt: skip
-
-
-class Reply(Protocol):
-    """An answer that is ready to be given."""
-
-    label: str
-    """A few words: `503 Busy`, `raw 41 bytes`. Not yet safe for a terminal."""
-    status_line: str
-    """The status line of every answer, or an empty string when it depends on the request."""
-
-    def program(self, call: Call) -> Program | LiveProgram:
-        """The answer to this call. Never raises."""
 
 
 def compile_reply(table: AnswerTable, *, base: Path, rule: str = "") -> Reply:
@@ -270,7 +258,11 @@ class _TableReader:
             raw = self._path("raw-file", table.raw_file or "")
         label = f"raw {raw.name}" if isinstance(raw, Path) else f"raw {len(raw or b'')} bytes"
         finish = self._finish(label)
-        return None if self.problems or raw is None else RawReply(raw, finish)
+        if self.problems or raw is None:
+            return None
+        reply = RawReply(raw, finish)
+        self._try(reply)
+        return None if self.problems else reply
 
     # -- answers made of words
 
@@ -311,7 +303,7 @@ class _TableReader:
             return table.respond
         return "events" if table.events is not None else status_label(status_line)
 
-    def _try(self, reply: WordedReply) -> None:
+    def _try(self, reply: WordedReply | RawReply) -> None:
         """Make the answer once: what can't be sent is said now, and dear codings are put on before a client waits."""
         try:
             reply.try_out()
@@ -322,7 +314,7 @@ class _TableReader:
         except PlaceError as problem:
             self.wrong("fault.at", problem.what, problem.mend)
         except InspectdError as problem:
-            self.wrong("body-file", problem.what, problem.mend)
+            self.wrong("body-file" if "body-file" in self.given else "raw-file", problem.what, problem.mend)
 
     def _steps(self) -> list[Step]:
         if not any(key in self.given for key in _BEHAVIOURS):

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from inspectd.rules.program import Close, HalfClose, Hold, Reset, Send, SendFile, Stall, Wait
+from inspectd.rules.tables import FaultTable
 from inspectd.rules.units import UnitError, duration, size, wire_bytes
+from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from inspectd.rules.program import Op
-    from inspectd.rules.tables import FaultTable
 
 _NUMBER: Final = r"[0-9]{1,15}"
 _PLACE: Final = re.compile(
@@ -32,6 +33,7 @@ _MEND: Final = (
     'Write "start", "status-line", "head", "body", "byte 100", "head+10", "body+50%", "50%" or "chunk 2".'
 )
 _LONGEST_GARBAGE: Final = 16 << 20
+_DEFAULTS: Final = FaultTable(do="close")
 
 _INTERIM: Final = re.compile(rb"[^ \r\n]++ ++1(?!01)[0-9][0-9](?![^ \r\n])")
 
@@ -133,8 +135,12 @@ def compile_fault(table: FaultTable) -> tuple[Fault | None, list[tuple[str, Unit
             garbage = _garbage(table)
         except UnitError as problem:
             problems.append(("length" if table.bytes is None else "bytes", problem))
-    elif table.bytes is not None:
-        problems.append(("bytes", UnitError(f"{table.do!r} sends no bytes", 'Only do = "garbage" does.')))
+    else:
+        problems += [
+            (key, UnitError(f"{table.do!r} sends no bytes", 'Only do = "garbage" does.'))
+            for key, given in (("bytes", table.bytes), ("length", table.length), ("seed", table.seed))
+            if given != getattr(_DEFAULTS, key)
+        ]
     per_connection = table.per == "connection"
     if per_connection and place is not None and place.part != "byte":
         what = f"{table.at!r} can't be counted over a connection"
@@ -146,6 +152,8 @@ def compile_fault(table: FaultTable) -> tuple[Fault | None, list[tuple[str, Unit
 
 def _garbage(table: FaultTable) -> bytes:
     if table.bytes is not None:
+        if (table.length, table.seed) != (_DEFAULTS.length, _DEFAULTS.seed):
+            raise UnitError("'bytes' is all of the garbage", "Leave 'length' and 'seed' out.")
         return wire_bytes(table.bytes)
     length = size(table.length)
     if length > _LONGEST_GARBAGE:
@@ -233,9 +241,12 @@ class Breaker:
 
     def __init__(self, faults: Sequence[Fault], layout: Layout, *, sent: int = 0) -> None:
         self.ended = False
+        self.idle: list[str] = []
+        """What did nothing so far, in sentences of safe text. All of it, once `over` has been called."""
         self._position = 0
         self._chunks = 0
-        self._left_out = False
+        self._left_out: Fault | None = None  # the fault from which on bytes are left out
+        self._missing = False  # whether any were
         self._at_marks: list[Fault] = []
         self._points: list[_Point] = []
         for fault in faults:
@@ -263,7 +274,7 @@ class Breaker:
             case Send() | SendFile():
                 yield from self._bytes(item)
             case Wait() | Hold() | Stall():
-                if not self._left_out:
+                if self._left_out is None:
                     self.ended = isinstance(item, Stall)
                     yield item
             case _:
@@ -283,22 +294,39 @@ class Breaker:
             self._position += taken
             yield first
             yield from self._due(self._position)
-        if not self._done:
+        if self._done:
+            self._missing = True
+        else:
             self._position = end
             yield op
             yield from self._due(end)
 
+    def over(self) -> None:
+        """Note the faults that are left: no step follows. One that is counted over the connection may come yet."""
+        why = f"the answer has {self._position:,} bytes"
+        if self._done:
+            why = "another one ends the answer before"
+        elif self._chunks:
+            why += f" in {self._chunks:,} chunks, the last one included"
+        for fault in (*(point.fault for point in self._points), *self._at_marks):
+            if not fault.per_connection:
+                self.idle.append(f"{_named(fault)} never happens: {why}.")
+        if self._left_out is not None and not self._missing:
+            self.idle.append(f"{_named(self._left_out)} leaves nothing out: no byte follows.")
+
     @property
     def _done(self) -> bool:
-        return self.ended or self._left_out
+        return self.ended or self._left_out is not None
 
     def _due(self, position: int) -> Iterator[Op]:
         while not self._done and self._points and self._points[0].offset <= position:
             yield from self._happen(self._points.pop(0).fault)
 
     def _at_mark(self, part: str, amount: int) -> Iterator[Op]:
-        for fault in self._at_marks:
-            if not self._done and fault.place.part == part and fault.place.amount == amount:
+        due = [fault for fault in self._at_marks if (fault.place.part, fault.place.amount) == (part, amount)]
+        for fault in due:
+            if not self._done:
+                self._at_marks.remove(fault)
                 yield from self._happen(fault)
 
     def _happen(self, fault: Fault) -> Iterator[Op]:
@@ -307,10 +335,14 @@ class Breaker:
         if fault.do == "garbage":
             yield Send(fault.garbage)
         elif fault.do == "truncate":
-            self._left_out = True
+            self._left_out = fault
         else:
             self.ended = True
             yield _TERMINAL[fault.do]()
+
+
+def _named(fault: Fault) -> str:
+    return f'The fault at "{safe(fault.place.text)}" ({fault.do})'
 
 
 def _split(op: Send | SendFile, at: int) -> tuple[Send | SendFile, Send | SendFile]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from inspectd.errors import InspectdError
-from inspectd.rules.locate import locate
+from inspectd.rules.locate import locate, longest_key
 from inspectd.rules.problems import KeyProblem, RuleProblems, written
 from inspectd.rules.rule import Rule, make_rule
 from inspectd.rules.schema import schema
@@ -46,6 +46,9 @@ __all__ = [
 
 LARGEST: Final = 16 << 20
 """Bytes of a rule file. Larger bodies belong into files of their own."""
+
+LONGEST_KEY: Final = 1000
+"""Names in a dotted key. `tomllib` takes memory with the square of them."""
 
 SHOWN: Final = 50
 """So many problems are printed; all are in `RuleFileError.problems`."""
@@ -146,6 +149,8 @@ def load_text(text: str, *, source: str, base: Path, shown: str = "") -> LoadedF
     `shown` is what errors call it, instead of `source`. Raises `RuleFileError`.
     """
     name = shown or safe(source)
+    if longest_key(text) > LONGEST_KEY:
+        raise RuleFileError([_placed(_NESTED, {}, name)])
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -57,6 +57,20 @@ def locate(text: str) -> Mapping[KeyPath, Position]:
     return walker.positions()
 
 
+def longest_key(text: str) -> int:
+    """How many names the longest dotted key has: `a.b.c` has three. Looks only where a line has that many dots."""
+    if max(map(_dots, text.split("\n"))) < DEEPEST:
+        return 0
+    walker = _Walker(text.replace("\r\n", "\n"))
+    with suppress(_LostError, RecursionError):
+        walker.document()
+    return walker.longest_key
+
+
+def _dots(line: str) -> int:
+    return line.count(".")
+
+
 class _LostError(Exception):
     """The text is not as TOML is."""
 
@@ -66,6 +80,7 @@ class _Walker:
         self.text = text
         self.at = 0
         self.found: dict[KeyPath, int] = {}
+        self.longest_key = 0
         self.lengths: dict[KeyPath, int] = {}
         """How many tables each array of tables has so far."""
 
@@ -128,6 +143,7 @@ class _Walker:
             self.at = found.end()
             self.skip(_SPACE)
             if not self.text.startswith(".", self.at):
+                self.longest_key = max(self.longest_key, len(names))
                 return names
             self.at += 1
 

@@ -101,7 +101,8 @@ class Program:
     `added` lists the field lines that inspectd put in by itself, as text (`"Date: ..."`).
     `label` says in a few words where the answer came from (`"mirror"`, `"answer 503 Busy"`). `rule` is the id of the
     rule it comes from: what a client does with a crafted answer is kept as evidence. With `hold` the exchange waits for
-    a person before the first step, and for so many seconds at most.
+    a person before the first step, and for so many seconds at most. `idle` says in sentences of safe text what of the
+    rule does nothing in this answer, such as a fault behind its end.
     """
 
     ops: tuple[Op, ...]
@@ -109,6 +110,7 @@ class Program:
     added: tuple[str, ...] = ()
     rule: str = ""
     hold: float | None = None
+    idle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,14 @@ class Words:
 
 
 class _Guarded:
-    """A reply that answers with a 500 when its own answer can't be made."""
+    """A reply that answers with a 500 when its own answer can't be made.
 
-    def __init__(self, finish: Finish, status_line: str = "") -> None:
+    `idle` says what of its words does nothing, as far as that is the same for every request.
+    """
+
+    def __init__(self, finish: Finish) -> None:
         self.label = finish.stamp.label
-        self.status_line = status_line
+        self.idle: tuple[str, ...] = ()
         self._finish = finish
 
     def _problem(self, call: Call, error: Exception) -> Program:
@@ -71,8 +74,7 @@ class WordedReply(_Guarded):
     """An answer made of words, and of the behaviours that change them."""
 
     def __init__(self, words: Words, steps: Sequence[Step], finish: Finish) -> None:
-        text = "" if steps else words.status_line.decode("utf-8", "surrogateescape")
-        super().__init__(finish, text)
+        super().__init__(finish)
         self._words = words
         self._steps = tuple(steps)
         self._same = not steps and not any(fault.per_connection for fault in finish.faults)
@@ -88,7 +90,8 @@ class WordedReply(_Guarded):
 
     def try_out(self) -> None:
         """Make the answer to an ordinary GET. Raises `InspectdError` when it can't be made."""
-        self._made(Call(_ordinary_request(), 0.0, persist=True))
+        made = self._made(_ordinary_call())
+        self.idle = made.idle if isinstance(made, Program) else ()
 
     def _kept(self, call: Call) -> _Made:
         valid: object = int(call.now)
@@ -116,10 +119,10 @@ class WordedReply(_Guarded):
 
 
 @cache
-def _ordinary_request() -> Request:
+def _ordinary_call() -> Call:
     (head, _) = RequestReader().feed(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert isinstance(head, ArrivedHead)
-    return Request(head, b"", 0, True, 0, 1, "", "")  # noqa: FBT003
+    return Call(Request(head, b"", 0, True, 0, 1, "", ""), 0.0, persist=True)  # noqa: FBT003
 
 
 def _content(body: bytes | Path) -> Content:
@@ -148,6 +151,10 @@ class RawReply(_Guarded):
             return self._program
         except Exception as error:  # noqa: BLE001  whatever a rule leads to, its client gets an answer
             return self._problem(call, error)
+
+    def try_out(self) -> None:
+        """Make the answer. Raises `InspectdError` when it can't be made."""
+        self.idle = self._made(_ordinary_call()).idle
 
     def _made(self, call: Call) -> Program:
         if isinstance(self._raw, bytes):

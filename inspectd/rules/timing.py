@@ -63,6 +63,9 @@ def compile_timing(table: PaceTable) -> tuple[Timing, list[tuple[str, UnitError]
     everything = pace("all", table.all)
     head = pace("head", table.head)
     body = pace("body", table.body)
+    if table.jitter and not (table.all or table.head or table.body):
+        what = "there are no pauses for 'jitter' to change"
+        problems.append(("jitter", UnitError(what, 'Give head, body or all a rate, such as "1B/20ms".')))
     return Timing(before, head or everything, body or everything), problems
 
 

@@ -328,12 +328,18 @@ def test_an_empty_file_has_no_rules(tmp_path: Path) -> None:
         "[[rule]]\nmatch.json.'$" + "[0]" * 20_000 + "' = 1\nrespond = 5",
         "[[rule]]\nmatch.json.'$[?" + "(" * 20_000 + "' = 1\nrespond = 5",
         "[" + ".".join("a" * 3_000) + "]",
+        "[[rule]]\nmatch.x" + ".a" * 200_000 + " = 1",  # tomllib alone would take 100 GB
         "a = " + "9" * 5000,
         "a = 2021-02-30",
     ],
 )  # fmt: skip
 def test_deep_nesting_and_long_numbers_are_mistakes_like_others(text: str, tmp_path: Path) -> None:
     assert len(problems(text, tmp_path)) >= 1
+
+
+def test_dots_in_a_text_are_no_nesting(tmp_path: Path) -> None:
+    text = "[[rule]]\nbody = '" + "a." * 3_000 + "'"
+    assert len(load_text(text, source="a", base=tmp_path).rules) == 1
 
 
 def test_a_thousand_mistakes_are_all_kept_and_fifty_printed(tmp_path: Path) -> None:
