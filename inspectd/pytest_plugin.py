@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inspectd.testing.sweep import Cut, Sweep
 
 _MARKER = (
-    "inspectd_sweep(cut='every-byte', do='close', *, status, headers, body, raw, rule, match, whole): "
+    "inspectd_sweep(cut='every-byte', do='close', *, status, headers, body, raw, answer, rule, match, whole, step): "
     "run the test once for each place at which the answer can be cut"
 )
 

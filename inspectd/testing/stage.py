@@ -33,6 +33,8 @@ _MANY: Final = 200
 """Exchanges after which the record of earlier tests is forgotten."""
 _LARGE: Final = 4 << 20
 """Bytes after which it is."""
+_PATIENCE: Final = 60.0
+"""Seconds that beginning afresh may take."""
 _LIMITS: Final = Limits(head=1 << 20, request_line=1 << 18)
 
 
@@ -83,7 +85,12 @@ class Stage:
         """Wait for the end of what `renew` has begun. Raises what went wrong in it."""
         if self._renewing is not None:
             renewing, self._renewing = self._renewing, None
-            renewing.result()
+            try:
+                renewing.result(_PATIENCE)
+            except TimeoutError:
+                raise InspectdError(
+                    "the engine of the tests did not end what the test before left open"
+                ) from None
 
     async def _renew(self, responder: Responder) -> None:
         self.engine.set_responder(responder)

@@ -17,7 +17,7 @@ from inspectd.rules.draft import Call
 from inspectd.rules.program import Close, Program, Send, SendFile
 from inspectd.rules.request import Request
 from inspectd.rules.tables import AnswerTable
-from inspectd.testing.words import Do, WordsError, keys
+from inspectd.testing.words import Do, WordsError, keys, one_answer
 from inspectd.wire import ArrivedHead, RequestReader, read
 from inspectd.wire.span import Role
 
@@ -192,20 +192,24 @@ def _landmarks(whole: bytes) -> tuple[int, int]:
 
 def _whole(given: dict[str, Any], base: Path) -> tuple[bytes, bool]:
     """The bytes of the answer that a marker describes, and whether the connection ends after them."""
-    raw, rule, status = given.pop("raw", None), given.pop("rule", None), given.pop("status", None)
-    if raw is not None:
-        if not isinstance(raw, bytes) or given or rule or status:
-            raise WordsError(
-                "raw of a sweep is bytes, and nothing beside them", "Give raw=b'HTTP/1.1 200 OK...'."
-            )
-        return raw, False
+    rule = given.pop("rule", None)
     if rule is not None:
-        if given or status:
+        if given:
             raise WordsError("a rule and an answer in one sweep", "Give one of them.")
         return _bytes(_first(rule, base).answers.replies[0])
-    table = {"auto": _AUTO, **keys(given)}
+    answer, status, raw = given.pop("answer", None), given.pop("status", None), given.pop("raw", None)
+    if raw is not None and (given or answer or status or not isinstance(raw, bytes)):
+        raise WordsError(
+            "raw of a sweep is bytes, and nothing beside them", "Give raw=b'HTTP/1.1 200 OK...'."
+        )
+    whole = answer if raw is None else raw
+    if isinstance(whole, bytes):
+        return whole, False
+    table = {"auto": _AUTO, **(one_answer(whole) if whole is not None else {}), **keys(given)}
     if status is not None:
         table["respond"] = str(status)
+    if "raw" in table:
+        del table["auto"]
     try:
         words = msgspec.convert(table, AnswerTable)
     except msgspec.ValidationError as error:

@@ -80,3 +80,18 @@ def test_a_test_of_ours_loads_the_engine_and_neither_screen_nor_http_client(tmp_
 def test_the_api_needs_no_pytest(line: str) -> None:
     said = f"{line}; import sys; assert not {{'pytest', '_pytest', 'httpx', 'textual'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", said], check=True, timeout=60)
+
+
+def test_it_works_without_uvloop() -> None:
+    said = """
+import sys
+sys.modules["uvloop"] = None
+import asyncio, urllib.request
+from inspectd.testing import Inspectd
+with Inspectd() as server:
+    server.on("/x").reply("200 OK", body="hello")
+    with urllib.request.urlopen(server.url("/x")) as response:
+        assert response.read() == b"hello"
+    assert server.stage.call(asyncio.get_running_loop).__class__.__module__.startswith("asyncio.")
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", said], check=True, timeout=60)

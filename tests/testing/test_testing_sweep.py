@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inspectd.errors import InspectdError
-from inspectd.testing import Inspectd
+from inspectd.testing import Inspectd, answer
 from inspectd.testing.sweep import Sweep, cuts_of
 from tests.testing.asking import DEADLINE, rest
 
@@ -76,6 +76,13 @@ def test_an_answer_can_be_that_of_a_rule() -> None:
     assert {cut.whole for cut in cuts(rule=text)} == {b"HTTP/1.1 201 Made\r\nA: 1\r\n\r\n"}
 
 
+def test_an_answer_can_be_said_like_that_of_a_rule() -> None:
+    assert {cut.whole for cut in cuts(answer=answer("200 OK", body="hello"))} == {HELLO}
+    assert {cut.whole for cut in cuts(answer="204 Done")} == {b"HTTP/1.1 204 Done\r\n\r\n"}
+    assert {cut.whole for cut in cuts(answer={"raw": "\u00ff\n"})} == {b"\xff\n"}
+    assert {cut.whole for cut in cuts(answer=b"\xff\n")} == {b"\xff\n"}
+
+
 def test_the_places_are_the_same_in_every_run() -> None:
     assert cuts(body="x", chunked=True, interim=["103 Early"]) == cuts(
         body="x", chunked=True, interim=["103 Early"]
@@ -101,10 +108,10 @@ def test_what_can_not_be_swept_is_an_error(words: dict[str, Any], said: str) -> 
 
 
 @pytest.mark.parametrize("do", ["close", "reset"])
-@pytest.mark.parametrize("answer", [HELLO, CHUNKED, b"\n\x00", b"HTTP/1.1 100 Continue\r\n\r\n" + HELLO])
-def test_a_client_gets_exactly_what_stands_before_the_place(answer: bytes, do: str) -> None:
+@pytest.mark.parametrize("whole", [HELLO, CHUNKED, b"\n\x00", b"HTTP/1.1 100 Continue\r\n\r\n" + HELLO])
+def test_a_client_gets_exactly_what_stands_before_the_place(whole: bytes, do: str) -> None:
     with Inspectd() as server:
-        for cut in cuts(raw=answer, do=do, step=5, whole=True):
+        for cut in cuts(raw=whole, do=do, step=5, whole=True):
             server.clear()
             sweep = Sweep(server, cut)
             with socket.create_connection(server.address, DEADLINE) as client:
@@ -112,7 +119,7 @@ def test_a_client_gets_exactly_what_stands_before_the_place(answer: bytes, do: s
                 got = b""
                 while len(got) < len(sweep.sent):
                     got += client.recv(len(sweep.sent) - len(got))
-                assert got == sweep.sent == answer[: cut.place]
+                assert got == sweep.sent == whole[: cut.place]
                 if do == "reset":
                     with pytest.raises(ConnectionResetError):
                         client.recv(1)
