@@ -103,9 +103,8 @@ class Authority:
         if now >= self.ends:
             raise expired(self)
         ends = min(now + dt.timedelta(days=LEAF_DAYS), self.ends)
-        subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])]
-        if len(names[0]) > _LONGEST_COMMON_NAME:
-            subject = []
+        fits = len(names[0]) <= _LONGEST_COMMON_NAME
+        subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if fits else []
         public = self._leaf_key.public_key()
         issuer = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         certificate = (

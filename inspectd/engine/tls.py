@@ -141,7 +141,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         local = self._raw.get_extra_info("sockname")
         try:
             shown = self._credentials.show(name, local[0] if isinstance(local, tuple) else "")
-        except (InspectdError, OSError, ssl.SSLError) as problem:
+        except (InspectdError, OSError, ValueError) as problem:
             self._connection.hello(hello.hello, name)
             why = problem.what if isinstance(problem, InspectdError) else str(problem)
             self.give_up(f"No certificate could be made for the client: {why}", "internal_error")
