@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = hidden
 
+_CHOICE = ("each", "then", "pick")
 _CONTENT = (
-    "respond", "each", "body", "body-hex", "body-file", "body-repeat", "json", "raw", "raw-file", "raw-hex", "folder",
+    *_CHOICE, "respond", "body", "body-hex", "body-file", "body-repeat", "json", "raw", "raw-file", "raw-hex", "folder",
     "events", "mirror", "redirect",
 )  # fmt: skip
 """What an answer says as a whole: to say something else takes its place."""
@@ -36,6 +37,9 @@ class Place(NamedTuple):
 
     source: str
     line: int
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}"
 
 
 class Rule(Verbs):
@@ -106,6 +110,8 @@ class Rule(Verbs):
                     "one body for several answers", "Give each its own: answer('200 OK', body='...')."
                 )
             content: dict[str, Any] = {"each": [one_answer(each) for each in answers], **keys(words)}
+            if any("weight" in each for each in content["each"]):
+                content["pick"] = "weighted"
         else:
             content = {**(one_answer(answers[0]) if answers else {}), **keys(words)}
             if then is not None:
@@ -142,14 +148,13 @@ class Rule(Verbs):
 
     def times(self, count: int) -> Self:
         """Answer so many requests; later ones are for the next rule that matches."""
-        each = self.table.get("each")
-        if each is None:
-            content = {key: self.table.pop(key) for key in _CONTENT if key in self.table}
-            each = [content]
-        rounds = -(-count // len(each)) if count > 0 else 0
-        if not rounds:
+        if count < 1:
             raise WordsError(f"times({count})", "A rule answers once at least.")
-        return self._with(each=(list(each) * rounds)[:count], then="next")
+        each = self.table.get("each") or [
+            {key: value for key, value in self.table.items() if key in _CONTENT and key not in _CHOICE}
+        ]
+        answers = [each[number % len(each)] for number in range(count)]
+        return self._say({"each": answers, "then": "next"}, self.function)
 
     def per(self, who: str) -> Self:
         """Who has a place of their own in a sequence: `rule`, `connection`, `client` or `header:NAME`."""
@@ -206,7 +211,8 @@ class Rule(Verbs):
 
     def wait(self, count: int = 1, timeout: float = 5.0) -> list[SeenRequest]:
         """Wait until it has answered so many requests; these. AssertionError when the time is over."""
-        return self._server.wait_until(lambda: self.requests, count, timeout, f"rule {self.id}", "await_()")
+        instead = "await rule.await_(...)"
+        return self._server.wait_until(lambda: self.requests, count, timeout, f"rule {self.id}", instead)
 
     async def await_(self, count: int = 1, timeout: float = 5.0) -> list[SeenRequest]:  # noqa: ASYNC109
         """`wait` for tests whose client runs in the event loop of the test."""

@@ -223,7 +223,7 @@ class Inspectd:
     def compiled(self, rule: Rule, table: RuleTable) -> BookRule:
         """Compile a rule of the test, and use it from the next request on."""
         with self._changing:
-            name = self._free_name(rule, table.name or f"{rule.place.source}:{rule.place.line}")
+            name = self._free_name(rule, table.name or str(rule.place))
             try:
                 made = make_rule(
                     table, source=rule.place.source, line=rule.place.line, base=self._base, name=name
@@ -240,6 +240,7 @@ class Inspectd:
     def add(self, rule: Rule) -> None:
         """Use a rule, behind those that are there."""
         with self._changing:
+            self._free_name(rule, str(rule.place))
             self._rules.append(rule)
             self._stale = True
 

@@ -650,3 +650,70 @@ def test_a_gap_after_a_stall_begins_when_the_client_gave_up(server: Inspectd) ->
 
     (gap,) = rule.gaps
     assert 0 <= gap <= rule.requests[1].at - gave_up + 0.2
+
+
+# -- whom, and when
+
+
+def test_functions_and_raw_bytes_can_answer_a_number_of_times(server: Inspectd) -> None:
+    called = server.on("/x").call(lambda request: f"20{request.number} Called").times(2)
+    server.on("/x").raw(b"HTTP/1.1 202 Raw\r\n\r\n").times(1).close()
+    server.on("/x").reply("203 Last", headers=["X-A: 1"])
+
+    got = [ask(server, "GET /x HTTP/1.1").split(b"\r\n")[0][9:] for _ in range(4)]
+    assert got == [b"201 Called", b"201 Called", b"202 Raw", b"203 Last"]
+    assert called.calls == 2
+    with pytest.raises(InspectdError, match="at least"):
+        called.times(0)
+
+
+def test_a_function_can_be_held_and_paced_as_well(server: Inspectd) -> None:
+    gate = server.on("/x").call(lambda _: ("200 OK", "ab")).pace(body="1B/20ms").hold()
+
+    with meanwhile(lambda: ask(server, "GET /x HTTP/1.1")):
+        gate.wait_held(timeout=DEADLINE)
+        began = time.monotonic()
+        gate.release()
+    assert time.monotonic() - began >= 0.02
+    assert server.requests[0].answer.endswith(b"\r\n\r\nab")
+
+
+def test_each_connection_can_have_a_place_of_its_own(server: Inspectd) -> None:
+    server.on("/x").reply("503 Busy", "204 Done").per("connection")
+
+    with socket.create_connection(server.address, DEADLINE) as client:
+        for expected in (b"503", b"204"):
+            client.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+            assert until(client, b"\r\n\r\n")[9:12] == expected
+    assert ask(server, "GET /x HTTP/1.1")[9:12] == b"503"
+
+
+def test_chance_is_the_same_in_every_run() -> None:
+    def statuses() -> list[bytes]:
+        with Inspectd() as server:
+            server.on("/x").reply(answer("200 OK", weight=3), "503 Busy").weighted(seed=7)
+            return [ask(server, "GET /x HTTP/1.1")[9:12] for _ in range(12)]
+
+    first = statuses()
+    assert set(first) == {b"200", b"503"}
+    assert statuses() == first
+
+
+def test_an_early_answer_comes_before_the_content(server: Inspectd) -> None:
+    rule = server.on("PUT /x").reply("413 Too Much", close=True).when("head").invite(False)
+
+    with socket.create_connection(server.address, DEADLINE) as client:
+        client.sendall(b"PUT /x HTTP/1.1\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+        assert until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 413 Too Much\r\n")
+    assert not rule.requests[0].complete
+
+
+def test_names_stand_for_rules_and_two_of_one_line_are_told_apart(server: Inspectd) -> None:
+    rules = [server.on(f"/{number}") for number in range(2)]
+    named = server.on("/named").reply("204 Done").named("the last one")
+
+    assert rules[1].id == f"{rules[0].id}#2"
+    ask(server, "GET /1 HTTP/1.1")
+    ask(server, "GET /named HTTP/1.1")
+    assert [request.rule for request in server.requests] == [rules[1].id, "the last one"]
+    assert (rules[0].calls, rules[1].calls, named.calls) == (0, 1, 1)
