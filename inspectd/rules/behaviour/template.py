@@ -1,8 +1,9 @@
 """Templates over the request: the status line, field lines, content and other words of an answer.
 
 The language is MiniJinja's (the Jinja that a template can't break out of): no file can be included, no attribute of a
-Python object reached, and a budget of instructions ends a template that doesn't end. Names that nobody knows are
-found when the rule is loaded; what fails later fails for that one answer.
+Python object reached, and a budget of instructions ends a template that doesn't end. What a request can make large is
+bounded; only a template that is written to double a text over and over takes all memory there is. Names that nobody
+knows are found when the rule is loaded; what fails later fails for that one answer.
 
 Bytes survive. A byte of the request that isn't UTF-8 becomes a private character on the way into a template and
 that byte again on the way out. A line end that comes from a request never gets into the head: such an answer is
@@ -38,6 +39,9 @@ FUEL: Final = 500_000
 LARGEST_TEMPLATE: Final = 1 << 20
 """Bytes of a body file that is a template."""
 
+LARGEST_FILLED: Final = 64 << 20
+"""Characters that the expressions of one template may add to its text."""
+
 _GLOBALS: Final = frozenset(
     {"range", "dict", "namespace", "debug", "cycler", "joiner", "caller", "super", "self", "loop"}
 )
@@ -56,7 +60,11 @@ class Templates:
             keep_trailing_newline=True,
             auto_escape_callback=lambda name: None,  # noqa: ARG005
             filters={"urlencode": _urlencode, "tojson": _to_json, "json": _to_json, **FILTERS},
+            finalizer=self._measured,
         )
+        for name in ("batch", "slice"):  # they make as many items as they are asked for
+            self._environment.remove_filter(name)
+        self._left = LARGEST_FILLED
         self._count = 0
         self._latest: tuple[Call, dict[str, Any]] | None = None
 
@@ -166,6 +174,14 @@ class Templates:
         values = self._values(call)
         return self._try(key, lambda: self._environment.eval_expr(expression, **values))
 
+    def _measured(self, value: object) -> object:
+        """Count what an expression adds. The text of it is MiniJinja's to make."""
+        if isinstance(value, str):
+            self._left -= len(value)
+            if self._left < 0:
+                raise ValueError("the text would be too large")
+        return NotImplemented
+
     def _values(self, call: Call) -> dict[str, Any]:
         """The values of a call: the same for all its templates, so that `random` goes on from one to the next."""
         latest = self._latest
@@ -174,6 +190,7 @@ class Templates:
         return latest[1]
 
     def _try(self, key: str, make: Callable[[], Any]) -> Any:
+        self._left = LARGEST_FILLED
         try:
             return make()
         except TemplateError as error:

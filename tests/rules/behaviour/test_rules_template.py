@@ -134,6 +134,7 @@ def test_a_body_file_is_a_template_and_is_read_again_when_it_changes(tmp_path: P
         ({"respond": "{{ code }}"}, "respond", "nobody knows: code"),
         ({"json": {"a": ["{{ q | nope }}"]}}, "json.a[0]", "nobody knows: q"),
         ({"json": {"a": ["{{ query | nope }}"]}}, "json.a[0]", "nope"),
+        ({"body": "{{ [1] | batch(9999999999) }}"}, "body", "batch"),
         ({"cookies": ["a={{ boom() }}"]}, "cookies[0]", "boom"),
         ({"body": "{{ haeders.x }}"}, "body", "Did you mean headers?"),
         ({"redirect": {"to": "/{{"}}, "redirect.to", "can't be read"),
@@ -193,6 +194,8 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         ({"body": "{{ query.f | format(1) }}"}, "/?f=%251000000000000d", "too wide"),
         ({"body": "{{ query.f | format(1) }}"}, "/?f=%25d%25d", "not enough"),
         ({"body": "{{ body | replace('', 'b' * 9000000) | replace('', 'b' * 9000000) }}"}, "/", "too large"),
+        ({"body": "{% for i in range(1000) %}{{ 'a' * 100000 }}{% endfor %}"}, "/", "too large"),
+        ({"body": "{% macro a() %}{{ 'a' * 9999999 }}{% endmacro %}" + "{{ a() }}" * 9}, "/", "too large"),
         ({"body": "{{ query.n.format(1) }}"}, "/?n=x", "no method"),
     ],
 )
