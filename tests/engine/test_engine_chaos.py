@@ -153,6 +153,7 @@ class RandomClient:
         self.saw_fin = False
         self.said_fin = False
         self.reset = False
+        self.met_reset = False
 
     async def live(self, port: int) -> None:
         """Connect, do as the dice say, and be gone."""
@@ -173,8 +174,10 @@ class RandomClient:
             reading = None
             if end in {"fin", "read"} or rng.random() < 0.5:
                 reading = asyncio.create_task(self.read(sock))
-            with suppress(OSError):
+            try:
                 await asyncio.wait_for(self.write(sock, data), PATIENCE)
+            except OSError:
+                self.met_reset = True
             if end == "fin":
                 self.say_fin(sock)
             if reading is not None and end == "fin":
@@ -189,6 +192,8 @@ class RandomClient:
             if end == "reset":
                 self.reset = True
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self.met_reset:  # that is told once: who reads after it finds an end like that of a FIN
+            self.saw_fin = False
 
     def say_fin(self, sock: socket.socket) -> None:
         with suppress(OSError):
