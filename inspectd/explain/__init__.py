@@ -5,6 +5,7 @@ Texts live in `data/*.toml` and are read when they are first asked for; importin
 
 from __future__ import annotations
 
+from inspectd.explain import tls
 from inspectd.explain.answers import check_answer, preflight_requirements
 from inspectd.explain.model import Check, Explanation, Part, Reading, Requirement
 from inspectd.explain.names import field, method, role, status, step, step_names
@@ -28,6 +29,7 @@ __all__ = [
     "status",
     "step",
     "step_names",
+    "tls",
     "value",
     "value_parts",
 ]

@@ -15,14 +15,16 @@ from inspectd.wire.tls.hello import (
     tls_spans,
 )
 from inspectd.wire.tls.message import Extension
-from inspectd.wire.tls.records import Piece
+from inspectd.wire.tls.records import Part, Piece, Unit, units
 
 __all__ = [
     "Alert",
     "ClientHello",
     "Extension",
     "Incomplete",
+    "Part",
     "Piece",
+    "Unit",
     "alerts",
     "begins_tls",
     "begins_with_alert",
@@ -34,4 +36,5 @@ __all__ = [
     "ja4",
     "pieces",
     "tls_spans",
+    "units",
 ]

@@ -13,7 +13,17 @@ from inspectd.wire.span import Role, Span
 from inspectd.wire.tls import message
 from inspectd.wire.tls.grease import is_grease_name, without_grease
 from inspectd.wire.tls.message import CLIENT_HELLO, LONGEST_MESSAGE, Extension, Parts, read_message
-from inspectd.wire.tls.records import ALERT, HANDSHAKE, HEADER, LONGEST, Piece, handshake, placed, records
+from inspectd.wire.tls.records import (
+    ALERT,
+    HANDSHAKE,
+    HEADER,
+    LONGEST,
+    Part,
+    Piece,
+    handshake,
+    placed,
+    records,
+)
 
 if TYPE_CHECKING:
     from inspectd.wire.tls.records import Reassembled, Record
@@ -286,29 +296,30 @@ def pieces(data: bytes) -> list[Piece]:
             at += 1
         rest = max(record.body, min(taken, record.end))
         if record.content_type == ALERT and record.size == 2 and record.complete:
-            out.append(Piece(rest, rest + 1, Role.TLS_ALERT_LEVEL, data[rest]))
-            out.append(Piece(rest + 1, rest + 2, Role.TLS_ALERT_DESCRIPTION, data[rest + 1]))
+            out.append(Piece(rest, rest + 1, Role.TLS_ALERT_LEVEL, Part.ALERT, data[rest]))
+            out.append(Piece(rest + 1, rest + 2, Role.TLS_ALERT_DESCRIPTION, Part.ALERT, data[rest + 1]))
         elif rest < record.end:
-            out.append(Piece(rest, record.end, Role.TLS))
+            out.append(Piece(rest, record.end, Role.TLS, Part.REST))
     end = found[-1].end if found else 0
     if end < len(data):
         more = bool(found) and data[end] in range(20, 25) and data[end + 1 : end + 2] in (b"", b"\x03")
-        out.append(Piece(end, len(data), Role.TLS if more else Role.GARBAGE))
+        out.append(Piece(end, len(data), Role.TLS if more else Role.GARBAGE, Part.REST))
     return out
 
 
 def _header(out: list[Piece], data: bytes, record: Record) -> None:
     """TLSPlaintext = ContentType type, ProtocolVersion legacy_record_version, uint16 length    ; RFC 8446 §5.1"""
     start, end = record.start, record.body
-    out.append(Piece(start, start + 1, Role.TLS_CONTENT_TYPE, record.content_type))
+    out.append(Piece(start, start + 1, Role.TLS_CONTENT_TYPE, Part.RECORD, record.content_type))
     if end > start + 1:
         stop = min(start + 3, end)
-        out.append(Piece(start + 1, stop, Role.TLS_VERSION, record.version if stop == start + 3 else -1))
+        version = record.version if stop == start + 3 else -1
+        out.append(Piece(start + 1, stop, Role.TLS_VERSION, Part.RECORD, version))
     if end > start + 3:
         value = int.from_bytes(data[start + 3 : end], "big") if end == start + HEADER else -1
-        out.append(Piece(start + 3, end, Role.TLS_LENGTH, value))
+        out.append(Piece(start + 3, end, Role.TLS_LENGTH, Part.RECORD, value))
 
 
 def tls_spans(data: bytes) -> list[Span]:
     """The same as spans."""
-    return [Span(start, end, role) for start, end, role, _, _ in pieces(data)]
+    return [Span(each.start, each.end, each.role) for each in pieces(data)]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.wire.span import Role
-from inspectd.wire.tls.records import Piece
+from inspectd.wire.tls.records import Part, Piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +101,7 @@ class _Reader:
         self.data = data
         self.at = 0
         self.parts = Parts()
+        self.part = Part.MESSAGE
         self.extension = -1
         self._full: set[int] = set()
 
@@ -114,7 +115,7 @@ class _Reader:
         piece = self.data[at : min(at + size, end)]
         if piece:
             self.at = at + len(piece)
-            self.parts.pieces.append(Piece(at, self.at, role, value, self.extension))
+            self.parts.pieces.append(Piece(at, self.at, role, self.part, value, self.extension))
         return piece
 
     def number(self, size: int, end: int, role: Role) -> int:
@@ -167,23 +168,30 @@ def read_message(data: bytes) -> Parts:
     if parts.end > LONGEST_MESSAGE:
         reader.problem(f"the ClientHello says it has {size:,} bytes, more than all its parts could have")
     end = parts.end
+    reader.part = Part.VERSION
     parts.legacy_version = reader.number(2, end, Role.TLS_VERSION)
+    reader.part = Part.RANDOM
     parts.random = reader.take(32, end, Role.TLS_RANDOM)
     if len(parts.random) < 32:
         if end <= len(data):
             reader.problem("the ClientHello ends within its random bytes")
         return parts
+    reader.part = Part.SESSION_ID
     stop = reader.counted(1, end, "session id")
     parts.session_id = reader.take(stop - reader.at, stop, Role.TLS_SESSION_ID)
     if len(parts.session_id) > 32:
         reader.problem(f"session id: {len(parts.session_id)} bytes, where 32 are the most")
+    reader.part = Part.CIPHER_SUITES
     parts.cipher_suites = reader.numbers(2, reader.counted(2, end, "cipher suites"), Role.TLS_CIPHER_SUITE)
+    reader.part = Part.COMPRESSION_METHODS
     stop = reader.counted(1, end, "compression methods")
     parts.compression_methods = reader.numbers(1, stop, Role.TLS_COMPRESSION_METHOD)
     if reader.more(end):  # before TLS 1.2 a hello may end here, without extensions
+        reader.part = Part.EXTENSIONS
         _extensions(reader, reader.counted(2, end, "extensions"))
     if reader.more(end):
         reader.problem(f"{end - reader.at:,} bytes follow the last part of the ClientHello")
+        reader.part = Part.SURPLUS
         reader.take(end - reader.at, end, Role.GARBAGE)
     return parts
 
@@ -191,6 +199,7 @@ def read_message(data: bytes) -> Parts:
 def _extensions(reader: _Reader, end: int) -> None:
     """Extension = extension_type:16, extension_data<0..2^16-1>    ; RFC 8446 §4.2"""
     seen: set[int] = set()
+    reader.part = Part.EXTENSION
     while reader.more(end):
         start = reader.at
         kind = int.from_bytes(reader.data[start : min(start + 2, end)], "big")

@@ -6,10 +6,10 @@ and then placed among the bytes as they came. Nothing here raises on any bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from enum import StrEnum
+from typing import Final, NamedTuple
 
-if TYPE_CHECKING:
-    from inspectd.wire.span import Role
+from inspectd.wire.span import Role
 
 ALERT: Final = 21
 HANDSHAKE: Final = 22
@@ -43,17 +43,48 @@ class Record(NamedTuple):
         return self.size == self.end - self.body
 
 
-class Piece(NamedTuple):
-    """Bytes `start` up to `end`, their role, the number they are (-1 for none), and the extension they stand in.
+class Part(StrEnum):
+    """The parts that records and a ClientHello consist of, in their order; the values are labels for people."""
 
-    Of something that a record boundary divides, every piece has the number.
+    RECORD = "record"
+    MESSAGE = "ClientHello"
+    VERSION = "version"
+    RANDOM = "random"
+    SESSION_ID = "session id"
+    CIPHER_SUITES = "ciphers"
+    COMPRESSION_METHODS = "compression"
+    EXTENSIONS = "extensions"
+    """The length of all of them."""
+    EXTENSION = "extension"
+    SURPLUS = "surplus"
+    """What follows the last part within the message."""
+    ALERT = "alert"
+    REST = "TLS"
+    """What isn't taken apart."""
+
+
+class Piece(NamedTuple):
+    """Bytes `start` up to `end`, their role, the part that they belong to, the number they are (-1 for none).
+
+    Of an extension's pieces `extension` is its number. Of something that a record boundary divides, every piece has
+    the number.
     """
 
     start: int
     end: int
     role: Role
+    part: Part
     value: int = -1
     extension: int = -1
+
+
+class Unit(NamedTuple):
+    """A part as it stands in one run of bytes: the indices of its first piece and behind its last one."""
+
+    first: int
+    stop: int
+    part: Part
+    extension: int
 
 
 class Reassembled(NamedTuple):
@@ -130,4 +161,21 @@ def placed(pieces: list[Piece], chunks: list[tuple[int, int, int]]) -> list[Piec
             if piece.end > end:
                 break
             at += 1
+    return out
+
+
+def units(pieces: list[Piece]) -> list[Unit]:
+    """The parts that the pieces make up, in order: what belongs on one line. An extension is a unit of its own."""
+    out: list[Unit] = []
+    first = 0
+    for at in range(1, len(pieces) + 1):
+        if at < len(pieces):
+            piece, before = pieces[at], pieces[at - 1]
+            opens = (piece.part is Part.EXTENSION and piece.role is Role.TLS_EXTENSION_TYPE) or (
+                piece.part is Part.RECORD and piece.role is Role.TLS_CONTENT_TYPE
+            )
+            if not opens and piece.part is before.part:
+                continue
+        out.append(Unit(first, at, pieces[first].part, pieces[first].extension))
+        first = at
     return out
