@@ -30,6 +30,7 @@ from inspectd.rules.codings import CodingError, Codings, compile_codings
 from inspectd.rules.draft import CraftError, CraftProblems
 from inspectd.rules.faults import PlaceError, compile_fault
 from inspectd.rules.media_types import media_type
+from inspectd.rules.paths import below
 from inspectd.rules.program import Send, Wait
 from inspectd.rules.replies import MirrorReply, RawReply, WordedReply, Words
 from inspectd.rules.sequence import Reply
@@ -44,7 +45,7 @@ from inspectd.rules.tables import (
     RawLine,
 )
 from inspectd.rules.timing import AT_ONCE, compile_timing
-from inspectd.rules.units import UnitError, duration, size, wire_bytes
+from inspectd.rules.units import UnitError, duration, hex_bytes, size, wire_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -217,30 +218,13 @@ class _TableReader:
 
     def _path(self, key: str, text: str) -> Path | None:
         """An ordinary file. A relative one is below the folder of the rules."""
-        path = Path(text)
-        if not path.is_absolute():
-            if _leaves(path):
-                self.wrong(
-                    key,
-                    f"{text!r} is outside the folder of the rules",
-                    "Move it there, or give an absolute path.",
-                )
-                return None
-            path = self.base / path
 
         def read() -> Path:
-            size_of = file_state(path)[1]
-            read_slice(path, 0, min(size_of, 1))
+            path = below(key, text, self.base)
+            read_slice(path, 0, min(file_state(path)[1], 1))
             return path
 
         return self.understood(key, None, read)
-
-    def _hex(self, key: str, text: str) -> bytes:
-        try:
-            return bytes.fromhex(text)
-        except ValueError:
-            self.wrong(key, "these are not hexadecimal digits", 'Write two for each byte: "48 54 54 50".')
-            return b""
 
     # -- answers that are given as a whole
 
@@ -253,7 +237,7 @@ class _TableReader:
         if table.raw is not None:
             raw = self.understood("raw", b"", wire_bytes, table.raw)
         elif table.raw_hex is not None:
-            raw = self._hex("raw-hex", table.raw_hex)
+            raw = self.understood("raw-hex", b"", hex_bytes, table.raw_hex)
         else:
             raw = self._path("raw-file", table.raw_file or "")
         label = f"raw {raw.name}" if isinstance(raw, Path) else f"raw {len(raw or b'')} bytes"
@@ -332,7 +316,7 @@ class _TableReader:
         if table.body_file is not None:
             return self._path("body-file", table.body_file)
         if table.body_hex is not None:
-            return self._hex("body-hex", table.body_hex)
+            return self.understood("body-hex", b"", hex_bytes, table.body_hex)
         return b""
 
     def _content_type(self) -> str:
@@ -409,15 +393,6 @@ def _keys() -> tuple[tuple[str, str, object], ...]:
     return tuple(
         (field.name, field.encode_name, field.default) for field in msgspec.structs.fields(AnswerTable)
     )
-
-
-def _leaves(path: Path) -> bool:
-    depth = 0
-    for part in path.parts:
-        depth += -1 if part == ".." else 1
-        if depth < 0:
-            return True
-    return False
 
 
 def _the_mirror() -> Mirror:

@@ -141,6 +141,16 @@ def rate(text: str) -> tuple[int, float]:
     return piece, piece * seconds / count
 
 
+def hex_bytes(text: str) -> bytes:
+    """The bytes that hexadecimal digits stand for; there may be white space between two bytes. Raises `UnitError`."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise UnitError(
+            "these are not hexadecimal digits", 'Write two for each byte: "48 54 54 50".'
+        ) from None
+
+
 def wire_bytes(text: str) -> bytes:
     """The bytes that text in a rule stands for: U+0000 to U+00FF is the byte of that number, the rest is UTF-8.
 

@@ -13,12 +13,12 @@ import msgspec
 
 from inspectd.rules.answer import AnswerError, file_state, parse_status
 from inspectd.rules.behaviour import saying
-from inspectd.rules.behaviour.folder import below
 from inspectd.rules.behaviour.template import LARGEST_TEMPLATE
 from inspectd.rules.behaviour.words import WordsError, gathered
 from inspectd.rules.draft import CraftError
+from inspectd.rules.paths import below
 from inspectd.rules.tables import RawLine
-from inspectd.rules.units import UnitError, size
+from inspectd.rules.units import UnitError, hex_bytes, size
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
@@ -95,9 +95,9 @@ def _content(table: AnswerTable, templates: Templates, base: Path) -> Text | Non
         return _File(below("body-file", table.body_file, base), templates)
     if table.body_hex is not None:
         try:
-            return templates.bytes("body-hex", bytes.fromhex(table.body_hex))
-        except ValueError:
-            raise CraftError("body-hex", "not hexadecimal", "Write two digits a byte.") from None
+            return templates.bytes("body-hex", hex_bytes(table.body_hex))
+        except UnitError as error:
+            raise CraftError("body-hex", error.what, error.mend) from None
     return None
 
 

@@ -9,55 +9,33 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from inspectd.rules.behaviour import asked, saying
 from inspectd.rules.draft import CraftError, FileSlice
 from inspectd.rules.media_types import media_type
+from inspectd.rules.paths import below
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inspectd.rules.draft import Call, Draft, Step
 
 INDEX: Final = b"index.html"
 
 
-def below(key: str, name: str, base: Path) -> Path:
-    """The file or folder that a rule names: a relative name is below `base`. Raises `CraftError` when it isn't."""
-    path = Path(name)
-    if not path.is_absolute() and _leaves(path):
-        raise CraftError(
-            key, f"{name!r} is outside the folder of the rules", "Move it there, or give an absolute path."
-        )
-    try:
-        return (base / path).resolve()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CraftError(
-            key, f"can't use the path {name!r}: {error}", "Name a path below the rule file."
-        ) from None
-
-
-def _leaves(path: Path) -> bool:
-    """Whether a relative path goes up beyond where it begins, at any time."""
-    depth = 0
-    for part in path.parts:
-        depth += -1 if part == ".." else 1
-        if depth < 0:
-            return True
-    return False
-
-
 def step(name: str, base: Path) -> Step:
     """The step that answers with a file of the folder `name` below `base`. Raises `CraftError`."""
-    root = below("folder", name, base)
+    path = below("folder", name, base)
     try:
+        root = path.resolve()
         there = root.is_dir()
-    except OSError:  # a name that is too long, a folder around it that may not be entered
+    except (OSError, ValueError, RuntimeError):  # too long a name, a NUL in it, links that go in circles
         there = False
     if not there:
         raise CraftError(
-            "folder", f"there is no folder {str(root)!r}", "Name a folder that this user can read."
+            "folder", f"there is no folder {str(path)!r}", "Name a folder that this user can read."
         )
 
     def folder(call: Call, draft: Draft) -> Draft:
