@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from inspectd.rules.craft import CraftProblems, compile_reply
+from inspectd.rules.manner import manner
 from inspectd.rules.match import Matcher, MatchErrors, compile_match
 from inspectd.rules.problems import KeyProblem, RuleProblems, did_you_mean, read_key
 from inspectd.rules.responder import ORDINARY, Plan
@@ -89,8 +90,12 @@ class Rule:
 
     @property
     def answer(self) -> str:
-        """With what it answers, in a few words. Not yet safe for a terminal."""
-        return labels(self.answers.replies)
+        """With what it answers and how, in a few words: `503 Busy, 200 OK (reset at body+50%)`. Not yet safe."""
+        replies = self.answers.replies
+        manners = (
+            [""] * len(replies) if self.table is None else [manner(item) for _, item in _items(self.table)]
+        )
+        return labels(replies, manners)
 
     @property
     def wants_content(self) -> bool:
@@ -222,18 +227,20 @@ def _plan(table: RuleTable, matcher: Matcher | None, problems: list[KeyProblem])
 def _answers(
     table: RuleTable, *, base: Path, rule: str, seed: int, problems: list[KeyProblem]
 ) -> Answers | None:
-    items: list[tuple[tuple[str | int, ...], AnswerTable]]
-    if table.each is None:
-        items = [((), _own(table))]
-    else:
-        items = [(("each", number), _item(item, table)) for number, item in enumerate(table.each)]
-    replies = [_reply(item, key, base, rule, problems, table) for key, item in items]
+    replies = [_reply(item, key, base, rule, problems, table) for key, item in _items(table)]
     then, after = _then(table, base, rule, problems)
     made = tuple(reply for reply in replies if reply is not None)
     if len(made) < len(replies) or not made:
         return None
     weights = _weights(table.each) if table.each and table.pick == "weighted" else None
     return Answers(made, then, after, table.per, weights, seed)
+
+
+def _items(table: RuleTable) -> list[tuple[tuple[str | int, ...], AnswerTable]]:
+    """The answers of a rule in their order, and the keys that lead to them."""
+    if table.each is None:
+        return [((), _own(table))]
+    return [(("each", number), _item(item, table)) for number, item in enumerate(table.each)]
 
 
 def _weights(each: Iterable[str | AnswerTable]) -> tuple[float, ...]:

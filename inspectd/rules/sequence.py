@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PLACES: Final = 10_000
 """How many places of one rule are remembered."""
 
+_LISTED: Final = 4
+"""So many answers are named in a few words."""
+
 Place: TypeAlias = int | str | bytes | None
 Then: TypeAlias = Literal["last", "cycle", "next", "after"]
 
@@ -35,7 +38,7 @@ class Reply(Protocol):
 
     @property
     def label(self) -> str:
-        """A few words: `503 Busy`, `raw 41 bytes`."""
+        """A few words: `503 Busy`, `raw 41 bytes`. Not yet safe for a terminal."""
 
     def program(self, call: Call) -> Program | LiveProgram:
         """The steps that answer a request. Doesn't raise for anything that a request can be."""
@@ -129,9 +132,10 @@ def place_of(request: Request, per: str) -> Place:
     return value if value is not None else "without"
 
 
-def labels(replies: Sequence[Reply]) -> str:
-    """The answers in a few words: `503 Busy, 503 Busy, 200 OK`."""
-    shown = [reply.label for reply in replies[:4]]
-    if len(replies) > 4:
+def labels(replies: Sequence[Reply], manners: Sequence[str]) -> str:
+    """The answers in a few words, each with how it is sent: `503 Busy, 200 OK (held), 200 OK`."""
+    each = zip(replies[:_LISTED], manners[:_LISTED], strict=True)
+    shown = [f"{reply.label} ({how})" if how else reply.label for reply, how in each]
+    if len(replies) > _LISTED:
         shown.append(f"… {len(replies)} in all")
     return ", ".join(shown)
