@@ -99,7 +99,9 @@ def _preview_alone(alone: Alone, now: float) -> Preview:
     request = made_up("GET /")
     program = alone.preview(request, now=now)
     if not isinstance(program, Program):
-        raise AnswerError("this rule's answer is made while it is sent", "Ask it: curl -i the engine's address.")
+        raise AnswerError(
+            "this rule's answer is made while it is sent", "Ask it: curl -i the engine's address."
+        )
     return _preview(program, remarks_of(program, request))
 
 

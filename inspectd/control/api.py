@@ -150,13 +150,13 @@ class Api:
         )
 
     def _set_answer(self, asked: Asked) -> CurrentAnswer:
-        self._rules.set_fallback(responder_for(asked.content(AnswerRequest)))
+        self._rules.set_fallback(responder_for(asked.content(AnswerRequest), self._rules.in_use))
         current = self._current()
         self._events.publish("answer", current)
         return current
 
     def _preview(self, asked: Asked) -> Any:
-        return preview_of(asked.content(AnswerRequest), now=time.time())
+        return preview_of(asked.content(AnswerRequest), now=time.time(), rules=self._rules.in_use)
 
     def _clear(self, _: Asked) -> Done:
         self._engine.clear()

@@ -118,6 +118,10 @@ class ControlClient:
         """Show every client its own request from the next request on."""
         return self._ask("PUT", "/answer", CurrentAnswer, content=AnswerRequest(mirror=True))
 
+    def answer_by_rule(self, rule: str) -> CurrentAnswer:
+        """Answer by the rule with this id, whether it matches or not, where none does, from the next request on."""
+        return self._ask("PUT", "/answer", CurrentAnswer, content=AnswerRequest(rule=rule))
+
     def answer(self) -> CurrentAnswer:
         """What is being answered now."""
         return self._ask("GET", "/answer", CurrentAnswer)
@@ -134,6 +138,10 @@ class ControlClient:
         """The exact bytes that `set_answer` with the same arguments would send to a plain GET. Changes nothing."""
         content = _answer(status, headers, body, body_file, no_auto)
         return self._ask("POST", "/answer/preview", Preview, content=content)
+
+    def preview_rule(self, rule: str) -> Preview:
+        """The exact bytes that `answer_by_rule` would send to a plain GET of /. Changes nothing."""
+        return self._ask("POST", "/answer/preview", Preview, content=AnswerRequest(rule=rule))
 
     # -- rules
 

@@ -19,13 +19,15 @@ SOCKET_HOST: Final = "inspectd"
 class AnswerRequest(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """What is to be answered from now on: the mirror, or a status line with fields and content.
+    """What is to be answered from now on: the mirror, a rule's answer, or a status line with fields and content.
 
     `PUT /v1/answer` and `POST /v1/answer/preview` take it. Text becomes bytes as UTF-8. `body_file` is the absolute
-    path of a file on the engine's machine; `no_auto` names the fields that inspectd must not add by itself.
+    path of a file on the engine's machine; `no_auto` names the fields that inspectd must not add by itself. `rule` is
+    the id of a rule in use: its answer goes to every request that no rule matches.
     """
 
     mirror: bool = False
+    rule: str | None = None
     status: str | None = None
     headers: tuple[str, ...] = ()
     body: str | None = None

@@ -114,6 +114,11 @@ class RulesInUse:
         return dict(self._book.sources).get(source.name, ()) if self._book is not None else ()
 
     @property
+    def in_use(self) -> tuple[Rule, ...]:
+        """All rules in the order in which they are tried."""
+        return self._book.rules if self._book is not None else ()
+
+    @property
     def count(self) -> int:
         """How many rules there are."""
         return sum(len(source.rules) for source in self.sources)
@@ -164,10 +169,14 @@ class RulesInUse:
         await self._changed(control)
 
     async def _changed(self, source: Source) -> None:
+        from inspectd.rules.alone import Alone
+
         if self._book is None and self.count:
             await asyncio.to_thread(self._open_book)
         elif self._book is not None:
             await asyncio.to_thread(self._exchange, self._book, source)
+        if isinstance(self._fallback, Alone):
+            self._fallback.follow(self.in_use)
         if not self.sources:
             self._book = None
         if self._engine is not None and self._engine.responder is not self.responder:

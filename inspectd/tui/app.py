@@ -213,7 +213,7 @@ class InspectdApp(Shell):
 
     @work(thread=True, exclusive=True, group="set")
     def set_answer_now(self, line: str) -> None:
-        """Answer with this status line, or with the mirror when it is empty, without a dialog."""
+        """Answer with this status line, or with the mirror, without a dialog."""
         try:
             now = self.link.set_answer(line)
         except InspectdError as problem:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
 
+from inspectd.tui.engine_link import MIRROR
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,7 +23,7 @@ def commands(app: InspectdApp) -> Iterator[SystemCommand]:
         app.action_answer,
     )
     yield SystemCommand(
-        "Answer: mirror", why_not or "show every client its own request", lambda: app.set_answer_now("")
+        "Answer: mirror", why_not or "show every client its own request", lambda: app.set_answer_now(MIRROR)
     )
     for line in ("200 OK", "404 Not Found", "503 Busy"):
         yield SystemCommand(

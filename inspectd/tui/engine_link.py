@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from inspectd.tui.widgets.bars import EngineState
 
 HOLD_TIMEOUT: Final = "5m"
+"""After this a request that the screen held gets its normal answer."""
 HOLD_LEASE: Final = "30s"
 """A screen that hasn't looked at what is held for so long is dead: the engine holds no more for it."""
-"""After this a request that the screen held gets its normal answer."""
+MIRROR: Final = "mirror"
+BY_RULE: Final = "rule "
+"""How an answer begins that is a rule's: `rule api.toml:12`. No status line does."""
 NO_ENGINE: Final = "This is a file: no engine runs, so there is nobody who could answer differently."
 
 
@@ -38,7 +41,9 @@ class Engine(Protocol):
     def status(self) -> Status: ...
     def set_answer(self, *, status: str) -> CurrentAnswer: ...
     def mirror(self) -> CurrentAnswer: ...
+    def answer_by_rule(self, rule: str) -> CurrentAnswer: ...
     def preview(self, *, status: str) -> Preview: ...
+    def preview_rule(self, rule: str) -> Preview: ...
     def clear(self) -> None: ...
     def holds(self) -> HoldsShown: ...
     def hold_next(
@@ -120,13 +125,20 @@ class EngineLink:
 
     def preview(self, text: str) -> Preview:
         """The exact bytes this answer would be. Waits; raises `InspectdError` with what is wrong."""
+        if text.startswith(BY_RULE):
+            return self._ask().preview_rule(text.removeprefix(BY_RULE))
         return self._ask().preview(status=text)
 
     def set_answer(self, text: str) -> str:
-        """Answer with this from the next request on; the mirror when `text` is empty. Waits."""
+        """Answer with a status line, `mirror` or `rule ID` from the next request on; says what it is now. Waits."""
         engine = self._ask()
-        now = engine.set_answer(status=text) if text else engine.mirror()
-        return now.status_line or now.description
+        if text == MIRROR:
+            now = engine.mirror()
+        elif text.startswith(BY_RULE):
+            now = engine.answer_by_rule(text.removeprefix(BY_RULE))
+        else:
+            now = engine.set_answer(status=text)
+        return now.otherwise or now.status_line or now.description
 
     def clear(self) -> None:
         """Remove every exchange. Waits."""

@@ -246,6 +246,74 @@ def test_what_are_no_rules_is_refused_and_changes_nothing(
     assert status_line(engine, "GET /busy") == "HTTP/1.1 503 Busy"
 
 
+TWICE = """
+[[rule]]
+name = "twice"
+match = "/pay"
+each = [
+    "503 Busy",
+    { respond = "200 OK", body = "paid", pace = { before = "1ms" }, fault = { at = "body+50%", do = "close" } },
+    { respond = "200 OK", hold = true },
+]
+"""
+
+
+class TestOneRuleForTheRest:
+    def test_its_answer_goes_to_whatever_no_rule_matches(
+        self, engine: LiveEngine, client: ControlClient
+    ) -> None:
+        client.put_rules(BUSY + TWICE)
+        current = client.answer_by_rule("twice")
+
+        assert (current.description, current.otherwise) == ("rules control · 2", "rule twice")
+        assert client.preview_rule("twice").data.startswith(b"HTTP/1.1 503 Busy\r\n")
+        assert status_line(engine, "GET /busy") == "HTTP/1.1 503 Busy"
+        assert status_line(engine, "GET /else") == "HTTP/1.1 503 Busy"
+        assert ask(engine, "GET /else").endswith(b"\r\n\r\npa")
+        assert [each.calls for each in client.rules().sources[0].rules] == [1, 2]
+        assert client.mirror().otherwise == "mirror"
+        assert status_line(engine, "GET /else") == "HTTP/1.1 200 OK"
+
+    def test_a_named_rule_is_followed_and_one_that_is_gone_answers_as_before(
+        self, engine: LiveEngine, client: ControlClient
+    ) -> None:
+        client.put_rules(TEAPOT + BUSY)
+        client.answer_by_rule("pot")
+        client.put_rules(BUSY + TEAPOT.replace("418", "599"))
+        assert status_line(engine, "GET /else") == "HTTP/1.1 599 I'm a teapot"
+        client.delete_rules()
+        assert client.answer().description == "rule pot"
+        assert status_line(engine, "GET /else") == "HTTP/1.1 599 I'm a teapot"
+
+    def test_a_rule_without_a_name_is_known_by_its_text_and_not_by_its_line(
+        self, engine: LiveEngine, client: ControlClient
+    ) -> None:
+        client.put_rules(BUSY)
+        client.answer_by_rule("control:1")
+        client.put_rules(BUSY.replace("/busy", "/other").replace("503", "599") + BUSY)
+        assert status_line(engine, "GET /else") == "HTTP/1.1 503 Busy"
+        assert client.answer().otherwise == "rule control:4"
+
+    @pytest.mark.parametrize(
+        "beside", ['"mirror": true', '"status": "200"', '"body": "a"', '"headers": ["A: b"]']
+    )
+    def test_it_is_one_answer_and_there_is_one(
+        self, engine: LiveEngine, client: ControlClient, beside: str
+    ) -> None:
+        client.put_rules(TEAPOT)
+        for path in ("PUT /v1/answer", "POST /v1/answer/preview"):
+            status, said = by_socket(engine, path, b'{"rule": "pot", %s}' % beside.encode())
+            assert (status, client.answer().otherwise) == (400, "mirror"), said
+        with pytest.raises(ControlError, match="there is no rule 'tea'"):
+            client.answer_by_rule("tea")
+        with pytest.raises(ControlError, match="there is no rule 'tea'"):
+            client.preview_rule("tea")
+
+    def test_how_it_answers_is_said_in_the_list(self, client: ControlClient) -> None:
+        (rule,) = client.put_rules(TWICE).sources[0].rules
+        assert rule.answer == "503 Busy, 200 OK (after 1ms, close at body+50%), 200 OK (held)"
+
+
 class TestFiles:
     @pytest.fixture
     def file(self, tmp_path: Path) -> Path:

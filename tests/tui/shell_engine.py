@@ -63,6 +63,15 @@ class FakeEngine:
         self.line = f"HTTP/1.1 {status}"
         return self._answer()
 
+    def answer_by_rule(self, rule: str) -> CurrentAnswer:
+        self._may_fail()
+        self.line = f"rule {rule}"
+        return self._answer()
+
+    def preview_rule(self, rule: str) -> Preview:
+        self._may_fail()
+        return self._preview(f"HTTP/1.1 203 {rule}\r\n\r\n".encode())
+
     def mirror(self) -> CurrentAnswer:
         self._may_fail()
         self.line = None
@@ -72,12 +81,15 @@ class FakeEngine:
         self._may_fail()
         self._check(status)
         data = f"HTTP/1.1 {status}\r\nX-Own: \x1b[31m\r\n{DATE}\r\n{LENGTH}\r\n\r\n".encode()
+        return self._preview(data, *(("Nobody registered 299.",) if status.startswith("299") else ()))
+
+    def _preview(self, data: bytes, *remarks: str) -> Preview:
         return Preview(
             encoded=base64.b64encode(data).decode(),
             length=len(data),
             steps=("The connection stays open.",),
             added=(DATE, LENGTH),
-            remarks=("Nobody registered 299.",) if status.startswith("299") else (),
+            remarks=remarks,
             label="answer",
         )
 

@@ -61,6 +61,21 @@ async def test_the_header_names_the_rules(engine: FakeEngine) -> None:
         await until(pilot, lambda: "Where no rule matches, answer with" in picture(app))
 
 
+async def test_a_rule_can_answer_where_none_matches(engine: FakeEngine) -> None:
+    async with screen(engine.capture, engine) as (app, pilot):
+        await pilot.press("s")
+        await until(pilot, lambda: "rule pay  503 Busy, then 200 OK" in picture(app))
+        await pilot.press("down", "down")
+        await until(pilot, lambda: "HTTP/1.1·203·pay↵" in picture(app))
+        assert engine.status().answer.otherwise == "mirror"
+        await pilot.press("enter")
+        await until(pilot, lambda: "From the next request on: rule pay" in picture(app))
+        assert engine.line == "rule pay"
+        await until(pilot, lambda: "else rule pay" in lines(app)[0])
+        await pilot.press("s")
+        await until(pilot, lambda: "rule pay  you said this before" in picture(app))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_the_rules_are_listed_with_their_calls(engine: FakeEngine, size: tuple[int, int]) -> None:
     async with screen(engine.capture, engine, size=size) as (app, pilot):

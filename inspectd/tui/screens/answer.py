@@ -10,33 +10,24 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
 
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe, wire_text
-from inspectd.tui.theme import status_tone, tones
+from inspectd.tui.engine_link import BY_RULE, MIRROR
+from inspectd.tui.screens.choices import SUGGESTIONS, all_rules, line_option, rule_option
+from inspectd.tui.theme import tones
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from textual.app import ComposeResult
     from textual.timer import Timer
+    from textual.widgets.option_list import Option
 
     from inspectd.control.messages import Preview
+    from inspectd.control.rules_messages import RuleShown, RulesShown
     from inspectd.tui.engine_link import EngineLink
 
-MIRROR: Final = "mirror"
-SUGGESTIONS: Final = (
-    (MIRROR, "show every client its own request"),
-    ("200 OK", "fine, and nothing to say"),
-    ("204 No Content", "fine, and no content by definition"),
-    ("404 Not Found", "there is nothing here"),
-    ("418 I'm a teapot", "a status few clients have a branch for"),
-    ("429 Too Many Requests", "does the client wait?"),
-    ("500 Internal Server Error", "does the client try again?"),
-    ("503 Busy", "the same, with a reason phrase of our own"),
-    ("HTTP/1.1 299 Odd", "in a class every client knows, with a meaning nobody registered"),
-    ("HTTP/1.0 200 OK", "an old version: who keeps the connection?"),
-    ("999", "no class, no reason phrase"),
-)
 PREVIEW_BYTES: Final = 4096
 TYPING_SECONDS: Final = 0.06
 REMEMBERED: Final = 20
@@ -94,21 +85,42 @@ class AnswerScreen(ModalScreen[str | None]):
                 classes="dialog-keys",
             )
 
-    def _options(self) -> list[Option]:
+    def _options(self, rules: Sequence[RuleShown] = ()) -> list[Option]:
+        """What was said before, the mirror, the rules, and status lines; `_lines` are the same as they are typed."""
         palette = tones(self.app)
         known = [(line, "you said this before") for line in self._history]
         known += [entry for entry in SUGGESTIONS if entry[0] not in self._history]
-        out = []
-        for line, about in known:
-            words = line.split(" ")
-            code = words[1] if words[0].startswith("HTTP/") and len(words) > 1 else words[0]
-            tone = "brand" if line == MIRROR else status_tone(code)
-            text = Content.assemble(
-                (safe(line), f"bold {getattr(palette, tone)}"), (f"  {about}", palette.muted)
-            )
-            out.append(Option(text))
-        self._lines = [line for line, _ in known]
-        return out
+        options = {line: line_option(line, about, palette) for line, about in known}
+        own = {BY_RULE + rule.id: rule_option(rule, palette) for rule in rules}
+        lines = list(options)
+        behind_mirror = max(len(self._history), lines.index(MIRROR) + 1)
+        lines[behind_mirror:behind_mirror] = [line for line in own if line not in options]
+        self._lines = lines
+        options = own | options
+        return [options[line] for line in lines]
+
+    @work(thread=True, group="choices")
+    def _ask_rules(self) -> None:
+        try:
+            rules = self._link.rules()
+        except InspectdError:
+            return  # without them there is enough to choose from
+        self.call_later(self._add_rules, rules)
+
+    def _add_rules(self, shown: RulesShown) -> None:
+        rules = all_rules(shown)
+        if not self.is_mounted or not rules:
+            return
+        choices = self.query_one(OptionList)
+        options = self._options(rules)
+        choices.clear_options()
+        choices.add_options(options)
+        self._highlight(self.query_one(AnswerInput).value)
+
+    def _highlight(self, line: str) -> None:
+        """Let the list stand where the line is."""
+        at = self._lines.index(line) if line in self._lines else None
+        self.query_one(OptionList).highlighted = at
 
     def on_mount(self) -> None:
         """Say why nothing can be chosen when there is nobody to tell; else preview the line."""
@@ -123,8 +135,10 @@ class AnswerScreen(ModalScreen[str | None]):
             self.set_focus(None)
             return
         self.query_one(AnswerInput).focus()
+        self._ask_rules()
         self._about(
-            "Type a status line, or choose one with ↑ and ↓. It is sent as it is, letter by letter.", "muted"
+            "Type a status line, or choose one or a rule with ↑ and ↓. It is sent as it is, letter by letter.",
+            "muted",
         )
 
     def _about(self, text: str, tone: str) -> None:
@@ -134,7 +148,7 @@ class AnswerScreen(ModalScreen[str | None]):
     def _complain(self, what: str, mend: str) -> None:
         self._good_for = None
         end = "" if what.endswith((".", "!", "?")) else "."
-        self._about(safe(f"✗ {what}{end} {mend}".rstrip()), "bad")
+        self._about(safe(f"✗ {what}{end} {mend}".rstrip(), doubling=False), "bad")
         self.query_one("#answer-bytes", Static).update("")
 
     # choosing
@@ -170,7 +184,7 @@ class AnswerScreen(ModalScreen[str | None]):
         at = choices.highlighted
         if at is None or self._lines[at] != event.value:
             self._walking = False
-            choices.highlighted = next((n for n, line in enumerate(self._lines) if line == event.value), None)
+            self._highlight(event.value)
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(TYPING_SECONDS, lambda: self._preview(event.value))
@@ -233,7 +247,10 @@ class AnswerScreen(ModalScreen[str | None]):
         palette = tones(self.app)
         odd = "".join(f"\n▲ {remark}" for remark in preview.remarks)
         self.query_one("#answer-about", Static).update(
-            Content.assemble((safe(about), palette.muted), (safe(odd, newline=True), palette.warn))
+            Content.assemble(
+                (safe(about, doubling=False), palette.muted),
+                (safe(odd, newline=True, doubling=False), palette.warn),
+            )
         )
         self.query_one("#answer-bytes", Static).update(self._bytes(preview))
 
@@ -265,7 +282,7 @@ class AnswerScreen(ModalScreen[str | None]):
     @work(thread=True, exclusive=True, group="set")
     def _tell_engine(self, text: str) -> None:
         try:
-            now = self._link.set_answer("" if text == MIRROR else text)
+            now = self._link.set_answer(text)
         except InspectdError as problem:
             self.call_later(self._show_problem, text, problem.what, problem.mend)
         else:

@@ -14,9 +14,10 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from inspectd.errors import InspectdError
-from inspectd.text.safe import clip, safe
-from inspectd.tui.screens.answer import MIRROR, SUGGESTIONS
-from inspectd.tui.theme import status_tone, tones
+from inspectd.text.safe import safe
+from inspectd.tui.engine_link import MIRROR
+from inspectd.tui.screens.choices import SUGGESTIONS, all_rules, line_option, rule_option
+from inspectd.tui.theme import tones
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -68,21 +69,10 @@ class PickScreen(ModalScreen[Picked | None]):
     def _options(self) -> list[Option]:
         palette = tones(self.app)
         about = dict(SUGGESTIONS)
-        out = [
-            Option(
-                Content.assemble(
-                    ("the normal answer", f"bold {palette.brand}"), ("  as before", palette.muted)
-                )
-            )
-        ]
-        for line in self._lines:
-            words = line.split(" ")
-            code = words[1] if words[0].startswith("HTTP/") and len(words) > 1 else words[0]
-            tone = getattr(palette, status_tone(code))
-            out.append(
-                Option(Content.assemble((safe(line), f"bold {tone}"), (f"  {about[line]}", palette.muted)))
-            )
-        return out
+        normal = Content.assemble(
+            ("the normal answer", f"bold {palette.brand}"), ("  as before", palette.muted)
+        )
+        return [Option(normal), *(line_option(line, about[line], palette) for line in self._lines)]
 
     @work(thread=True, group="pick")
     def _ask_rules(self) -> None:
@@ -96,18 +86,10 @@ class PickScreen(ModalScreen[Picked | None]):
         if not self.is_mounted:
             return
         palette = tones(self.app)
-        self._rules = [rule for source in shown.sources for rule in source.rules]
-        choices = self.query_one(OptionList)
-        for rule in self._rules:
-            choices.add_option(
-                Option(
-                    Content.assemble(
-                        ("rule ", palette.muted),
-                        (safe(rule.id), f"bold {palette.target}"),
-                        (clip(f"  answers at once: {safe(rule.answer)}", 60), palette.muted),
-                    )
-                )
-            )
+        self._rules = all_rules(shown)
+        self.query_one(OptionList).add_options(
+            [rule_option(rule, palette, "answers at once: ") for rule in self._rules]
+        )
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Take it."""
@@ -136,7 +118,7 @@ class PickScreen(ModalScreen[Picked | None]):
     def _complain(self, what: str) -> None:
         if self.is_mounted:
             self.query_one("#pick-about", Static).update(
-                Content.styled(safe(f"✗ {what}"), tones(self.app).bad)
+                Content.styled(safe(f"✗ {what}", doubling=False), tones(self.app).bad)
             )
 
     def action_cancel(self) -> None:
