@@ -38,7 +38,8 @@ class Waiting:
     @property
     def name(self) -> str:
         """What it is, in a few safe words: `POST /pay`."""
-        return clip(safe(f"{self.method} {self.target}".strip()) or "a request", _TARGET_CELLS)
+        words = f"{self.method} {self.target}".strip()
+        return clip(safe(words, doubling=False) or "a request", _TARGET_CELLS)
 
     @property
     def whole(self) -> bool:

@@ -438,9 +438,9 @@ class Shell(App[int]):
     # actions
 
     def say(self, what: str, more: str = "", *, severity: SeverityLevel = "information") -> None:
-        """A note in the corner. Text, never markup."""
+        """A note in the corner. Text, never markup; what is safe already stays as it is."""
         self.notify(
-            safe(f"{what}\n{more}" if more else what, newline=True),
+            safe(f"{what}\n{more}" if more else what, newline=True, doubling=False),
             severity=severity,
             markup=False,
             timeout=6,

@@ -57,9 +57,9 @@ def capture(tmp_path: Path) -> Path:
     ("size", "second", "third"),
     [
         ((80, 24), "↺", "↺"),
-        ((100, 30), "↺ 2 +1.1 s", "↺ 3 +20 ms"),
-        ((120, 36), "↺ 2 after 1.1 s", "↺ 3 after 20 ms"),
-        ((160, 42), "↺ attempt 2 after 1.1 s", "↺ attempt 3 after 20 ms"),
+        ((100, 30), "↺ 2nd +1.1 s", "↺ 3rd +20 ms"),
+        ((120, 36), "↺ 2nd after 1.1 s", "↺ 3rd after 20 ms"),
+        ((160, 42), "↺ 2nd attempt after 1.1 s", "↺ 3rd attempt after 20 ms"),
     ],
 )
 async def test_a_request_that_came_again_is_marked(
@@ -72,6 +72,7 @@ async def test_a_request_that_came_again_is_marked(
         assert ("✗ reset" if size[0] >= 116 else "✗") in rows[at]
         assert second in rows[at + 1]
         assert third in rows[at + 2]
+        assert [row.count("↺") for row in rows[at + 1 : at + 3]] == [1, 1]  # it is said once
         assert "↺" not in rows[at + 3]
 
 
@@ -88,7 +89,25 @@ async def test_a_retry_is_marked_even_when_it_is_known_after_the_row_was_drawn(t
             record.attempt, record.previous, record.gap_ns = 2, 1, 1_100 * MILLISECOND
             again.connection.save_evidence(record)
             scribe.flush()
-            await until(pilot, lambda: "↺ 2 after 1.1 s" in picture(app))
+            await until(pilot, lambda: "↺ 2nd after 1.1 s" in picture(app))
+
+
+@pytest.mark.parametrize(("width", "said"), [(160, "↺ attempt 2"), (120, "↺ attempt 2"), (80, "↺")])
+async def test_a_browsers_retry_is_marked_beside_what_it_fetched(
+    tmp_path: Path, width: int, said: str
+) -> None:
+    fetch = get("/pay").replace(b"\r\n\r\n", b"\r\nSec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\n\r\n")
+    with Scribe(tmp_path / "a.inspectd") as scribe:
+        again = scribe.request(fetch)
+        again.answer(PAGE)
+        record = EvidenceRecord(1, "held", 40, reused=False)
+        record.attempt, record.gap_ns = 2, 1_100 * MILLISECOND
+        again.connection.save_evidence(record)
+    async with screen(tmp_path / "a.inspectd", size=(width, 36)) as (app, _pilot):
+        row = next(line for line in lines(app) if " /pay " in line)
+        assert said in row
+        assert row.count("↺") == 1
+        assert ("empty · cors" in row) == (width >= 116)
 
 
 def text_of(capture: Path, exchange: int, width: int = 160) -> list[str]:

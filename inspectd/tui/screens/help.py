@@ -89,8 +89,8 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(WORDS, "◆ held 12 s", "the client waits for you: enter edits its answer"),
     Entry(
         WORDS,
-        "↺ 2 after 1.1 s",
-        "the same request came again: the second time, so long after the answer before",
+        "↺ 2nd after 1.1 s",
+        "the same request came a second time, the first retry, so long after the answer before",
     ),
     Entry(WORDS, "✗ reset", "a crafted answer ended with RST; RST came: the client sent it"),
     Entry(WORDS, "✗ cut short", "the connection ended before the exchange did"),

@@ -23,7 +23,7 @@ from inspectd.tui.holding import SETTLED_SECONDS
 from inspectd.tui.subject import Subject
 from inspectd.tui.theme import tones
 from inspectd.tui.widgets.bars import Bar, FooterHints, Hint
-from inspectd.tui.widgets.byteseditor import BytesEditor
+from inspectd.tui.widgets.byteseditor import MOST_WRITTEN, BytesEditor
 from inspectd.tui.widgets.columns import whole_seconds
 from inspectd.tui.widgets.paint import Cell
 from inspectd.tui.widgets.panes.document import Document
@@ -115,8 +115,7 @@ class RespondBar(Bar):
         waiting = self.waiting
         out = [
             Cell("  ◆ ", "odd", bold=True),
-            Cell(safe(waiting.method), "method", bold=True),
-            Cell(" " + waiting.name.removeprefix(safe(waiting.method)).strip(), "target"),
+            Cell(waiting.name, "target", bold=True),
         ]
         if self.over:
             return [*out, Cell(f"   {self.over}", "warn", bold=True)]
@@ -250,6 +249,14 @@ class RespondScreen(Screen[None]):
         self._about()
         self._tell_finding()
 
+    def on_bytes_editor_too_long(self, message: BytesEditor.TooLong) -> None:
+        """So much would make every key slow."""
+        self._main.say(
+            f"Not put in: {count(message.characters, 'character')}",
+            f"{MOST_WRITTEN:,} are written here at most. A rule's body-file sends any amount.",
+            severity="warning",
+        )
+
     def on_text_area_selection_changed(self) -> None:
         """The cursor moved."""
         self._note = ""
@@ -285,7 +292,7 @@ class RespondScreen(Screen[None]):
             line.update(
                 Content.assemble(
                     ("✗ " if finding.wrong else "▲ ", tone),
-                    (safe(finding.sentence), palette.text),
+                    (safe(finding.sentence, doubling=False), palette.text),
                     (safe(section), palette.muted),
                 )
             )

@@ -79,7 +79,7 @@ class RulesScreen(ModalScreen[None]):
     def _say(self, sentence: str) -> None:
         if self.is_mounted:
             self._shown = None
-            self.query_one(LineView).show(Page([Paragraph(Run(safe(sentence), "error"))]))
+            self.query_one(LineView).show(Page([Paragraph(Run(safe(sentence, doubling=False), "error"))]))
 
     def _show(self, rules: RulesShown) -> None:
         if self.is_mounted and rules != self._shown:
@@ -157,8 +157,8 @@ def _problem_blocks(problem: Complaint, source: str) -> list[Block]:
         Paragraph(
             Run(f"  {where}  ", "target"),
             *([Run(safe(problem.key) + "  ", "name")] if problem.key else []),
-            Run(safe(problem.what), "error"),
-            *([Run("  " + safe(problem.mend), "dim")] if problem.mend else []),
+            Run(safe(problem.what, doubling=False), "error"),
+            *([Run("  " + safe(problem.mend, doubling=False), "dim")] if problem.mend else []),
             hang=4,
         )
     ]

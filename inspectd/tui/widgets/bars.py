@@ -203,7 +203,7 @@ class TroubleBar(Static):
             end = "" if trouble.endswith((".", "?", "!")) else "."
             self.update(
                 Content.assemble(
-                    (f"✗ {safe(shorter)}{end} ", palette.bad),
+                    (f"✗ {safe(shorter, doubling=False)}{end} ", palette.bad),
                     ("The rules from before stay. ", palette.text),
                     ("R", f"bold {palette.brand}"),
                     (" rules  ", palette.muted),

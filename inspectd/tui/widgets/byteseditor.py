@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.style import Style
 from textual.binding import Binding, BindingType
+from textual.document._document import EditResult
 from textual.message import Message
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from rich.text import Text
     from textual import events
     from textual.timer import Timer
-    from textual.widgets.text_area import Edit, EditResult
+    from textual.widgets.text_area import Edit
 
     from inspectd.wire import Span
 
 LONG: Final = 8 * 1024
 """Bytes from which on colours wait until somebody stops typing."""
+MOST_WRITTEN: Final = 128 * 1024
+"""Characters that the text may grow to: each key costs what there is."""
 COLOUR_SECONDS: Final = 0.12
 FINDING_SECONDS: Final = 0.08
 
@@ -50,6 +53,13 @@ class BytesEditor(TextArea):
 
     class Coloured(Message):
         """The bytes, or what is odd about them, are others than before."""
+
+    class TooLong(Message):
+        """So many characters were not put in: the text would have become too long."""
+
+        def __init__(self, characters: int) -> None:
+            super().__init__()
+            self.characters = characters
 
     def __init__(self, data: bytes, *, method: str, rest: int = 0, id: str | None = None) -> None:  # noqa: A002
         super().__init__(
@@ -93,8 +103,14 @@ class BytesEditor(TextArea):
     # the door: whatever is typed, pasted or put back is still
 
     def edit(self, edit: Edit) -> EditResult:
-        """Change the text."""
-        edit.text = still(edit.text)
+        """Change the text, unless it would become longer than a key should have to cope with."""
+        room = MOST_WRITTEN - len(self.text) + len(self.get_text_range(edit.top, edit.bottom))
+        written = len(edit.text)
+        if written <= room:
+            edit.text = still(edit.text)
+        if written and len(edit.text) > room:
+            self.post_message(self.TooLong(written))
+            return EditResult(edit.bottom, "")
         result = super().edit(edit)
         self._changed()
         return result

@@ -203,15 +203,17 @@ def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None, deed
         tone,
         bold=row.status is not None or bool(row.state & State.HELD),
     )
-    if deed is not None and deed.attempt > 1 and row.dest is None and row.mode is None:
+    again = deed is not None and deed.attempt > 1
+    if deed is not None and again and columns.dest and row.dest is None and row.mode is None:
         add(_again(deed, columns.dest), columns.dest, "dest")
+        again = False  # said
     else:
         add(_dest(row, columns.dest), columns.dest, "dest" if row.dest else "faint")
     add(_size(row), columns.size, "text", right=True)
     took, live = _took(row, now_ns)
     add(took, columns.ms, "odd" if live else "muted", right=True)
     if columns.marks:
-        mark, mark_tone = _marks(row, deed)
+        mark, mark_tone = _marks(row, deed, again=again)
         add(mark if columns.marks > 2 else mark[:1], columns.marks, mark_tone)
     return _closed(out, columns.total)
 
@@ -276,14 +278,22 @@ def _again(deed: Deed, width: int) -> str:
     """That it came again, and after which gap: more words where there is room."""
     if deed.gap_ns is None:
         return f"↺ attempt {deed.attempt}"
+    which = _ordinal(deed.attempt)
     gap = span_of_time(deed.gap_ns) if deed.gap_ns >= SECOND else f"{milliseconds(deed.gap_ns)} ms"
-    for text in (f"↺ attempt {deed.attempt} after {gap}", f"↺ {deed.attempt} after {gap}"):
+    for text in (f"↺ {which} attempt after {gap}", f"↺ {which} after {gap}"):
         if cells(text) <= width:
             return text
-    return f"↺ {deed.attempt} +{gap}"
+    return f"↺ {which} +{gap}"
 
 
-def _marks(row: ExchangeRow, deed: Deed | None) -> tuple[str, str]:
+def _ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 11th: that it counts attempts, not retries, is seen without a word."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in {11, 12, 13} else ending}"
+
+
+def _marks(row: ExchangeRow, deed: Deed | None, *, again: bool) -> tuple[str, str]:
+    """The one thing about a row that stands out most; `again` where nothing else says that it came again."""
     if row.state & State.ABORTED:
         return "✗ cut short", "bad"
     if deed is not None and deed.reset_by is not None:
@@ -294,8 +304,8 @@ def _marks(row: ExchangeRow, deed: Deed | None) -> tuple[str, str]:
         return "▲ ambiguous", "warn"
     if row.state & State.HEAD_COMPLETE and not row.state & State.PLAIN:
         return "▲ odd head", "warn"
-    if deed is not None and deed.attempt > 1:
-        return f"↺ retry {deed.attempt}", "dest"
+    if again and deed is not None:
+        return f"↺ attempt {deed.attempt}", "dest"
     return "", "text"
 
 
