@@ -1,6 +1,6 @@
-"""Cases of curl's own test suite, by number, answered by rules: each can be said, and curl ends as it does there.
+"""curl itself against what cases of its own test suite need, by number: it ends as it does there.
 
-Nothing of curl's files is here: `curl_suite.toml` says in our words what each case needs.
+Nothing of curl's files is here: `peers.toml` and `curl.toml` say in our words what each case needs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from inspectd.engine.config import EngineConfig
 from inspectd.engine.server import Engine
 from inspectd.gallery.catalogue import case_of
 from inspectd.rules.answer import make_answer
-from inspectd.rules.book import RuleBook, make_rule
+from inspectd.rules.book import Rule, RuleBook, make_rule
+from inspectd.rules.file import load_file
 from inspectd.rules.responder import Fixed
 from inspectd.rules.tables import RuleTable
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE: Final = Path(__file__).parent
-CASES: Final[list[dict[str, Any]]] = tomllib.loads((HERE / "curl_suite.toml").read_text("utf-8"))["test"]
+CASES: Final[list[dict[str, Any]]] = tomllib.loads((HERE / "curl.toml").read_text("utf-8"))["test"]
+PEERS: Final = load_file(HERE / "peers.toml").rules
 CURL: Final = shutil.which("curl")
 
 pytestmark = pytest.mark.skipif(CURL is None, reason="curl is not installed")
@@ -46,7 +48,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One engine for all cases."""
-    capture = tmp_path_factory.mktemp("suite") / "suite.inspectd"
+    capture = tmp_path_factory.mktemp("curl") / "curl.inspectd"
     book = RuleBook(Fixed(make_answer("404 Not Found")))
     ready = threading.Event()
     loop = asyncio.new_event_loop()
@@ -74,12 +76,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     thread.join(60)
 
 
-def tables_of(test: dict[str, Any]) -> tuple[str, list[RuleTable]]:
-    """The path that a case asks for, and its rules."""
+def rules_of(test: dict[str, Any]) -> tuple[str, list[Rule]]:
+    """The path that a case asks for, and its rules, which were never called before."""
+    path = f"/curl/{test['number']}"
+    name = path.strip("/").replace("/", "-")
+    tables = [rule.table for rule in PEERS if rule.name == name or rule.id.startswith(f"{name}-")]
+    assert [bool(tables), "case" in test, "rule" in test].count(True) == 1, "the rules stand in one place"
     if "case" in test:
         case = case_of(test["case"])
-        return case.path, list(case.rules)
-    return f"/{test['number']}", [msgspec.convert(test["rule"], RuleTable)]
+        path, tables = case.path, list(case.rules)
+    elif "rule" in test:
+        tables = [msgspec.convert(test["rule"], RuleTable)]
+    rules = [
+        make_rule(table, source="curl", line=line, base=HERE) for line, table in enumerate(tables, 1) if table
+    ]
+    return path, rules
 
 
 def test_there_are_forty_and_each_number_once() -> None:
@@ -90,16 +101,14 @@ def test_there_are_forty_and_each_number_once() -> None:
 
 @pytest.mark.parametrize("test", CASES, ids=lambda test: f"{test['number']}")
 def test_curl_ends_as_in_its_own_suite(server: Server, test: dict[str, Any], tmp_path: Path) -> None:
-    path, tables = tables_of(test)
-    rules = [make_rule(table, source="suite", line=line, base=HERE) for line, table in enumerate(tables, 1)]
-    server.book.replace("suite", rules)
+    path, rules = rules_of(test)
+    url = f"http://{server.address}{path}"
+    server.book.replace("curl", rules)
     upload = tmp_path / "upload"
     upload.write_bytes(b"x" * ((1 << 20) + 1))  # from here on curl sends Expect by itself
-    words = [word.replace("UPLOAD", str(upload)) for word in test.get("words", ())]
+    words = [word.replace("UPLOAD", str(upload)).replace("{url}", url) for word in test.get("words", ())]
     argv = ["curl", "-q", "-sS", "--noproxy", "*", "-o", str(tmp_path / "out"), "--max-time", "60", *words]
-    run = subprocess.run(
-        [*argv, f"http://{server.address}{path}"], capture_output=True, timeout=90, check=False
-    )
+    run = subprocess.run([*argv, url], capture_output=True, timeout=90, check=False)
     assert run.returncode in test["exit"], run.stderr.decode()
     if "calls" in test:
         assert sum(rule.calls for rule in rules) == test["calls"]
