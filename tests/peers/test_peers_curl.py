@@ -78,19 +78,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def rules_of(test: dict[str, Any]) -> tuple[str, list[Rule]]:
     """The path that a case asks for, and its rules, which were never called before."""
-    path = f"/curl/{test['number']}"
-    name = path.strip("/").replace("/", "-")
-    tables = [rule.table for rule in PEERS if rule.name == name or rule.id.startswith(f"{name}-")]
+    name = f"curl-{test['number']}"
+    tables = [rule.table for rule in PEERS if rule.id == name or rule.id.startswith(f"{name}-")]
     assert [bool(tables), "case" in test, "rule" in test].count(True) == 1, "the rules stand in one place"
+    path = ""
     if "case" in test:
         case = case_of(test["case"])
         path, tables = case.path, list(case.rules)
     elif "rule" in test:
         tables = [msgspec.convert(test["rule"], RuleTable)]
     rules = [
-        make_rule(table, source="curl", line=line, base=HERE) for line, table in enumerate(tables, 1) if table
+        make_rule(table, source=name, line=line, base=HERE) for line, table in enumerate(tables, 1) if table
     ]
-    return path, rules
+    glob = rules[0].matcher.glob
+    return path or ((glob and glob.literal) or b"/").decode(), rules
 
 
 def test_there_are_forty_and_each_number_once() -> None:
