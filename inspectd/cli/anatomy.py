@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from inspectd.cli.group import SectionCommand
-from inspectd.cli.output import require_stdout, wants_colour
+from inspectd.cli.output import painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import ASCII, UNICODE, cells, pad, safe, wire_text
 from inspectd.wire import read
+from inspectd.wire.stream import read_tls
+from inspectd.wire.tls import ClientHello, begins_tls, begins_with_alert, client_hello
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,15 +76,20 @@ def anatomy(
     """Explain HTTP/1 bytes from FILE, or from standard input: where each part starts, its role, its bytes.
 
     Nothing is refused: what fits no grammar is shown as garbage, and where readers would differ about the end of
-    a message it says so.
+    a message it says so. Bytes that begin with a TLS record (16 03) are taken apart as well: what a ClientHello
+    offers, and what each of its extensions is for.
     """
     data = _load(source)
     if kind is None:
         kind = "response" if data.lstrip(b"\r\n")[:5].upper() == _STATUS_LINE else "request"
     require_stdout("inspectd anatomy FILE >anatomy.txt")
     names = [name.encode("utf-8", "surrogateescape") for name in methods]
-    stream = read(data, kind, eof=not still_open, methods=names)
-    lines = json_text(stream) if as_json else Drawing(stream, full=full).lines()
+    if begins_tls(data) or (begins_with_alert(data) and not methods):
+        stream = read_tls(data)
+        lines = json_text(stream) if as_json else tls_text(data, full=full)
+    else:
+        stream = read(data, kind, eof=not still_open, methods=names)
+        lines = json_text(stream) if as_json else Drawing(stream, full=full).lines()
     for line in lines:
         sys.stdout.write(line)
 
@@ -194,6 +201,19 @@ class Drawing:
         return click.style(text, **style) if self._colour and any(style.values()) else text
 
 
+def tls_text(data: bytes, *, full: bool) -> Iterator[str]:
+    """A stream of TLS records as lines of text, with line ends."""
+    from inspectd.cli.hello_text import HelloText
+
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else FALLBACK_COLUMNS
+    text = HelloText(
+        data, width=columns, paint=painter(colour=wants_colour()), full=full, ascii_only=encoding != "utf8"
+    )
+    for line in text.lines():
+        yield f"{line}\n"
+
+
 def json_text(stream: Stream) -> Iterator[str]:
     """One JSON object, in pieces: spans, then messages. Bytes are text of one character a byte (ISO-8859-1)."""
     yield '{"spans":['
@@ -206,7 +226,13 @@ def json_text(stream: Stream) -> Iterator[str]:
     for message in stream.messages:
         yield separator + json.dumps(_message_facts(message), ensure_ascii=True, separators=(",", ":"))
         separator = ","
-    yield "]}\n"
+    yield "]"
+    hello = client_hello(stream.data, eof=True) if begins_tls(stream.data) else None
+    if isinstance(hello, ClientHello):
+        from inspectd.cli.hello_text import hello_facts
+
+        yield ',"tls":' + json.dumps(hello_facts(hello), ensure_ascii=True, separators=(",", ":"))
+    yield "}\n"
 
 
 def _message_facts(message: Message) -> dict[str, Any]:

@@ -151,7 +151,7 @@ class Printer(threading.Thread):
 
     def _line(self, row: Any, capture: Capture) -> str:
         if not isinstance(row, ExchangeRow):
-            return self._lines.connection(row)
+            return self._lines.connection(row, capture)
         try:
             return self._lines.exchange(row, capture)
         except BytesGone:

@@ -106,6 +106,16 @@ def _tls(row: TlsRow | None) -> dict[str, Any]:
     return {"tls": {"sni": row.sni, "version": row.version, "cipher": row.cipher, "alpn": row.alpn}}
 
 
+def _hello(row: ConnectionRow, capture: Capture) -> dict[str, Any]:
+    """The object `"tls"` of a connection that began with a ClientHello, as the only key; nothing for others."""
+    if row.kind is None or not row.kind.startswith("tls"):
+        return {}
+    from inspectd.cli.hello_text import hello_facts, hello_of
+
+    hello = hello_of(capture, row)
+    return {} if hello is None else {"tls": hello_facts(hello)}
+
+
 def _latin(data: bytes | None) -> str | None:
     return None if data is None else data.decode("latin-1")
 
@@ -134,7 +144,7 @@ class Lines(Protocol):
     def exchange(self, row: ExchangeRow, capture: Capture) -> str:
         """The text for an exchange, with its line end."""
 
-    def connection(self, row: ConnectionRow) -> str:
+    def connection(self, row: ConnectionRow, capture: Capture) -> str:
         """The text for a connection that ended without a request, with its line end."""
 
 
@@ -179,7 +189,7 @@ class JsonLines:
             | ({} if evidence is None else {"rule": evidence.rule, "evidence": _evidence(evidence)})
         )
 
-    def connection(self, row: ConnectionRow) -> str:
+    def connection(self, row: ConnectionRow, capture: Capture) -> str:
         """`{"type":"connection",...}`."""
         return json_line(
             {
@@ -196,6 +206,7 @@ class JsonLines:
                 "closed_by": row.closed_by,
                 "how": row.how,
             }
+            | _hello(row, capture)
         )
 
 
@@ -250,7 +261,7 @@ class PlainLines:
     def _wider_than(self, width: int) -> bool:
         return self._width is None or self._width >= width
 
-    def connection(self, row: ConnectionRow) -> str:
+    def connection(self, row: ConnectionRow, capture: Capture) -> str:  # noqa: ARG002
         """The line of a connection that was no exchange."""
         sentence = safe(row.sentence or row.kind or "")
         number = f"c{row.id}"

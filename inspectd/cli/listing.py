@@ -58,7 +58,9 @@ def command(capture: Path, words: tuple[str, ...], *, as_json: bool) -> None:
         exchanges, connections = chosen(opened, " ".join(words))
         for row in in_order(exchanges, connections):
             sys.stdout.write(
-                lines.connection(row) if isinstance(row, ConnectionRow) else lines.exchange(row, opened)
+                lines.connection(row, opened)
+                if isinstance(row, ConnectionRow)
+                else lines.exchange(row, opened)
             )
 
 

@@ -13,6 +13,7 @@ import click
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
 from inspectd.cli.group import SectionCommand
+from inspectd.cli.hello_text import hello_of, summary_lines
 from inspectd.cli.lines import JsonLines, instant, milliseconds
 from inspectd.cli.message_text import BODY_SHOWN, body_lines, message_lines
 from inspectd.cli.output import painter, require_stdout, wants_colour
@@ -224,7 +225,7 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
         write_bytes(lambda: capture.iter_stream_bytes(row.id, direction))
         return
     if as_json:
-        sys.stdout.write(JsonLines().connection(row))
+        sys.stdout.write(JsonLines().connection(row, capture))
         return
     paint = painter(colour=wants_colour())
     write = sys.stdout.write
@@ -234,6 +235,12 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
     write(paint(connection_sentence(row), "dim") + "\n")
     for line in tls_lines(capture, row):
         write(paint(line, "dim") + "\n")
+    hello = hello_of(capture, row)
+    if hello is not None:
+        write("\n" + "".join(f"{line}\n" for line in summary_lines(hello)))
+        if row.kind == "tls":
+            command_line = f"inspectd show FILE c{row.id} --bytes request | inspectd anatomy"
+            write(paint(f"every byte   {command_line}", "dim") + "\n")
     for mark, colour, direction, total in (
         (">", "cyan", INCOMING, row.bytes_in),
         ("<", "green", OUTGOING, row.bytes_out),

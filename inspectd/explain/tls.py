@@ -261,7 +261,6 @@ def piece(found: Piece, data: bytes) -> Explanation:
         return protocol(data[found.start : found.end])
     about = role(found.role)
     if found.role is Role.TLS_LENGTH and found.value >= 0:
-        return Explanation(
-            f"{found.value:,} bytes", about.sentence, about.paragraph, about.source, about.grammar
-        )
+        size = f"{found.value:,} {'byte' if found.value == 1 else 'bytes'}"
+        return Explanation(size, about.sentence, about.paragraph, about.source, about.grammar)
     return about

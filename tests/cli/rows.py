@@ -36,6 +36,9 @@ class StubCapture:
     def evidence(self, number: int) -> EvidenceRow | None:
         return self._evidence
 
+    def stream_bytes(self, connection: int, direction: int, offset: int, limit: int) -> bytes:
+        return self.request[offset:][:limit]
+
     def tls(self, number: int) -> TlsRow | None:
         return None
 

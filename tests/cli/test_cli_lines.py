@@ -145,7 +145,7 @@ def test_a_request_that_was_refused_before_its_end_shows_the_refusal(state: Stat
 
 
 def test_a_connection_without_a_request_as_json() -> None:
-    assert json.loads(lines.JsonLines().connection(connection())) == {
+    assert json.loads(lines.JsonLines().connection(connection(), capture())) == {
         "type": "connection",
         "id": 3,
         "peer": "127.0.0.1:5",
