@@ -19,11 +19,15 @@ from inspectd.tui.widgets.columns import span_of_time, whole_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from textual.notifications import SeverityLevel
+
     from inspectd.tui.shell import Shell
 
 
 HELD_FEW: Final = 16
 """So many held requests cost next to nothing to ask for."""
+TOLD_SECONDS: Final = 6.0
+"""So long one note about what came, or who left, is enough: the header counts."""
 SETTLED_SECONDS: Final = 0.2
 """After so long the capture has what happened to an exchange that is no longer held."""
 
@@ -44,6 +48,7 @@ class Holding:
         self._wishes: list[int | None] = []
         self._granting = threading.Lock()
         self._seen: list[tuple[int, int]] = []
+        self._told: dict[str, float] = {}
 
     def look(self) -> None:
         """Ask the engine when the rows that wait are others than before."""
@@ -64,22 +69,16 @@ class Holding:
         before, self.now = self.now, holds
         if holds == before:
             return
-        came = [each for each in holds.held if before.get(each.id) is None]
-        left = [each for each in holds.held if each.client_gone and not _was_gone(before, each.id)]
         self.drafts = {key: text for key, text in self.drafts.items() if holds.get(key) is not None}
         if self.watcher is not None:
             self.watcher(holds.get(self.watched), self.watched)
-        self._tell_came([each for each in came if not each.client_gone])
-        for each in left:
-            waited = whole_seconds(each.waited(time.time_ns()))
-            self._app.say(
-                f"◆ The client of {each.name} closed its side after {waited}",
-                "Most have given up by then; a few go on reading.",
-                severity="warning",
-            )
-        for each in before.held:
-            if holds.get(each.id) is None:
-                self._app.set_timer(SETTLED_SECONDS, partial(self._tell_gone, each))
+        known, still = {each.id: each for each in before.held}, {each.id for each in holds.held}
+        self._tell_came([each for each in holds.held if each.id not in known and not each.client_gone])
+        self._tell_left(
+            [each for each in holds.held if each.client_gone and not _was_gone(known.get(each.id))]
+        )
+        if over := [each for each in before.held if each.id not in still]:
+            self._app.set_timer(SETTLED_SECONDS, partial(self._tell_over, over))
         self._app.show_hints()
 
     def why_over(self, exchange: int) -> str:
@@ -91,21 +90,39 @@ class Holding:
         gone = row is not None and row.state & State.ABORTED and not row.state & State.RESPONSE_STARTED
         return "the client is gone: its connection ended before anybody decided" if gone else ""
 
-    def _tell_gone(self, waiting: Waiting) -> None:
-        if why := self.why_over(waiting.id):
-            self._app.say(f"✗ {waiting.name}: {why}", severity="warning")
+    # one note about each kind of news: many may come at once
+
+    def _tell(self, kind: str, which: list[Waiting], what: Callable[[str], str], more: str = "") -> None:
+        now = time.monotonic()
+        if not which or now < self._told.get(kind, 0) + TOLD_SECONDS:
+            return
+        self._told[kind] = now
+        others = f" and {len(which) - 1} more" if len(which) > 1 else ""
+        severity: SeverityLevel = "information" if kind == "came" else "warning"
+        self._app.say(what(which[0].name + others), more, severity=severity)
 
     def _tell_came(self, came: list[Waiting]) -> None:
-        if not came:
-            return
-        first = came[0]
-        limit = span_of_time(round(first.timeout * 1e9))
-        more = f" and {len(came) - 1} more" if len(came) > 1 else ""
         wait = "waits" if len(came) == 1 else "wait"
-        self._app.say(
-            f"◆ {first.name}{more} {wait} for your answer",
+        limit = span_of_time(round(came[0].timeout * 1e9)) if came else ""
+        self._tell(
+            "came",
+            came,
+            lambda which: f"◆ {which} {wait} for your answer",
             f"On its row: enter edits the answer, r sends the normal one. It goes by itself after {limit}.",
         )
+
+    def _tell_left(self, left: list[Waiting]) -> None:
+        waited = whole_seconds(left[0].waited(time.time_ns())) if left else ""
+        self._tell(
+            "left",
+            left,
+            lambda which: f"◆ The client of {which} closed its side after {waited}",
+            "Most have given up by then; a few go on reading.",
+        )
+
+    def _tell_over(self, over: list[Waiting]) -> None:
+        gone = [(each, why) for each in over if (why := self.why_over(each.id))]
+        self._tell("over", [each for each, _ in gone], lambda which: f"✗ {which}: {gone[0][1]}")
 
     def next_step(self) -> int | None:
         """What `h` asks for now: the next request, then all of them, then none."""
@@ -137,6 +154,5 @@ class Holding:
         return True
 
 
-def _was_gone(before: Holds, exchange: int) -> bool:
-    waiting = before.get(exchange)
+def _was_gone(waiting: Waiting | None) -> bool:
     return waiting is not None and waiting.client_gone
