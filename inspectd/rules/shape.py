@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import inspect
 
-from inspectd.rules.problems import KeyProblem, did_you_mean, either, nearest
+from inspectd.rules.problems import KeyProblem, either, nearest
 from inspectd.rules.tables import AnswerTable, FileTable, MatchTable, RuleTable, TextMatch
 from inspectd.text.safe import clip, safe
 
@@ -28,6 +28,8 @@ BAD: Final = object()
 _TABLES: Final = (inspect.StructType, inspect.DictType)
 _ARRAYS: Final = (inspect.VarTupleType, inspect.ListType)
 
+_MANY_KEYS: Final = 20
+
 _MEANT: Final = {
     "status": "respond",
     "response": "respond",
@@ -37,6 +39,14 @@ _MEANT: Final = {
     "text": "body",
     "delay": 'pace = { before = "300ms" }',
     "sleep": 'pace = { before = "300ms" }',
+    "latency": 'pace = { before = "300ms" }',
+    "close-connection": "close = true",
+    "compress": 'coding = "gzip"',
+    "gzip": 'coding = "gzip"',
+    "reset": 'fault = { do = "reset" }',
+    "stall": 'fault = { do = "stall" }',
+    "truncate": 'fault = { do = "truncate", at = "body+50%" }',
+    "garbage": 'fault = { do = "garbage", at = "head" }',
     "responses": "each",
     "fallback": "then",
 }
@@ -100,8 +110,9 @@ class _Fitter:
         shown = f"unknown key '{clip(safe(key[:200]), 60)}'"
         answering = issubclass(shape.cls, AnswerTable)
         mend = near = ""
-        if answering and key in _MEANT:
-            mend = f"Here it is called {_MEANT[key]}."
+        if answering and key.replace("_", "-") in _MEANT:
+            meant = _MEANT[key.replace("_", "-")]
+            mend = f"Write {meant}." if "=" in meant else f"Here it is called {meant}."
         elif shape.cls is RuleTable and key.replace("_", "-") in _names(MatchTable):
             mend = f"It belongs into match: match = {{ {safe(key)} = ... }}."
         elif shape.cls is FileTable and key.replace("_", "-") in _names(RuleTable):
@@ -133,9 +144,11 @@ class _Fitter:
             elif _is_scalar(value, one):
                 return self.scalar(value, one, path)
         expected = either(dict.fromkeys(filter(None, map(_expected, alternatives))))
-        mend = f"It is {described}." if described else ""
+        mend = f"It says: {described}." if described else ""
         if path == ("rule",) and isinstance(value, dict):
             mend = "Write [[rule]], in two brackets."
+        elif example := _instead(value, alternatives):
+            mend = f"Write {example}. {mend}".rstrip()
         return self.wrong(path, f"expected {expected}, not {_got(value)}", mend)
 
     def array(self, values: list[Any] | tuple[Any, ...], kind: inspect.Type, path: KeyPath) -> Any:
@@ -150,8 +163,10 @@ class _Fitter:
             if value in kind.values:
                 return value
             choices = [str(choice) for choice in kind.values]
-            near = did_you_mean(value, choices) if isinstance(value, str) else ""
-            return self.wrong(path, f"{_got(value)} is not one of {', '.join(choices)}{near}")
+            near = nearest(value, choices) if isinstance(value, str) else ""
+            meant = f"; did you mean '{near}'?" if near else ""
+            self.wrong(path, f"{_got(value)} is not one of {', '.join(choices)}{meant}")
+            return near or BAD  # with what was meant the rest of its table can be looked at
         if isinstance(kind, (inspect.IntType, inspect.FloatType)):
             if not math.isfinite(value):
                 return self.wrong(path, f"{value} is no number to count with")
@@ -180,6 +195,26 @@ class _Fitter:
         return True
 
 
+def _instead(value: Any, alternatives: list[inspect.Type]) -> str:
+    """A value of the wrong type as it might have been meant; empty when nobody can tell."""
+    kinds = {type(one) for one in alternatives}
+    items = {
+        type(one) for array in alternatives if isinstance(array, _ARRAYS) for one in _kinds(array.item_type)
+    }
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and inspect.StrType in kinds:
+        return f'it in quotes: "{value}"' if len(f"{value}") < 20 else "it in quotes"
+    if isinstance(value, str) and inspect.StrType in items:
+        return f"it in brackets: [{_got(value)}]"
+    if isinstance(value, dict) and inspect.StrType in items:
+        return 'an array: ["...", "..."]'
+    for one in alternatives:
+        if isinstance(one, inspect.StructType) and isinstance(value, (str, int, float)):
+            keys = [field.encode_name for field in one.fields]
+            return f"a table with keys of these: {', '.join(keys)}" if len(keys) < _MANY_KEYS else ""
+    return ""
+
+
 def _names(table: type) -> set[str]:
     return {field.encode_name for field in _shape(table).fields}
 
@@ -203,6 +238,10 @@ def _alternatives(kind: inspect.Type) -> tuple[list[inspect.Type], str]:
         alternatives += found
         described = described or inner
     return alternatives, described
+
+
+def _kinds(kind: inspect.Type) -> list[inspect.Type]:
+    return _alternatives(kind)[0]
 
 
 def _is_scalar(value: Any, kind: inspect.Type) -> bool:

@@ -125,13 +125,17 @@ do = "resett"
         ('Respond = "200"', "Respond", "unknown key 'Respond'; did you mean 'respond'?", ""),
         ('bodyfile = "x"', "bodyfile", "unknown key 'bodyfile'; did you mean 'body-file'?", ""),
         ("status = 200", "status", "unknown key 'status'", "Here it is called respond."),
-        ('delay = "1s"', "delay", "unknown key 'delay'", 'Here it is called pace = { before = "300ms" }.'),
+        ('delay = "1s"', "delay", "unknown key 'delay'", 'Write pace = { before = "300ms" }.'),
+        ("reset = true", "reset", "unknown key 'reset'", 'Write fault = { do = "reset" }.'),
+        ("fault = 'reset'", "fault", "expected a table or an array, not 'reset'", "keys of these: do, at"),
+        ("headers = { A = 'b' }", "headers", "expected an array, not a table", 'Write an array: ["...", "..."].'),
+        ("close = 'yes'", "close", "expected a boolean, not 'yes'", "It says: close the connection"),
         ('path = "/x"', "path", "unknown key 'path'", "It belongs into match: match = { path = ... }."),
         ('zebra = "x"', "zebra", "unknown key 'zebra'", "Known here: "),
         ('"\\u001b[2J" = 1', '"\\x1b[2J"', "unknown key '\\x1b[2J'", "Known here: "),
-        ("respond = 200", "respond", "expected a string, not 200", "It is the status line, verbatim"),
+        ("respond = 200", "respond", "expected a string, not 200", 'Write it in quotes: "200". It says: the status'),
         ("respond = true", "respond", "expected a string, not true", ""),
-        ("headers = 'X: 1'", "headers", "expected an array, not 'X: 1'", "It is field lines"),
+        ("headers = 'X: 1'", "headers", "expected an array, not 'X: 1'", "Write it in brackets: ['X: 1']."),
         ("headers = [1]", "headers[0]", "expected a string or a table, not 1", ""),
         ("headers = ['X: 1', { rew = 'x' }]", "headers[1].rew", "unknown key 'rew'; did you mean 'raw'?", ""),
         ("match = 5", "match", "expected a string or a table, not 5", ""),
@@ -335,6 +339,15 @@ def test_an_empty_file_has_no_rules(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_deep_nesting_and_long_numbers_are_mistakes_like_others(text: str, tmp_path: Path) -> None:
     assert len(problems(text, tmp_path)) >= 1
+
+
+def test_what_stands_beside_a_mistake_is_looked_at_as_well(tmp_path: Path) -> None:
+    found = problems("[[rule]]\nfault = { do = 'resett', at = 'bodi', after = 'soon' }", tmp_path)
+    assert [problem.key for problem in found] == [
+        "rule[0].fault.do",
+        "rule[0].fault.at",
+        "rule[0].fault.after",
+    ]
 
 
 def test_dots_in_a_text_are_no_nesting(tmp_path: Path) -> None:
