@@ -37,6 +37,7 @@ def environment(state: Path, extra: Mapping[str, str] | None = None) -> dict[str
         **kept,
         "XDG_STATE_HOME": str(state),
         "XDG_CONFIG_HOME": str(state),
+        "XDG_DATA_HOME": str(state),
         "XDG_RUNTIME_DIR": str(state),
         "PYTHONUNBUFFERED": "1",
         **(extra or {}),
@@ -103,7 +104,7 @@ class LiveEngine:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of the first listener, for `socket.create_connection`."""
-        host = self.addresses[0].rpartition(":")[0]
+        host = self.addresses[0].removeprefix("https://").rpartition(":")[0]
         return host.strip("[]"), self.port
 
     @property

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SPEAKS_HTTPS: Final = "This port speaks https, and the request came in clear text: use https:// in the URL."
 _IN_CLEAR: Final = "The first bytes were not TLS. They were read as they came."
+_AHEAD: Final = " A browser's connection ahead of need, or a port check."
+_OVER: Final = " It was opened ahead of need, or the client missed the name it wanted in the certificate."
 _REFUSED: Final = "tls-refused"
 _FAILED: Final = "tls-failed"
 
@@ -191,12 +193,12 @@ class Encrypted(Connection):
         if shaking and self._closing is None and now - self._hello_ns > limit * 1e9:
             self._tunnel.give_up(f"The handshake was not complete after {limit:g} s.", "handshake_failure")
         super().tick(now)
-        self._say_how_far(" A browser's connection ahead of need, or a port check.")
+        self._say_how_far(_AHEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
         super().connection_lost(exc)
-        self._say_how_far(" It is over.")
+        self._say_how_far(_OVER)
 
     def _say_how_far(self, why: str) -> None:
         """Of a connection without a request, say what there was of TLS."""

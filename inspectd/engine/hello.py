@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-from inspectd.wire.sniff import Sniff, sniff
+from inspectd.wire.tls import ClientHello, client_hello
 
 HELLO_LIMIT: Final = 64 * 1024
 """Bytes that a ClientHello may have; those of today's clients have 200 to 2,000."""
@@ -80,5 +80,7 @@ class HelloReader:
     def server_name(self) -> bytes | None:
         """The name that the client asks for, as sent; None when it names none."""
         message = bytes(self._message[:_RECORD_LIMIT])
-        found = sniff(b"\x16\x03\x01" + len(message).to_bytes(2) + message, eof=True) if message else None
-        return found.server_name if isinstance(found, Sniff) else None
+        found = (
+            client_hello(b"\x16\x03\x01" + len(message).to_bytes(2) + message, eof=True) if message else None
+        )
+        return found.server_name if isinstance(found, ClientHello) else None

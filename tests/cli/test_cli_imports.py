@@ -68,6 +68,9 @@ def test_the_headless_path_imports_neither_textual_nor_httpx(
     assert packages(imported).isdisjoint({"textual", "rich", "httpx", "httpcore", "pygments", "markdown_it"})
     assert packages(imported).isdisjoint({"re2", "minijinja", "jsonpath", "tomli_w", "brotli"})
     assert imported.isdisjoint({"inspectd.rules.book", "inspectd.rules.file", "inspectd.rules.tables"})
+    # asyncio imports ssl by itself; what costs time and memory is the rest
+    assert "cryptography" not in packages(imported)
+    assert imported.isdisjoint({"inspectd.engine.tls", "inspectd.engine.credentials", "inspectd.engine.ca"})
 
 
 def test_serve_imports_no_more_than_headless(tmp_path: Path) -> None:
