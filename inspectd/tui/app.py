@@ -89,6 +89,13 @@ class InspectdApp(Shell):
                 lambda: self.link.release(waiting.id), f"{waiting.name}: the normal answer is on its way"
             )
 
+    def release_all(self) -> None:
+        """Send everything that is held, whoever held it, its normal answer, and hold no more."""
+        if self.link.why_not or not self.holding.now.held:
+            self.say("Nothing is held", self.link.why_not, severity="warning")
+            return
+        self.decide(self.link.release_all, "The normal answers are on their way; nothing more is held")
+
     def action_drop(self) -> None:
         """Close the held request's connection without a byte."""
         waiting = self._held_here()

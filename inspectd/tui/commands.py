@@ -42,6 +42,9 @@ def commands(app: InspectdApp) -> Iterator[SystemCommand]:
     yield SystemCommand(
         "Hold: off", why_not or "what waits already goes on waiting", lambda: app.hold_next(0)
     )
+    yield SystemCommand(
+        "Held: release all of them", why_not or "each gets its normal answer", app.release_all
+    )
     yield SystemCommand("Held: edit its answer", "of the row the cursor is on (e)", app.action_edit_answer)
     yield SystemCommand(
         "Held: release", "the row the cursor is on gets its normal answer (r)", app.action_release

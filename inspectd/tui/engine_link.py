@@ -185,6 +185,10 @@ class EngineLink:
         """Hold no more, and send what this screen held its normal answers. Waits; returns how many they were."""
         return self._ask().release_all(owner=self.owner).released
 
+    def release_all(self) -> None:
+        """The same for everything that is held, by whomever. Waits."""
+        self._ask().release_all()
+
     def rules(self) -> RulesShown:
         """The rules in use. Waits."""
         return self._ask().rules()

@@ -64,12 +64,13 @@ class Deed(NamedTuple):
     """What a client did with a crafted answer, in short.
 
     `attempt` counts how often it asked, `gap_ns` says how long after the answer before, and `reset_by` who ended the
-    connection with a reset (`client`, `server`).
+    connection with a reset (`client`, `server`). `left`: it closed its side while it was held.
     """
 
-    attempt: int
-    gap_ns: int | None
-    reset_by: str | None
+    attempt: int = 1
+    gap_ns: int | None = None
+    reset_by: str | None = None
+    left: bool = False
 
 
 def is_finished(row: Row) -> bool:
@@ -101,6 +102,8 @@ class Feed:
         self._words: tuple[str, ...] = ()
         self._undecided: set[int] = set()
         self._waiting: list[int] = []
+        self.left: frozenset[int] = frozenset()
+        """Exchanges that are held while their clients have closed their sides: the engine says so, no capture does."""
         self.problem: InspectdError | None = None
         """Why rows could not be read, until somebody has said it."""
         self.assumed_upto = 0
@@ -157,7 +160,8 @@ class Feed:
 
     def deed(self, key: int) -> Deed | None:
         """What is known of what the client did with the answer of this row; None when there is nothing to tell."""
-        return self._deeds.get(key)
+        deed = self._deeds.get(key)
+        return (deed or Deed())._replace(left=True) if key in self.left else deed
 
     def _read_deeds(self, exchanges: Sequence[int]) -> None:
         for exchange, evidence in self.capture.evidence_of(exchanges).items():

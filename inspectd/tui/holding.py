@@ -72,6 +72,7 @@ class Holding:
         self.drafts = {key: text for key, text in self.drafts.items() if holds.get(key) is not None}
         if self.watcher is not None:
             self.watcher(holds.get(self.watched), self.watched)
+        self._app.feed.left = frozenset(each.id for each in holds.held if each.client_gone)
         known, still = {each.id: each for each in before.held}, {each.id for each in holds.held}
         self._tell_came([each for each in holds.held if each.id not in known and not each.client_gone])
         self._tell_left(

@@ -372,7 +372,7 @@ class Shell(App[int]):
         self._told_gone = gone
         self.table.live = not gone
         self.holding.take(news.holds)
-        wrong = "" if news.status is None else news.status.rules_error or ""
+        wrong = "" if gone or news.status is None else news.status.rules_error or ""
         self.screen_stack[0].query_one(TroubleBar).tell(wrong)
         self._show_emptiness()
         self._show_situation()

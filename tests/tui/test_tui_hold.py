@@ -171,6 +171,32 @@ async def test_a_client_that_closes_its_side_meanwhile_is_seen_at_once(held: Hel
         held.engine.hold(held.key, held.request, PAGE, client_gone=True)
         await until(pilot, lambda: "The client of POST /pay closed its side after" in picture(app))
         assert "◆ held" in picture(app)
+        app.clear_notifications()
+        await until(pilot, lambda: any("◆ held" in line and "✗ left" in line for line in lines(app)))
+
+
+async def test_all_that_is_held_can_be_released_at_once(held: Held) -> None:
+    async with screen(held.engine.capture, held.engine) as (app, pilot):
+        await until(pilot, lambda: "1 waiting" in lines(app)[0])
+        await pilot.press("ctrl+p", *"release all")
+        await until(pilot, lambda: "Held: release all of them" in picture(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: held.engine.said == [("all", None)])
+        await until(pilot, lambda: "waiting" not in lines(app)[0])
+        app.release_all()
+        await until(pilot, lambda: "Nothing is held" in picture(app))
+
+
+async def test_a_row_that_an_engine_held_when_it_was_killed_says_so(held: Held) -> None:
+    held.engine.rules_error = "api.toml:1:1: wrong"
+    async with screen(held.engine.capture, held.engine) as (app, pilot):
+        await until(pilot, lambda: "◆ held" in picture(app) and "api.toml:1:1" in picture(app))
+        held.engine.gone = "no answer"
+        app.engine_changed()
+        await until(pilot, lambda: "◆ was held" in picture(app))
+        assert "api.toml:1:1" not in picture(app)
+    async with screen(held.engine.capture) as (app, pilot):
+        await until(pilot, lambda: "◆ was held" in picture(app))
 
 
 async def test_a_client_that_is_gone_is_seen_at_once(held: Held) -> None:

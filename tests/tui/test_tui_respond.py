@@ -286,6 +286,17 @@ async def test_a_client_that_leaves_is_seen_and_the_text_stays_to_be_copied(held
         assert app.clipboard == "X" + to_text(PAGE)
 
 
+async def test_an_engine_that_is_killed_meanwhile_is_said_and_the_text_stays(held: Held) -> None:
+    async with editing(held) as (app, pilot, editor):
+        await pilot.press("X")
+        held.engine.gone = "no answer"
+        app.engine_changed()
+        await until(pilot, lambda: "the engine is gone" in lines(app)[0])
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "It is no longer held" in picture(app))
+        assert editor.text == "X" + to_text(PAGE)
+
+
 async def test_when_it_is_decided_elsewhere_nothing_is_sent_twice(held: Held) -> None:
     async with editing(held) as (app, pilot, editor):
         await pilot.press("X")

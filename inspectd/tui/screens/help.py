@@ -87,6 +87,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(WORDS, "▲ odd head", "the request's head isn't plain grammatical HTTP: look at it in Anatomy"),
     Entry(WORDS, "▲ ambiguous", "parsers differ about where the request ends: Anatomy says which and why"),
     Entry(WORDS, "◆ held 12 s", "the client waits for you: enter edits its answer"),
+    Entry(WORDS, "✗ left", "it is held, and the client has closed its side meanwhile"),
     Entry(
         WORDS,
         "↺ 2nd after 1.1 s",

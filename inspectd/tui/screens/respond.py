@@ -224,7 +224,10 @@ class RespondScreen(Screen[None]):
             self._waiting = bar.waiting = waiting
         elif not self._over:
             self._over = True
-            bar.over = "no longer held: it was decided elsewhere, or its time is over"
+            if self._main.link.news.state == "gone":
+                bar.over = "the engine is gone, and with it the connection"
+            else:
+                bar.over = "no longer held: it was decided elsewhere, or its time is over"
             self.set_timer(SETTLED_SECONDS, self._tell_why)
         bar.refresh()
 

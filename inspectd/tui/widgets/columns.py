@@ -235,7 +235,7 @@ def _held(row: ExchangeRow, width: int, now_ns: int | None) -> tuple[str, str] |
     if not row.state & State.HELD:
         return None
     if now_ns is None:
-        return "◆ held", "odd"
+        return "◆ was held", "faint"
     waited = whole_seconds(max(0, now_ns - (row.received_ns or row.started_ns)))
     longest = f"◆ held {waited}"
     return (longest if cells(longest) <= width else f"◆ {waited}"), "odd"
@@ -294,6 +294,8 @@ def _ordinal(number: int) -> str:
 
 def _marks(row: ExchangeRow, deed: Deed | None, *, again: bool) -> tuple[str, str]:
     """The one thing about a row that stands out most; `again` where nothing else says that it came again."""
+    if deed is not None and deed.left and row.state & State.HELD:
+        return "✗ left", "bad"
     if row.state & State.ABORTED:
         return "✗ cut short", "bad"
     if deed is not None and deed.reset_by is not None:

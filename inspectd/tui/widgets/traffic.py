@@ -74,8 +74,7 @@ class TrafficTable(ScrollView, can_focus=True):
     def __init__(self, feed: Feed, *, live: bool, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.feed = feed
-        self.live = live
-        """Whether somebody writes this capture now: unfinished rows then count up."""
+        self._live = live
         self.selected: int | None = None
         """Key of the row the cursor is on."""
         self._chosen: int | None = None
@@ -88,6 +87,18 @@ class TrafficTable(ScrollView, can_focus=True):
         self._growth_waits = False
 
     # life
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody writes this capture now: unfinished rows then count up."""
+        return self._live
+
+    @live.setter
+    def live(self, live: bool) -> None:
+        if live != self._live:
+            self._live = live
+            self._strips.clear()
+            self.refresh()
 
     def on_mount(self) -> None:
         """Show what is there, and count up the rows that are still open."""
@@ -319,11 +330,11 @@ class TrafficTable(ScrollView, can_focus=True):
         if row is None:
             return self._strip(missing_cells(key, columns), palette, flags, columns.total)
         drawn = self._strips.get((key, flags, columns))
-        final = is_finished(row) or not self.live
+        final = is_finished(row) or not self._live
         deed = self.feed.deed(key)
         if drawn is not None and drawn[0] is row and drawn[1] == deed and final:
             return drawn[2]
-        now = time.time_ns() if self.live else None
+        now = time.time_ns() if self._live else None
         strip = self._strip(row_cells(row, columns, now, deed), palette, flags, columns.total)
         self._strips[key, flags, columns] = (row, deed, strip)
         return strip
