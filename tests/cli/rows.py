@@ -18,11 +18,16 @@ class StubCapture:
     """The bytes of one exchange."""
 
     def __init__(
-        self, request: bytes = REQUEST, response: bytes = RESPONSE, evidence: EvidenceRow | None = None
+        self,
+        request: bytes = REQUEST,
+        response: bytes = RESPONSE,
+        evidence: EvidenceRow | None = None,
+        tls: TlsRow | None = None,
     ) -> None:
         self.request = request
         self.response = response
         self._evidence = evidence
+        self._tls = tls
 
     def request_bytes(self, row: ExchangeRow, *, limit: int | None = None, offset: int = 0) -> bytes:
         return self.request[offset:][:limit]
@@ -40,13 +45,25 @@ class StubCapture:
         return self.request[offset:][:limit]
 
     def tls(self, number: int) -> TlsRow | None:
-        return None
+        return self._tls
 
 
 def capture(
-    request: bytes = REQUEST, response: bytes = RESPONSE, evidence: EvidenceRow | None = None
+    request: bytes = REQUEST,
+    response: bytes = RESPONSE,
+    evidence: EvidenceRow | None = None,
+    tls: TlsRow | None = None,
 ) -> Capture:
-    return cast("Capture", StubCapture(request, response, evidence))
+    return cast("Capture", StubCapture(request, response, evidence, tls))
+
+
+def tls(**changes: object) -> TlsRow:
+    """What a client agreed upon."""
+    values: dict[str, object] = {
+        "connection": 3, "hello": b"", "sni": "lab.test", "alpn": "http/1.1", "version": "TLSv1.3",
+        "cipher": "TLS_AES_256_GCM_SHA384", "certificate": "lab.test", "shaken_ns": 1, "alert": None, "sentence": None,
+    }  # fmt: skip
+    return TlsRow(**(values | changes))  # type: ignore[arg-type]
 
 
 def evidence(**changes: object) -> EvidenceRow:

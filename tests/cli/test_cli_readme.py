@@ -14,12 +14,14 @@ from inspectd.cli.lines import JsonLines
 from inspectd.cli.root import root
 from inspectd.control.messages import PREFIX
 from inspectd.control.operations import OPERATIONS
-from tests.cli.rows import capture, connection, evidence, exchange
+from tests.cli.rows import capture, connection, evidence, exchange, tls
 from tests.live_engine import ROOT, LiveEngine, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+HELLO = bytes.fromhex("16 0301 002d 01 000029 0303" + "00" * 32 + "00 0002 1301 01 00")
+"""The smallest ClientHello."""
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -48,13 +50,15 @@ def test_every_option_is_in_the_table(option: str) -> None:
 
 
 def test_every_field_of_the_json_lines_is_documented_and_no_other() -> None:
-    crafted = JsonLines().exchange(exchange(), capture(evidence=evidence()))
+    crafted = JsonLines().exchange(exchange(), capture(evidence=evidence(), tls=tls()))
     plain = JsonLines().exchange(exchange(), capture())
+    greeted = JsonLines().connection(connection(kind="tls"), capture(request=HELLO))
 
-    for line in map(json.loads, (crafted, JsonLines().connection(connection()))):
-        inner = set(line.get("evidence", ()))
+    for line in map(json.loads, (crafted, greeted)):
+        inner = {name for part in ("evidence", "tls") for name in line.get(part, ())}
         assert set(line) | inner == documented(line["type"])
-    assert set(json.loads(crafted)) - set(json.loads(plain)) == {"rule", "evidence"}
+    assert set(json.loads(crafted)) - set(json.loads(plain)) == {"rule", "evidence", "tls"}
+    assert "tls" not in json.loads(JsonLines().connection(connection(), capture()))
 
 
 def test_the_listening_line_is_documented(tmp_path_factory: pytest.TempPathFactory) -> None:
