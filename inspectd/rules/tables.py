@@ -266,8 +266,8 @@ class EventTable(Table):
     retry: int | None = None
     comment: str | None = None
     raw: str | None = None
-    after: Duration = 0
-    """How long to wait before it."""
+    after: Duration | None = None
+    """How long to wait before it, instead of `every`."""
 
 
 class EventsTable(Table):

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import time
 from contextlib import asynccontextmanager, suppress
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from inspectd.rules.craft import compile_reply
 from inspectd.rules.draft import Call
+from inspectd.rules.program import Pace
 from inspectd.rules.tables import AnswerTable
 from inspectd.text.coding import decode_content
 
@@ -247,6 +249,17 @@ async def test_bytes_trickle_not_faster_than_their_pace(run_engine: Any, raw: bo
         started = (len(HEAD) - 1) // 4 * 0.01
         for at in range(len(BODY)):
             assert client.times[len(HEAD) + at] >= started + at // 2 * 0.04
+
+
+async def test_jitter_is_what_its_seed_says(run_engine: Any) -> None:
+    pace = {"body": "1B/40ms", "jitter": 0.9, "seed": 11}
+    pauses = list(islice(Pace(1, 0.04, 0.9, 11).pauses(), len(BODY) - 1))
+    assert max(pauses) > 2 * min(pauses)
+    async with run_engine(Crafted(pace=pace, **SMALL)) as running, connected(running) as client:
+        await client.ask()
+        assert await client.take(len(HEAD + BODY)) == HEAD + BODY
+        for at, due in enumerate(accumulate(pauses), len(HEAD) + 1):
+            assert client.times[at] >= due
 
 
 async def test_a_file_trickles_too(run_engine: Any, tmp_path: Path) -> None:

@@ -17,15 +17,18 @@ from inspectd.rules.behaviour import asked, credentials, saying
 from inspectd.rules.behaviour.verdict import MALFORMED, RIGHT, WRONG, Verdict
 from inspectd.rules.behaviour.words import gathered
 from inspectd.rules.draft import CraftError
+from inspectd.rules.tables import AuthTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from inspectd.rules.draft import Call, Draft, Step
-    from inspectd.rules.tables import AuthTable
 
 # b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="      ; RFC 6750 §2.1
 _BEARER_TOKEN: Final = re.compile(rb"[A-Za-z0-9\-._~+/]++=*+")
+
+
+_USUAL: Final = AuthTable()
 
 
 class Scheme(Protocol):
@@ -140,7 +143,14 @@ def _schemes(table: AuthTable) -> list[Scheme]:
             raise CraftError(
                 f"auth.basic.{user}", "a colon in a user name", "It ends the name (RFC 7617 §2)."
             )
-    if table.digest is not None or table.scheme == "digest":
+    digest = table.digest is not None or table.scheme == "digest"
+    for key, given, usual in (
+        ("stale", table.stale, _USUAL.stale),
+        ("algorithm", table.algorithm, _USUAL.algorithm),
+    ):
+        if given != usual and not digest:
+            raise CraftError(f"auth.{key}", f"{key!r} without Digest", "Give the users in 'digest'.")
+    if digest:
         from inspectd.rules.behaviour.digest import Digest
 
         found.append(Digest(table.digest or {}, table.realm, table.algorithm, table.stale))

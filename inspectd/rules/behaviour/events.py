@@ -39,7 +39,7 @@ def step(given: Sequence[str | EventTable] | EventsTable, words: Words) -> Step:
     pauses = [pause for _, pause in parts]
     if stream.repeat and not parts:
         raise CraftError(where, "there is nothing to repeat", "Give it an event.")
-    if stream.repeat and not every + sum(pause or 0 for pause in pauses):
+    if stream.repeat and not sum(every if pause is None else pause for pause in pauses):
         raise CraftError(
             "events.repeat", "it would repeat without a pause", 'Give every = "1s", or an event an after.'
         )
@@ -84,7 +84,7 @@ def _part(key: str, event: str | EventTable, words: Words) -> tuple[Text | None,
     """The bytes of an event, None for a mere pause, and how long to wait before it (None: as between any two)."""
     if not isinstance(event, EventTable):
         return _event([_lines(b"data", words.text(key, event))]), None
-    pause = saying.seconds(f"{key}.after", event.after) if event.after else None
+    pause = None if event.after is None else saying.seconds(f"{key}.after", event.after)
     said: list[Text] = []
     if event.comment is not None:
         said.append(_lines(b"", words.text(f"{key}.comment", event.comment)))

@@ -117,13 +117,14 @@ def test_several_schemes_and_verbatim_challenges_have_a_line_each() -> None:
     assert _passes(acting(get("/", _digest(acting, get("/")))))
 
 
-def test_a_scheme_alone_asks_everybody_and_lets_nobody_pass() -> None:
+def test_a_scheme_alone_asks_everybody_and_what_says_nothing_is_refused() -> None:
     for scheme in ("basic", "digest", "bearer"):
         draft = Acting(auth={"scheme": scheme})(get("/", _basic("ann", "s3cret")))
         assert not _passes(draft)
         assert (draft.get(b"www-authenticate") or b"").lower().startswith(scheme.encode())
-    with pytest.raises(CraftProblems):
-        Acting(auth={})
+    for nobody in ({}, {"basic": USERS, "stale": 1}, {"bearer": "t", "algorithm": "MD5"}):
+        with pytest.raises(CraftProblems):
+            Acting(auth=nobody)
 
 
 def test_a_challenge_can_be_read_by_the_page_that_got_it() -> None:

@@ -66,6 +66,11 @@ def test_a_stream_that_does_not_close_stays_open() -> None:
     assert _steps({"send": ["a"], "close": False}) == (Send(b"data: a\n\n"), Stall())
 
 
+def test_an_event_can_come_right_after_the_one_before() -> None:
+    steps = _steps({"send": ["a", {"data": "b", "after": 0}, "c"], "every": "1s"})
+    assert steps == (Send(b"data: a\n\n"), Send(b"data: b\n\n"), Wait(1.0), Send(b"data: c\n\n"))
+
+
 async def test_a_stream_can_repeat_without_an_end() -> None:
     content = Acting(events={"send": ["a", "b"], "repeat": True, "every": "50ms"})().content
     assert isinstance(content, Live)
@@ -93,6 +98,7 @@ def test_events_are_templates_when_the_answer_is_one() -> None:
     [
         ({"send": ["a"], "every": "often"}, "events.every"),
         ({"send": ["a"], "repeat": True}, "events.repeat"),
+        ({"send": [{"data": "a", "after": 0}], "repeat": True, "every": "1s"}, "events.repeat"),
         ({"send": [], "repeat": True, "every": "1s"}, "events.send"),
         ([{"data": "a", "after": "x"}], "events[0].after"),
         ({"send": ["b", {"id": "a\nb"}]}, "events.send[1].id"),
