@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from inspectd.capture.writer import ConnectionRecord
 from inspectd.engine import tcp
@@ -17,7 +17,7 @@ from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
 from inspectd.engine.unrecorded import Unrecorded
 from inspectd.rules.answer import compile_for, problem_answer
 from inspectd.rules.request import CONTENT_PREFIX
-from inspectd.rules.responder import ORDINARY, Planner
+from inspectd.rules.responder import ORDINARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from inspectd.rules.answer import Answer
     from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.request import Request
-    from inspectd.rules.responder import Plan, Responder
+    from inspectd.rules.responder import Plan, Planner, Responder
 
 
 class Site:
@@ -84,7 +84,8 @@ class Site:
     def answer_with(self, responder: Responder) -> None:
         """Ask this responder from now on."""
         self.responder = responder
-        self.planner = responder if isinstance(responder, Planner) else None
+        planner = hasattr(responder, "plan")  # isinstance is dear with protocols, and a test asks it twice
+        self.planner = cast("Planner", responder) if planner else None
         """The responder, if it may want to answer before a request is complete."""
 
     @property

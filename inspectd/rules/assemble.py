@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.rules.answer import (
+    JOINED,
     LARGE_FILE,
     automatic_fields,
     has_no_content,
@@ -64,10 +65,18 @@ class Finish:
     repeat: int = 1
     closes: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """The head and the content follow each other at once, and nothing else is sent."""
+        return self.timing is AT_ONCE and not (self.faults or self.interim or self.chunking)
+
 
 def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
     """The program that says what the draft says. Raises `InspectdError` when that can't be done."""
     said = _say(draft, call, finish)
+    content = b"" if said.content is None else said.content
+    if finish.plain and not draft.before and isinstance(content, bytes) and len(content) <= JOINED:
+        return _plain(said, content, finish.stamp)
     start = sum(len(op.data) for op in finish.interim if isinstance(op, Send))
     layout = Layout(start, start + len(draft.status_line) + 2, start + len(said.head), None)
     heads: tuple[Op, ...] = (
@@ -89,6 +98,14 @@ def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
         items.append(Close())
     breaker = Breaker(finish.faults, layout, sent=call.request.sent)
     return _program(items, breaker, finish, said.label, said.added, said.idle)
+
+
+def _plain(said: _Said, content: bytes, stamp: Stamp) -> Program:
+    """What all the rest comes to when an answer is one piece of bytes that leaves at once."""
+    ops: tuple[Op, ...] = (Send(said.head + content),)
+    if said.closes:
+        ops = (*ops, Close())
+    return Program(ops, said.label, said.added, stamp.rule, stamp.hold, said.idle)
 
 
 def status_label(status_line: bytes) -> str:

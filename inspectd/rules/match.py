@@ -12,7 +12,7 @@ decoded the way forms are encoded. Bytes are text as UTF-8, or where they are no
 from __future__ import annotations
 
 import re
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -156,7 +156,13 @@ def compile_match(match: str | MatchTable, *, preflight: bool = False) -> Matche
     """
     if isinstance(match, MatchTable):
         return _Compiler(preflight=preflight).table(match)
-    return _Compiler(preflight=preflight).string(match)
+    return _of_text(match, preflight=preflight)
+
+
+@lru_cache(maxsize=1024)
+def _of_text(text: str, *, preflight: bool) -> Matcher:
+    """The same texts come again and again: a matcher doesn't change, so one serves all rules with its text."""
+    return _Compiler(preflight=preflight).string(text)
 
 
 class _Compiler:
