@@ -51,6 +51,9 @@ _INSERT_CONNECTION: Final = _insert("connection", _CONNECTION_COLUMNS)
 _UPDATE_CONNECTION: Final = _update("connection", _CONNECTION_COLUMNS)
 _INSERT_EVIDENCE: Final = _insert("evidence", _EVIDENCE_COLUMNS)
 _INSERT_TLS: Final = _insert("tls", _TLS_COLUMNS)
+_INSERT_LISTENER: Final = (
+    "INSERT INTO listener (id, address, asked, opened_ns, backlog, steps) VALUES (?, ?, ?, ?, ?, ?)"
+)
 _INSERT_SEGMENT: Final = "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)"
 _exchange_values: Final = attrgetter(*_OWN_COLUMNS)
 _connection_values: Final = attrgetter(*_CONNECTION_COLUMNS)
@@ -382,6 +385,7 @@ class CaptureWriter:
         self._connections: list[ConnectionRecord] = []
         self._evidence: list[EvidenceRecord] = []
         self._tls: list[TlsRecord] = []
+        self._listeners: list[tuple[str, tuple[object, ...]]] = []
         self._parts: list[bytes] = []
         self._exchanges: list[ExchangeRecord] = []
         self._checkpointer = Checkpointer(path, self.db)
@@ -456,27 +460,25 @@ class CaptureWriter:
     def listener(
         self, address: str, asked: str, opened_ns: int, backlog: int, steps: list[tuple[int, str, str]]
     ) -> int:
-        """A listener was opened; its id."""
+        """A listener was opened; its id. Its row is written with the coming flush, as are the changes below."""
         self.newest_listener += 1
-        self.db.execute(
-            "INSERT INTO listener (id, address, asked, opened_ns, backlog, steps) VALUES (?, ?, ?, ?, ?, ?)",
-            (self.newest_listener, address, asked, opened_ns, backlog, json.dumps(steps)),
-        )
+        row = (self.newest_listener, address, asked, opened_ns, backlog, json.dumps(steps))
+        self._listeners.append((_INSERT_LISTENER, row))
         return self.newest_listener
 
     def note_listener(self, number: int, steps: list[tuple[int, str, str]]) -> None:
         """More has been done to a listener's socket: all of it, from the beginning."""
-        self.db.execute("UPDATE listener SET steps = ? WHERE id = ?", (json.dumps(steps), number))
+        self._listeners.append(("UPDATE listener SET steps = ? WHERE id = ?", (json.dumps(steps), number)))
 
     def close_listener(self, number: int, now: int) -> None:
         """A listener was closed."""
-        self.db.execute("UPDATE listener SET closed_ns = ? WHERE id = ?", (now, number))
+        self._listeners.append(("UPDATE listener SET closed_ns = ? WHERE id = ?", (now, number)))
 
     def flush(self, now: int) -> None:
         """Commit the turn. Exchanges that were answered in it get `now` (ns since the epoch) as the time of that."""
         exchanges, connections, parts = self._exchanges, self._connections, self._parts
-        evidence, tls = self._evidence, self._tls
-        if not (exchanges or connections or parts or evidence or tls) or self._closed:
+        evidence, tls, listeners = self._evidence, self._tls, self._listeners
+        if not (exchanges or connections or parts or evidence or tls or listeners) or self._closed:
             return
         new, known = [], []
         for exchange in exchanges:
@@ -495,6 +497,8 @@ class CaptureWriter:
         execute, executemany = self.db.execute, self.db.executemany
         try:
             execute("BEGIN")
+            for statement, values in listeners:
+                execute(statement, values)
             if parts:
                 execute("INSERT INTO page (id, data) VALUES (?, ?)", (self.page, b"".join(parts)))
             for connection in connections:
@@ -515,6 +519,8 @@ class CaptureWriter:
             if tls:
                 executemany(_INSERT_TLS, map(_tls_values, tls))
             execute("COMMIT")
+            if listeners:
+                self._listeners = []
             self.error = None
         except (sqlite3.Error, ValueError, OverflowError) as problem:  # the latter: a value SQLite can't hold
             self._give_up_turn(problem)

@@ -297,11 +297,15 @@ class Doors:
             door.opened.note(
                 "close", f"{_connections(queue.waiting)} in the queue, never accepted: the kernel resets"
             )
-            self._writer.note_listener(door.number, door.opened.steps)
+            self._note(door)
 
     def _changed(self, door: Door) -> None:
         self._site.add_listener(door.number, door.opened.sock)
+        self._note(door)
+
+    def _note(self, door: Door) -> None:
         self._writer.note_listener(door.number, door.opened.steps)
+        self._site.turn.soon()
 
     def _in_the_way(self, door: Door, problem: OSError) -> None:
         self.problem = f"{door.opened.address}: can't accept connections now ({problem.strerror or problem})"

@@ -91,6 +91,7 @@ class Engine:
         self._news = News(self._writer)
         self.started_ns = time.time_ns()
         await self._listen()
+        self.commit()
         self._tick()
         self._trim()
         return self.addresses
