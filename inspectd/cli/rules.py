@@ -108,6 +108,7 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
 
     wrong = 0
     found: list[Rule] = []
+    accepting = ""
     for path in files:
         try:
             loaded = load_file(path)
@@ -118,6 +119,12 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
         found += loaded.rules
         count = _count(len(loaded.rules), "rule")
         sys.stdout.write(f"{safe(str(path))}: {count}, nothing wrong\n")
+        if loaded.accept is not None:
+            if accepting:
+                sys.stdout.write(
+                    f"{safe(str(path))}: its [accept] does nothing: that of {accepting} comes first\n"
+                )
+            accepting = accepting or safe(str(path))
         if verbose:
             for rule in loaded.rules:
                 sys.stdout.write(
@@ -126,6 +133,8 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
                 )
     for rule, before in never_answering(found):
         names = [f"{safe(one.id)} ({clip(safe(one.match), 40)})" for one in (rule, before)]
+        if names[0] == names[1]:
+            names = [f"{name} of {safe(one.source)}" for name, one in zip(names, (rule, before), strict=True)]
         sys.stdout.write(f"{names[0]} never answers: {names[1]} comes first\n")
     for rule in found:
         for sentence in without_effect(rule):

@@ -303,7 +303,7 @@ class Breaker:
 
     def over(self) -> None:
         """Note the faults that are left: no step follows. One that is counted over the connection may come yet."""
-        why = f"the answer has {self._position:,} bytes"
+        why = f"the answer has {self._position:,} byte{'s' * (self._position != 1)}"
         if self._done:
             why = "another one ends the answer before"
         elif self._chunks:

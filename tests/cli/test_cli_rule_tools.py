@@ -125,6 +125,25 @@ def test_check_tells_of_rules_that_never_answer(tmp_path: Path) -> None:
     ]
 
 
+def test_check_and_show_tell_of_what_does_nothing(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+    one.write_text(
+        '[accept]\ndo = "reset"\n[[rule]]\nname = "n"\nmatch = "/a"\nraw = "0123456789"\n'
+        'fault = { at = "byte 1000", do = "reset" }\n',
+        encoding="utf-8",
+    )
+    two.write_text('[accept]\ndo = "close"\n[[rule]]\nname = "n"\nmatch = "/a"\n', encoding="utf-8")
+    nothing = 'The fault at "byte 1000" (reset) never happens: the answer has 10 bytes.'
+    assert rules("check", one, two).stdout.decode().splitlines() == [
+        f"{one}: 1 rule, nothing wrong",
+        f"{two}: 1 rule, nothing wrong",
+        f"{two}: its [accept] does nothing: that of {one} comes first",
+        "n (/a) of two.toml never answers: n (/a) of one.toml comes first",
+        f"n (/a): {nothing}",
+    ]
+    assert nothing in rules("show", one, "/a").stdout.decode()
+
+
 def test_check_of_what_is_no_file_is_a_line(tmp_path: Path) -> None:
     run = rules("check", tmp_path / "nowhere.toml", code=1)
     assert b"no such file" in run.stderr

@@ -129,6 +129,9 @@ class TestOverTheApi:
         assert client.check_rules(TEAPOT + TEAPOT.replace('"pot"', '"kettle"')).remarks == (
             "kettle never answers: pot takes all that it matches",
         )
+        idle = '[[rule]]\nname = "n"\nraw = "x"\nfault = { at = "byte 9", do = "close" }\n'
+        nothing = 'The fault at "byte 9" (close) never happens: the answer has 1 byte.'
+        assert client.check_rules(idle).remarks == (f"n: {nothing}",)
         checked = client.check_rules(
             '[[rule]]\nmatch = "/a"\nfault = { do = "rset" }\npace = { body = "x" }\n'
         )
