@@ -16,7 +16,7 @@ from inspectd.capture.model import SCHEMA_VERSION
 Step: TypeAlias = Callable[[sqlite3.Connection], object]
 
 
-def _add_evidence_and_tls(db: sqlite3.Connection) -> None:
+def _add_what_is_beside_exchanges(db: sqlite3.Connection) -> None:
     db.execute(
         "CREATE TABLE evidence (exchange INTEGER PRIMARY KEY, rule TEXT NOT NULL, planned INTEGER, "
         "sent INTEGER NOT NULL, acked INTEGER, reused INTEGER NOT NULL, attempt INTEGER NOT NULL, "
@@ -27,9 +27,19 @@ def _add_evidence_and_tls(db: sqlite3.Connection) -> None:
         "CREATE TABLE tls (connection INTEGER PRIMARY KEY, hello BLOB NOT NULL, sni TEXT, alpn TEXT, version TEXT, "
         "cipher TEXT, certificate TEXT, shaken_ns INTEGER, alert TEXT, sentence TEXT)"
     )
+    db.execute(
+        "CREATE TABLE upstream (connection INTEGER PRIMARY KEY, client INTEGER NOT NULL, origin TEXT NOT NULL)"
+    )
+    db.execute(
+        "CREATE TABLE forward (exchange INTEGER PRIMARY KEY, upstream INTEGER, origin TEXT NOT NULL, "
+        "begun_ns INTEGER NOT NULL, resolve_ns INTEGER, connect_ns INTEGER, sent_ns INTEGER, whole_ns INTEGER, "
+        "came_ns INTEGER, done_ns INTEGER, req_offset INTEGER, req_page INTEGER NOT NULL, req_at INTEGER NOT NULL, "
+        "req_run INTEGER NOT NULL, req_len INTEGER NOT NULL, res_offset INTEGER, res_page INTEGER NOT NULL, "
+        "res_at INTEGER NOT NULL, res_run INTEGER NOT NULL, res_len INTEGER NOT NULL, changes TEXT, failure TEXT)"
+    )
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _add_evidence_and_tls}
+STEPS: Final[Mapping[int, Step]] = {1: _add_what_is_beside_exchanges}
 """Version n -> what turns it into n + 1. A step must not commit."""
 
 

@@ -144,6 +144,61 @@ class TlsRow(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str | None
 
 
+class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `upstream`: a connection that inspectd made to a server."""
+
+    connection: int
+    client: int
+    origin: str
+
+
+class ForwardRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `forward`: what became of an exchange at the server it was forwarded to."""
+
+    exchange: int
+    upstream: int | None
+    origin: str
+    begun_ns: int
+    resolve_ns: int | None
+    connect_ns: int | None
+    sent_ns: int | None
+    whole_ns: int | None
+    came_ns: int | None
+    done_ns: int | None
+    req_offset: int | None
+    req_page: int
+    req_at: int
+    req_run: int
+    req_len: int
+    res_offset: int | None
+    res_page: int
+    res_at: int
+    res_run: int
+    res_len: int
+    changes: str | None
+    failure: str | None
+
+    def phases(self) -> list[tuple[str, int, int]]:
+        """What took how long: a word, when it began (ns since the epoch) and its length in ns, in order.
+
+        "resolve" and "connect" are there for a new connection only; "wait" lasts from the last byte of the request to
+        the first of the response and is missing when the response came earlier.
+        """
+        found: list[tuple[str, int, int]] = []
+        at = self.begun_ns
+        for word, length in (("resolve", self.resolve_ns), ("connect", self.connect_ns)):
+            if length is not None:
+                found.append((word, at, length))
+                at += length
+        if self.sent_ns is not None and self.whole_ns is not None:
+            found.append(("send", self.sent_ns, self.whole_ns - self.sent_ns))
+            if self.came_ns is not None and self.came_ns >= self.whole_ns:
+                found.append(("wait", self.whole_ns, self.came_ns - self.whole_ns))
+        if self.came_ns is not None and self.done_ns is not None:
+            found.append(("receive", self.came_ns, self.done_ns - self.came_ns))
+        return found
+
+
 class Read(msgspec.Struct, frozen=True):
     """Bytes that crossed the socket in one call: where they lie in their stream and when they came."""
 

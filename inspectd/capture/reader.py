@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from inspectd.capture.model import ForwardRow, UpstreamRow
+
 CHUNK_BYTES: Final = 256 * 1024
 """The largest piece that the iterators yield."""
 
@@ -100,7 +102,7 @@ class Capture(Rows):
 
     def counts(self) -> Counts:
         """How much there is. Stretches of ids that can't change any more are counted once and remembered."""
-        (open_now,) = self._one("SELECT count(*) FROM connection WHERE closed_ns IS NULL")
+        (open_now,) = self._one("SELECT count(*) FROM connection WHERE closed_ns IS NULL AND listener > 0")
         taken_upto = self._taken_upto()
         if taken_upto != self._counted_without:
             for stretch in range(self._counted_without // _STRETCH, taken_upto // _STRETCH + 1):
@@ -280,6 +282,26 @@ class Capture(Rows):
         if end > after:
             yield from self._segments(connection, direction, max(start, after), end)
 
+    # -- bytes of what was forwarded
+
+    def forwarded_bytes(self, forward: ForwardRow, direction: int, *, limit: int | None = None) -> bytes:
+        """The exact bytes of a request as the server was sent it (direction 0), or of its response (1)."""
+        run, length = _forwarded(forward, direction)
+        end = run.offset + (length if limit is None else min(length, max(limit, 0)))
+        if forward.upstream is None or end == run.offset:
+            return b""
+        pieces = self._pieces(forward.upstream, direction, run, run.offset, end)
+        return b"".join(self._iter_bytes(pieces, run.offset, end, exact=True))
+
+    def _forward_runs(self, upstream: UpstreamRow, direction: int) -> Iterator[_Piece]:
+        """The runs on a connection to a server, in order."""
+        ids = self._chain(upstream.client, "req_offset", 0)
+        for first in range(0, len(ids), _PIECES_AT_ONCE):
+            for _, row in sorted(self.forwards(ids[first : first + _PIECES_AT_ONCE]).items()):
+                run, _ = _forwarded(row, direction)
+                if row.upstream == upstream.connection and run.length:
+                    yield run
+
     # -- bytes of a stream
 
     def stream_bytes(
@@ -337,6 +359,12 @@ class Capture(Rows):
 
     def _runs(self, connection: int, direction: int, start: int, end: int | None) -> Iterator[_Piece]:
         """The runs that touch `start` to `end`."""
+        upstream = self.upstream(connection)
+        if upstream is not None:
+            for piece in self._forward_runs(upstream, direction):
+                if piece.offset + piece.length > start and (end is None or piece.offset < end):
+                    yield piece
+            return
         prefix, ns = ("req", "started_ns") if direction == INCOMING else ("res", "answered_ns")
         ids = self._chain(connection, f"{prefix}_offset", start)
         select = f"SELECT id, {prefix}_offset, {prefix}_page, {prefix}_at, {prefix}_run, {ns} FROM exchange"  # noqa: S608
@@ -461,6 +489,15 @@ def _message(row: ExchangeRow, direction: int) -> tuple[_Piece, int]:
         )
         length = row.res_len
     return run, run.offset + (run.length if length is None else length)
+
+
+def _forwarded(row: ForwardRow, direction: int) -> tuple[_Piece, int]:
+    """Where a message lies on the connection to a server, as its run (which may be empty), and its length."""
+    if direction == INCOMING:
+        return _Piece(
+            row.req_offset or 0, row.req_page, row.req_at, row.req_run, row.sent_ns or 0
+        ), row.req_len
+    return _Piece(row.res_offset or 0, row.res_page, row.res_at, row.res_run, row.came_ns or 0), row.res_len
 
 
 def _exchange(row: Sequence[Any]) -> ExchangeRow:

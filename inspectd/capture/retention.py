@@ -206,12 +206,39 @@ class Retention:
                 if not done:
                     self._free(pages)
                     return False
+        done, found = self._take_forward(number)
+        pages |= found
+        if not done:
+            self._free(pages)
+            return False
         self._db.execute("DELETE FROM exchange WHERE id = ?", (number,))
         self._db.execute("DELETE FROM evidence WHERE exchange = ?", (number,))
         self._free(pages)
         if connection <= self._connections_upto and connection not in self._open:
             self._take_connection(connection)
         return True
+
+    def _take_forward(self, exchange: int) -> tuple[bool, set[int]]:
+        """Remove what was recorded of an exchange on a connection to a server; whether all, and the pages of it."""
+        row = self._db.execute(
+            "SELECT upstream, coalesce(req_offset, 0), req_len, req_run, req_page, "
+            "coalesce(res_offset, 0), res_len, res_run, res_page FROM forward WHERE exchange = ?",
+            (exchange,),
+        ).fetchone()
+        if row is None:
+            return True, set()
+        upstream, *places = row
+        pages: set[int] = set()
+        for direction, (start, length, run, page) in ((INCOMING, places[:4]), (OUTGOING, places[4:])):
+            if run:
+                pages.add(page)
+            if length > run and self._has_segments(upstream):
+                done, found = self._take_segments(upstream, direction, start, start + length, alone=False)
+                pages |= found
+                if not done:
+                    return False, pages
+        self._db.execute("DELETE FROM forward WHERE exchange = ?", (exchange,))
+        return True, pages
 
     def _has_segments(self, connection: int) -> bool:
         """Whether a connection has bytes that no run covers. Ordinary traffic has none, and is removed faster."""
@@ -292,6 +319,7 @@ class Retention:
         if whole:
             self._db.execute("DELETE FROM connection WHERE id = ?", (number,))
             self._db.execute("DELETE FROM tls WHERE connection = ?", (number,))
+            self._db.execute("DELETE FROM upstream WHERE connection = ?", (number,))
         self._free({page for _, _, page in rows})
         return whole
 
@@ -343,7 +371,8 @@ class Retention:
     def _free_page(self, page: int) -> None:
         (needed,) = self._db.execute(
             "SELECT EXISTS (SELECT 1 FROM segment WHERE page = ?1) OR EXISTS (SELECT 1 FROM exchange "
-            "WHERE id <= ?2 AND (res_page = ?1 OR (req_page = ?1 AND req_run > 0)))",
+            "WHERE id <= ?2 AND (res_page = ?1 OR (req_page = ?1 AND req_run > 0))) OR EXISTS (SELECT 1 FROM forward "
+            "WHERE exchange <= ?2 AND ((res_page = ?1 AND res_run > 0) OR (req_page = ?1 AND req_run > 0)))",
             (page, self._upto),
         ).fetchone()
         if not needed:

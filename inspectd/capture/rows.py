@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from inspectd.capture import store, trouble
-from inspectd.capture.model import ConnectionRow, EvidenceRow, ListenerRow, TlsRow
+from inspectd.capture.model import ConnectionRow, EvidenceRow, ForwardRow, ListenerRow, TlsRow, UpstreamRow
 
 if TYPE_CHECKING:
     import os
@@ -24,6 +24,8 @@ _CONNECTION: Final = ConnectionRow.__struct_fields__
 _LISTENER: Final = ListenerRow.__struct_fields__
 _EVIDENCE: Final = EvidenceRow.__struct_fields__
 _TLS: Final = TlsRow.__struct_fields__
+_UPSTREAM: Final = UpstreamRow.__struct_fields__
+_FORWARD: Final = ForwardRow.__struct_fields__
 _SELECT_CONNECTION: Final = f"SELECT {', '.join(_CONNECTION)} FROM connection"  # noqa: S608
 _SELECT_EVIDENCE: Final = f"SELECT {', '.join(_EVIDENCE)} FROM evidence"  # noqa: S608
 
@@ -120,6 +122,20 @@ class Rows:
         """How this connection was encrypted, or failed to be; None when nobody tried."""
         row = self._one(f"SELECT {', '.join(_TLS)} FROM tls WHERE connection = ?", (connection,))  # noqa: S608
         return None if row is None else TlsRow(**dict(zip(_TLS, row, strict=True)))
+
+    def upstream(self, connection: int, /) -> UpstreamRow | None:
+        """Whose requests this connection carries to which server; None when it is a client's."""
+        row = self._one(f"SELECT {', '.join(_UPSTREAM)} FROM upstream WHERE connection = ?", (connection,))  # noqa: S608
+        return None if row is None else UpstreamRow(**dict(zip(_UPSTREAM, row, strict=True)))
+
+    def forward(self, exchange: int, /) -> ForwardRow | None:
+        """What became of this exchange at a server; None unless it was forwarded."""
+        return self.forwards((exchange,)).get(exchange)
+
+    def forwards(self, exchanges: Sequence[int]) -> dict[int, ForwardRow]:
+        """Those of these exchanges that were forwarded, by their ids."""
+        found = self._by_key(f"SELECT {', '.join(_FORWARD)} FROM forward", exchanges, key="exchange")  # noqa: S608
+        return {row[0]: ForwardRow(**dict(zip(_FORWARD, row, strict=True))) for row in found}
 
     # -- evidence
 

@@ -142,6 +142,42 @@ CREATE TABLE tls (
     sentence    TEXT                      -- what went wrong, in words
 );
 
+-- A connection that inspectd made to a server, to forward what came on another one. In its row in `connection` the
+-- client is inspectd and the server is the other: direction 0 holds requests, 1 responses. Its listener is 0.
+CREATE TABLE upstream (
+    connection INTEGER PRIMARY KEY,
+    client     INTEGER NOT NULL,          -- the connection whose requests it carries
+    origin     TEXT NOT NULL              -- the server by its name: "localhost:3000"
+);
+
+-- An exchange that was forwarded to a server: what was sent there and came back, and what that took. Bytes that are
+-- the same on both sides are in the pages once.
+CREATE TABLE forward (
+    exchange   INTEGER PRIMARY KEY,
+    upstream   INTEGER,                   -- the connection to the server; NULL when there was none
+    origin     TEXT NOT NULL,
+    begun_ns   INTEGER NOT NULL,          -- it was this exchange's turn
+    resolve_ns INTEGER,                   -- how long it took to find the addresses of the name, and
+    connect_ns INTEGER,                   -- to be connected to one; NULL on a connection that was there already
+    sent_ns    INTEGER,                   -- when the first byte of the request was handed to the socket,
+    whole_ns   INTEGER,                   -- and the last one
+    came_ns    INTEGER,                   -- when the first byte of the response came, and the last one
+    done_ns    INTEGER,
+    req_offset INTEGER,                   -- where they lie, as in `exchange`, but on the connection to the server
+    req_page   INTEGER NOT NULL,
+    req_at     INTEGER NOT NULL,
+    req_run    INTEGER NOT NULL,
+    req_len    INTEGER NOT NULL,
+    res_offset INTEGER,
+    res_page   INTEGER NOT NULL,
+    res_at     INTEGER NOT NULL,
+    res_run    INTEGER NOT NULL,
+    res_len    INTEGER NOT NULL,
+    changes    TEXT,                      -- JSON: [{"what": ..., "from": ..., "to": ...}, ...]: where the request that
+                                          -- was sent differs from the one that came; NULL when nowhere
+    failure    TEXT                       -- what went wrong with the server, in words
+);
+
 -- Retention asks whether anything still needs a page. For exchanges it needs no index: ids and req_page ascend
 -- together, and res_page is never below req_page.
 CREATE INDEX segment_page ON segment (page);

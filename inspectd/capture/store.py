@@ -52,7 +52,18 @@ _SHARED_SIZE: Final = 510
 
 _ELSEWHERE: Final = "choose another name with --capture"
 _TABLES: Final = frozenset(
-    {"meta", "listener", "connection", "exchange", "page", "segment", "evidence", "tls"}
+    {
+        "meta",
+        "listener",
+        "connection",
+        "exchange",
+        "page",
+        "segment",
+        "evidence",
+        "tls",
+        "upstream",
+        "forward",
+    }
 )
 
 

@@ -15,20 +15,21 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from inspectd.capture import store
+from inspectd.capture.beside import EVIDENCE_COLUMNS, FORWARD_COLUMNS, TLS_COLUMNS
 from inspectd.capture.checkpoint import Checkpointer
-from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, EvidenceRow, ExchangeRow, State, TlsRow
+from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, ExchangeRow, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from inspectd.capture.beside import EvidenceRecord, ForwardRecord, TlsRecord
 
 PAGE_LIMIT: Final = 4 * 1024 * 1024
 """Bytes a turn may gather before it is written even though the turn goes on: memory stays flat under any load."""
 
 _EXCHANGE_COLUMNS: Final = ExchangeRow.__struct_fields__
 _CONNECTION_COLUMNS: Final = ConnectionRow.__struct_fields__
-_EVIDENCE_COLUMNS: Final = EvidenceRow.__struct_fields__
-_TLS_COLUMNS: Final = TlsRow.__struct_fields__
 
 
 def _insert(table: str, columns: Sequence[str]) -> str:
@@ -49,16 +50,19 @@ _INSERT_EXCHANGE: Final = _insert("exchange", _OWN_COLUMNS)
 _UPDATE_EXCHANGE: Final = _update("exchange", _OWN_COLUMNS)
 _INSERT_CONNECTION: Final = _insert("connection", _CONNECTION_COLUMNS)
 _UPDATE_CONNECTION: Final = _update("connection", _CONNECTION_COLUMNS)
-_INSERT_EVIDENCE: Final = _insert("evidence", _EVIDENCE_COLUMNS)
-_INSERT_TLS: Final = _insert("tls", _TLS_COLUMNS)
+_INSERT_EVIDENCE: Final = _insert("evidence", EVIDENCE_COLUMNS)
+_INSERT_TLS: Final = _insert("tls", TLS_COLUMNS)
+_INSERT_FORWARD: Final = _insert("forward", FORWARD_COLUMNS)
+_INSERT_UPSTREAM: Final = "INSERT INTO upstream (connection, client, origin) VALUES (?, ?, ?)"
 _INSERT_LISTENER: Final = (
     "INSERT INTO listener (id, address, asked, opened_ns, backlog, steps) VALUES (?, ?, ?, ?, ?, ?)"
 )
 _INSERT_SEGMENT: Final = "INSERT INTO segment VALUES (?, ?, ?, ?, ?, ?, ?)"
 _exchange_values: Final = attrgetter(*_OWN_COLUMNS)
 _connection_values: Final = attrgetter(*_CONNECTION_COLUMNS)
-_evidence_values: Final = attrgetter(*_EVIDENCE_COLUMNS)
-_tls_values: Final = attrgetter(*_TLS_COLUMNS)
+_evidence_values: Final = attrgetter(*EVIDENCE_COLUMNS)
+_tls_values: Final = attrgetter(*TLS_COLUMNS)
+_forward_values: Final = attrgetter(*FORWARD_COLUMNS)
 
 
 Segment: TypeAlias = tuple[int, int, int, int, int, int, int]
@@ -77,6 +81,7 @@ class Sink(Protocol):
     def save_connection(self, connection: ConnectionRecord) -> None: ...
     def save_evidence(self, evidence: EvidenceRecord) -> None: ...
     def save_tls(self, tls: TlsRecord) -> None: ...
+    def save_forward(self, forward: ForwardRecord) -> None: ...
     def segment(self, row: Segment) -> None: ...
     def flush(self, now: int) -> None: ...
 
@@ -136,59 +141,6 @@ class ExchangeRecord:
         self.res_run = self.res_head = self.res_len = None
         self.changed = False
         self.saved = False
-
-
-class EvidenceRecord:
-    """What a client does with a crafted answer, as far as it is known: the columns of a row."""
-
-    __slots__ = (*_EVIDENCE_COLUMNS, "changed")
-
-    exchange: int
-    rule: str
-    planned: int | None
-    sent: int
-    acked: int | None
-    reused: bool
-    attempt: int
-    previous: int | None
-    gap_ns: int | None
-    ended_by: str | None
-    how: str | None
-    after_ns: int | None
-
-    def __init__(self, exchange: int, rule: str, planned: int | None, *, reused: bool) -> None:
-        self.exchange = exchange
-        self.rule = rule
-        self.planned = planned
-        self.reused = reused
-        self.sent = 0
-        self.attempt = 1
-        self.acked = self.previous = self.gap_ns = self.ended_by = self.how = self.after_ns = None
-        self.changed = False
-
-
-class TlsRecord:
-    """How a connection is being encrypted, as far as it is known: the columns of a row."""
-
-    __slots__ = (*_TLS_COLUMNS, "changed")
-
-    connection: int
-    hello: bytes
-    sni: str | None
-    alpn: str | None
-    version: str | None
-    cipher: str | None
-    certificate: str | None
-    shaken_ns: int | None
-    alert: str | None
-    sentence: str | None
-
-    def __init__(self, connection: int) -> None:
-        self.connection = connection
-        self.hello = b""
-        self.sni = self.alpn = self.version = self.cipher = self.certificate = None
-        self.shaken_ns = self.alert = self.sentence = None
-        self.changed = False
 
 
 class ConnectionRecord:
@@ -335,6 +287,53 @@ class ConnectionRecord:
         self.last_out_ns = now
         self.changed = True
 
+    def came_at(self, into: int) -> tuple[int, int]:
+        """The page, and the place in it, of the byte that is `into` bytes behind the beginning of the last read."""
+        return self._writer.page, self._at + into
+
+    def put(self, data: bytes) -> tuple[int, int]:
+        """Record bytes that came from neither side, or that nobody takes; their page and place in it."""
+        at = self._writer.put(data)
+        return self._writer.page, at
+
+    def last_put(self, length: int) -> tuple[int, int]:
+        """The page, and the place in it, of the `length` bytes that were recorded last."""
+        return self._writer.page, self._writer.gathered - length
+
+    # -- on a connection to a server, where the client is this side: bytes that are in a page already
+
+    def forwarded(self, forward: ForwardRecord | None, place: tuple[int, int], length: int, now: int) -> None:
+        """Bytes of a request were handed to the socket; `forward` is what they belong to, if anything."""
+        page, at = place
+        if forward is not None and forward.req_offset is None:
+            forward.req_offset, forward.upstream, forward.sent_ns = self.bytes_in, self.id, now
+        if forward is not None and forward.runs and not forward.req_len:
+            forward.req_page, forward.req_at, forward.req_run = page, at, length
+        else:
+            self._writer.segment((self.id, INCOMING, self.bytes_in, page, at, length, now))
+        if forward is not None:
+            forward.req_len += length
+        self.bytes_in += length
+        if self.first_in_ns is None:
+            self.first_in_ns = now
+        self.last_in_ns = now
+        self.changed = True
+
+    def returned(self, forward: ForwardRecord | None, place: tuple[int, int], length: int, now: int) -> None:
+        """Bytes of a response came from the server."""
+        page, at = place
+        if forward is not None and forward.res_offset is None:
+            forward.res_offset, forward.came_ns = self.bytes_out, now
+        if forward is not None and forward.runs and not forward.res_len:
+            forward.res_page, forward.res_at, forward.res_run = page, at, length
+        else:
+            self._writer.segment((self.id, OUTGOING, self.bytes_out, page, at, length, now))
+        if forward is not None:
+            forward.res_len += length
+        self.bytes_out += length
+        self.last_out_ns = now
+        self.changed = True
+
     # -- the rows themselves
 
     def touch(self, exchange: ExchangeRecord) -> None:
@@ -352,6 +351,10 @@ class ConnectionRecord:
     def save_tls(self, tls: TlsRecord) -> None:
         """Write what is known of its encryption with the coming flush."""
         self._writer.save_tls(tls)
+
+    def save_forward(self, forward: ForwardRecord) -> None:
+        """Write what became of one of its exchanges with the coming flush."""
+        self._writer.save_forward(forward)
 
     def describe(self, kind: str, sentence: str) -> None:
         """Say what this connection is, when it is more (or less) than requests and answers."""
@@ -386,6 +389,8 @@ class CaptureWriter:
         self._evidence: list[EvidenceRecord] = []
         self._tls: list[TlsRecord] = []
         self._listeners: list[tuple[str, tuple[object, ...]]] = []
+        self._forwards: list[ForwardRecord] = []
+        self._upstreams: list[tuple[int, int, str]] = []
         self._parts: list[bytes] = []
         self._exchanges: list[ExchangeRecord] = []
         self._checkpointer = Checkpointer(path, self.db)
@@ -444,6 +449,12 @@ class CaptureWriter:
             tls.changed = True
             self._tls.append(tls)
 
+    def save_forward(self, forward: ForwardRecord) -> None:
+        """Write the row with the coming flush, as it is then."""
+        if not forward.changed:
+            forward.changed = True
+            self._forwards.append(forward)
+
     def segment(self, row: Segment) -> None:
         """Note where bytes lie that no exchange's run covers."""
         self._segments.append(row)
@@ -455,6 +466,14 @@ class CaptureWriter:
         self.newest_connection += 1
         record = ConnectionRecord(self, self.newest_connection, listener, peer, local, opened_ns)
         self._connections.append(record)
+        return record
+
+    def upstream(
+        self, client: ConnectionRecord, origin: str, peer: str, local: str, opened_ns: int
+    ) -> ConnectionRecord:
+        """A connection to a server was made for a client: `peer` is this side's address, `local` the server's."""
+        record = self.connection(0, peer, local, opened_ns)
+        self._upstreams.append((record.id, client.id, origin))
         return record
 
     def listener(
@@ -477,8 +496,11 @@ class CaptureWriter:
     def flush(self, now: int) -> None:
         """Commit the turn. Exchanges that were answered in it get `now` (ns since the epoch) as the time of that."""
         exchanges, connections, parts = self._exchanges, self._connections, self._parts
-        evidence, tls, listeners = self._evidence, self._tls, self._listeners
-        if not (exchanges or connections or parts or evidence or tls or listeners) or self._closed:
+        evidence, tls, forwards = self._evidence, self._tls, self._forwards
+        listeners = self._listeners
+        if self._closed or not (
+            exchanges or connections or parts or evidence or tls or forwards or listeners
+        ):
             return
         new, known = [], []
         for exchange in exchanges:
@@ -494,6 +516,8 @@ class CaptureWriter:
             record.changed = False
         for agreed in tls:
             agreed.changed = False
+        for forward in forwards:
+            forward.changed = False
         execute, executemany = self.db.execute, self.db.executemany
         try:
             execute("BEGIN")
@@ -518,6 +542,10 @@ class CaptureWriter:
                 executemany(_INSERT_EVIDENCE, map(_evidence_values, evidence))
             if tls:
                 executemany(_INSERT_TLS, map(_tls_values, tls))
+            if self._upstreams:
+                executemany(_INSERT_UPSTREAM, self._upstreams)
+            if forwards:
+                executemany(_INSERT_FORWARD, map(_forward_values, forwards))
             execute("COMMIT")
             if listeners:
                 self._listeners = []
@@ -530,6 +558,10 @@ class CaptureWriter:
             self._evidence = []
         if tls:
             self._tls = []
+        if forwards:
+            self._forwards = []
+        if self._upstreams:
+            self._upstreams = []
         self._segments = []
         self._parts = []
         self.page += 1

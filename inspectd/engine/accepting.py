@@ -86,13 +86,16 @@ class Doors:
         opened: list[Opened],
         backlog: int,
         *,
+        clear: Callable[[Site, int], asyncio.Protocol] = Connection,
         tls: Callable[[int], asyncio.Protocol] | None = None,
     ) -> None:
-        """`tls` makes the protocol objects of connections to listeners that speak TLS, from the listener's number."""
+        """`clear` makes the protocol objects of connections, from the listener's number; `tls` those of connections
+        to listeners that speak TLS."""
         self.problem: str | None = None
         self._site = site
         self._writer = writer
         self._backlog = backlog
+        self._clear = clear
         self._tls = tls
         self._doors: list[Door] = []
         for one in opened:
@@ -264,7 +267,7 @@ class Doors:
         number, site, tls = door.number, self._site, self._tls
         if door.opened.tls and tls is not None:
             return lambda: tls(number)
-        return lambda: Connection(site, number)
+        return lambda: self._clear(site, number)
 
     def _let_in(self) -> None:
         """Accept every connection again, as soon as the ports can be listened on."""

@@ -33,6 +33,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Forwarding:
+    """What is forwarded where, when the responder passes requests on."""
+
+    origin: str
+    """The server: its name or address, without brackets,"""
+    port: int
+    """and its port."""
+    host: str | None = None
+    """The value of Host that the server is sent instead of the client's; None leaves that as it is."""
+    on_error: Literal["answer", "reset"] = "answer"
+    """When the server fails, the client gets an answer that says how, or an RST."""
+    connect_timeout: float = 10.0
+    """Seconds that it may take to be connected to a server."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Where to listen, what to keep, how strict to be."""
 
@@ -48,5 +64,7 @@ class EngineConfig:
     key: Path | None = None
     """Its key, when that is not in the same file."""
     limits: Limits = field(default_factory=Limits)
+    forwarding: Forwarding | None = None
+    """None: whatever the responder says is answered here."""
     grace: float = 5.0
     """Seconds a graceful stop gives to what is in flight."""

@@ -52,6 +52,9 @@ class Connection(Answering):
         "_unread",
     )
 
+    _pending = Pending
+    """What is made of a request that has arrived."""
+
     def __init__(self, site: Site, listener: int) -> None:
         super().__init__(site)
         self._listener = listener
@@ -193,7 +196,7 @@ class Connection(Answering):
             exchange = self._record.begin(head.start, self._head_ns)
         self._half_head = None
         self._site.summaries.describe(exchange, head)
-        self._reading = pending = Pending(exchange, head)
+        self._reading = pending = self._pending(exchange, head)
         self._parting = not head.keep_alive
         if self._site.strict:
             why = refusal(head)

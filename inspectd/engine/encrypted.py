@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from inspectd.capture.writer import TlsRecord
+from inspectd.capture.beside import TlsRecord
 from inspectd.engine import tcp
 from inspectd.engine.alerts import ABOUT_THE_CERTIFICATE
 from inspectd.engine.connection import Connection

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from inspectd.capture.writer import EvidenceRecord
+from inspectd.capture.beside import EvidenceRecord
 from inspectd.engine import tcp
 from inspectd.rules.program import Program, Send, SendFile
 

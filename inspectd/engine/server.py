@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inspectd.engine.accepting import AcceptState
-    from inspectd.engine.config import EngineConfig
+    from inspectd.engine.config import EngineConfig, Forwarding
     from inspectd.engine.news import Listener
     from inspectd.engine.player import Gates
     from inspectd.rules.answer import Answer
@@ -108,8 +108,20 @@ class Engine:
     async def _listen(self) -> None:
         """Accept connections on the listeners that are open."""
         tls = self._tls(self._site) if self._tls is not None else None
-        self._doors = Doors(self._site, self._writer, self._opened, self.config.backlog, tls=tls)
+        clear = Connection if self.config.forwarding is None else self._relaying(self.config.forwarding)
+        self._doors = Doors(self._site, self._writer, self._opened, self.config.backlog, clear=clear, tls=tls)
         await self._doors.open()
+
+    def _relaying(self, config: Forwarding) -> Callable[[Site, int], Connection]:
+        """Makes connections that can be forwarded."""
+        from inspectd.engine.proxy.relay import Relay
+        from inspectd.engine.proxy.routes import Forwarder
+
+        def listening() -> list[tuple[str, int]]:
+            return [opened.sock.getsockname()[:2] for opened in self._opened if opened.path is None]
+
+        forwarder = Forwarder(config, self._writer, listening)
+        return lambda site, number: Relay(site, number, forwarder)
 
     async def silence(self) -> None:
         """Close the listeners and end every connection: nothing comes any more, and what came is recorded."""

@@ -16,6 +16,7 @@ from inspectd.engine.summary import Summaries
 from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
 from inspectd.engine.unrecorded import Unrecorded
 from inspectd.rules.answer import compile_for, problem_answer
+from inspectd.rules.passing import Passer
 from inspectd.rules.request import CONTENT_PREFIX
 from inspectd.rules.responder import ORDINARY
 
@@ -87,6 +88,8 @@ class Site:
         planner = hasattr(responder, "plan")  # isinstance is dear with protocols, and a test asks it twice
         self.planner = cast("Planner", responder) if planner else None
         """The responder, if it may want to answer before a request is complete."""
+        self.passer = responder if isinstance(responder, Passer) else None
+        """The responder, if it may leave requests to a server."""
 
     @property
     def content_kept(self) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ConnectionRecord, EvidenceRecord, ExchangeRecord, Segment, TlsRecord
+    from inspectd.capture.beside import EvidenceRecord, ForwardRecord, TlsRecord
+    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord, Segment
 
 
 class Unrecorded:
@@ -30,6 +31,9 @@ class Unrecorded:
 
     def save_tls(self, tls: TlsRecord) -> None:
         """Forget how it is encrypted."""
+
+    def save_forward(self, forward: ForwardRecord) -> None:
+        """Forget what became of it elsewhere."""
 
     def segment(self, row: Segment) -> None:
         """Forget the segment."""

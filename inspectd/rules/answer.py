@@ -432,8 +432,11 @@ _PROBLEMS: Final = {
     431: ("Request Header Fields Too Large", "The head is longer than inspectd is set to read."),
     500: ("Internal Server Error", "The answer that was asked for can't be sent."),
     501: ("Not Implemented", "inspectd does not do that."),
+    502: ("Bad Gateway", "The server that this is forwarded to gave no answer."),
     503: ("Service Unavailable", "As many connections are open as inspectd is set to allow."),
+    504: ("Gateway Timeout", "The server that this is forwarded to took too long."),
     505: ("HTTP Version Not Supported", "inspectd speaks HTTP/1.1 here."),
+    508: ("Loop Detected", "This would be forwarded to inspectd itself."),
 }
 
 

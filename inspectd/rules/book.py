@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.rules.draft import Call
+from inspectd.rules.passing import Passer
 from inspectd.rules.problems import RuleProblems
 from inspectd.rules.request import CONTENT_PREFIX
 from inspectd.rules.responder import ORDINARY, Plan
@@ -241,6 +242,20 @@ class RuleBook:
             if not rule.answers.yields or rule.answers.peek(request, rule.state) is not None:
                 return rule.plan
         return ORDINARY
+
+    def passes(self, request: Request) -> bool:
+        """Whether no rule can answer this request, of which only the head is there, and the fallback forwards it."""
+        fallback = self.fallback
+        if not isinstance(fallback, Passer):
+            return False
+        subject: Subject | None = None
+        for rule, _, _ in self._snapshot.candidates(request):
+            subject = subject or Subject(request)
+            if not all(condition.holds(subject) for condition in rule.matcher.on_head):
+                continue
+            if not rule.answers.yields or rule.answers.peek(request, rule.state) is not None:
+                return False
+        return fallback.passes(request)
 
     # -- explaining, without consuming anything
 

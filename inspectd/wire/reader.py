@@ -144,6 +144,11 @@ class MessageReader:
         return bytes(self._pending)
 
     @property
+    def adrift(self) -> bool:
+        """Whether no more messages are read: what comes belongs to another protocol, or nobody knows to what."""
+        return self._state == _REST
+
+    @property
     def head_start(self) -> int | None:
         """The offset of the head that is still arriving, or None."""
         return self.offset - len(self._pending) if self._pending and self._state in _IN_HEAD else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inspectd.capture.reader import Capture
 from inspectd.capture.retention import Retention
-from inspectd.capture.writer import EvidenceRecord
+from inspectd.capture.beside import EvidenceRecord
 from tests.capture.traffic import get, new_writer, open_connection
 
 if TYPE_CHECKING:

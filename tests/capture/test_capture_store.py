@@ -394,8 +394,8 @@ def first_version(path: Path) -> None:
     """A capture of version 1, which had no evidence."""
     finished_capture(path)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("DROP TABLE evidence")
-        db.execute("DROP TABLE tls")
+        for table in ("evidence", "tls", "upstream", "forward"):
+            db.execute(f"DROP TABLE {table}")
         db.execute("PRAGMA user_version = 1")
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from inspectd.capture.model import TlsRow
 from inspectd.capture.reader import Capture
 from inspectd.capture.retention import Retention
-from inspectd.capture.writer import CaptureWriter, TlsRecord
+from inspectd.capture.beside import TlsRecord
+from inspectd.capture.writer import CaptureWriter
 
 if TYPE_CHECKING:
     from pathlib import Path

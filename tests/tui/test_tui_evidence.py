@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inspectd.capture.reader import Capture
-from inspectd.capture.writer import EvidenceRecord
+from inspectd.capture.beside import EvidenceRecord
 from inspectd.tui.net import LIVE
 from inspectd.tui.subject import Subject
 from inspectd.tui.widgets.panes.evidence import evidence_blocks

@@ -1,0 +1,637 @@
+"""A client's connection whose requests a real server answers, unless a rule does.
+
+Strategy: bytes are recorded and understood as on every connection, and handed on as they came: the readers only say
+where messages begin and end. One connection to the server belongs to one of a client and is used again while both
+sides leave it open; requests that a client sends ahead wait until those before them are answered.
+Goal: no task, no timer and no copy of the bytes for an exchange, memory that doesn't grow with it, and everything that
+a client could notice of the server's behaviour (interim responses, early answers, FIN, RST, slowness) passed on.
+Warning: nothing a peer sends may raise out of a callback. RFC 9112 §9 and RFC 9110 §7.6 are the sections on this.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from inspectd.capture.beside import ForwardRecord
+from inspectd.capture.model import State
+from inspectd.engine.connection import Connection
+from inspectd.engine.proxy.forward import Forward, Piece
+from inspectd.engine.proxy.routes import Failure, as_json
+from inspectd.engine.proxy.upstream import Dial, Upstream
+from inspectd.rules.answer import compile_for
+from inspectd.rules.passing import PASS
+from inspectd.wire import ArrivedResponseHead, MessageEnd
+
+if TYPE_CHECKING:
+    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.engine.pending import Pending
+    from inspectd.engine.proxy.routes import Forwarder
+    from inspectd.engine.site import Site
+    from inspectd.rules.program import LiveProgram, Program
+    from inspectd.wire import ArrivedHead, ContentData
+
+WAITING_LIMIT: Final = 128 * 1024
+"""Bytes of requests that may wait for their server; then no more are read."""
+
+KEPT_LIMIT: Final = 8 * 1024 * 1024
+"""Bytes of a request that are kept for its server while a rule or a person may still answer it."""
+
+_REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
+_RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
+
+
+class Relay(Connection):
+    """The protocol object of a connection that is forwarded."""
+
+    __slots__ = (
+        "_asked",
+        "_dial",
+        "_forward",
+        "_forwarder",
+        "_kept",
+        "_kept_from",
+        "_last",
+        "_lost",
+        "_parted",
+        "_read",
+        "_read_from",
+        "_tunnel",
+        "_upstream",
+        "_waiting",
+    )
+
+    _pending = Forward
+
+    def __init__(self, site: Site, listener: int, forwarder: Forwarder) -> None:
+        super().__init__(site, listener)
+        self._forwarder = forwarder
+        self._upstream: Upstream | None = None
+        self._dial: Dial | None = None
+        self._forward: Forward | None = None  # what is being forwarded
+        self._asked: Forward | None = None  # what the responder was asked about last
+        self._last: Forward | None = None  # what comes behind the last message is forwarded with it
+        self._lost: Forward | None = None  # where this one ends can't be known: all that comes belongs to it
+        self._waiting = 0  # bytes of requests that can't be sent to their server yet
+        self._parted = False  # an answer said that it is the connection's last one
+        self._tunnel = False  # both sides have left HTTP
+        self._read = b""  # what is arriving,
+        self._read_from = 0  # and the offset of its first byte
+        self._kept: list[
+            Piece
+        ] = []  # bytes of earlier reads that belong to a message whose head isn't complete
+        self._kept_from = 0
+
+    # -- what asyncio calls
+
+    def data_received(self, data: bytes) -> None:
+        """A read brought bytes."""
+        self._read, self._read_from = data, self._record.bytes_in
+        super().data_received(data)
+        end = self._record.bytes_in
+        if self._kept_from < end:
+            if self._deaf or self._reader.adrift:
+                whose = self._lost if self._deaf else self._last
+                pieces = self._take(end)
+                if whose is not None:  # or else it is recorded, and nobody is there to have it
+                    self._push(whose, pieces)
+            else:
+                self._keep(end)
+        self._read = b""
+
+    def eof_received(self) -> bool:
+        """The client sent FIN: so does this side, to the server, behind all that came before."""
+        forward = self._forward
+        result = super().eof_received()
+        if forward is not None and self._forward is forward:
+            forward.whole = True
+            upstream = self._upstream
+            if upstream is not None and upstream.forward is forward:
+                if not self._queue:
+                    upstream.write_eof()
+                if self._tunnel and upstream.fin:
+                    self.close("fin")
+                elif forward.answered and not self._tunnel:
+                    self._finish(forward)
+        return result
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, whoever ended it."""
+        super().connection_lost(exc)
+        self._forward = None
+        if self._dial is not None:
+            self._dial.cancel()
+            self._dial = None
+        if self._upstream is not None:
+            self._upstream.close("rst" if exc is not None or self._closing == "rst" else "fin")
+            self._upstream = None
+
+    def pause_writing(self) -> None:
+        """The client reads slower than the server sends: the server is not read from until it does."""
+        if self._forward is None:
+            super().pause_writing()
+            return
+        self._choked = True
+        if self._upstream is not None:
+            self._upstream.pause()
+
+    def resume_writing(self) -> None:
+        """The client has read some."""
+        if self._upstream is not None:
+            self._upstream.resume()
+        super().resume_writing()
+
+    def tick(self, now: int) -> None:
+        """Look after a connection on which nothing may have happened for a while; called a few times a second."""
+        upstream, forward = self._upstream, self._forward
+        if upstream is not None and upstream.record is not None and upstream.record.changed:
+            upstream.record.save()
+            self._site.turn.soon()
+        if forward is not None and forward.record is not None:
+            size = forward.record.req_len + forward.record.res_len
+            if size != forward.seen:
+                forward.seen = size
+                self._record.save_forward(forward.record)
+                self._site.turn.soon()
+        super().tick(now)
+
+    # -- whose turn it is
+
+    def _go_on_reading(self) -> None:
+        upstream = self._upstream
+        if self._waiting < WAITING_LIMIT and (upstream is None or not upstream.full):
+            super()._go_on_reading()
+
+    # -- the bytes of requests
+
+    def _take(self, end: int) -> list[Piece]:
+        """The pieces of the stream up to `end` that were not taken yet."""
+        pieces: list[Piece] = []
+        while self._kept and self._kept_from < end:
+            piece = self._kept[0]
+            length = min(len(piece.data), end - self._kept_from)
+            if length == len(piece.data):
+                del self._kept[0]
+            else:
+                self._kept[0] = Piece(piece.data[length:], piece.page, piece.at + length)
+                piece = Piece(piece.data[:length], piece.page, piece.at)
+            pieces.append(piece)
+            self._kept_from += length
+        start = self._kept_from
+        if start < end:
+            first = start - self._read_from
+            whole = first == 0 and end - start == len(self._read)
+            data = self._read if whole else self._read[first : end - self._read_from]
+            pieces.append(Piece(data, *self._record.came_at(start - self._read_from)))
+            self._kept_from = end
+        return pieces
+
+    def _keep(self, end: int) -> None:
+        """Remember the rest of this read: it is known later what it belongs to."""
+        start = max(self._kept_from, self._read_from)
+        if start < end:
+            self._kept.append(Piece(self._read[start - self._read_from :], *self._record.came_at(start - self._read_from)))
+
+    # -- requests as they arrive
+
+    def _on_head(self, head: ArrivedHead) -> None:
+        super()._on_head(head)
+        forward = self._reading
+        if not isinstance(forward, Forward):
+            return
+        for piece in self._take(head.start):
+            forward.put(piece)  # blank lines before the request
+        forward.lead = forward.held
+        for piece in self._take(head.end):
+            forward.put(piece)
+        if forward is self._early:
+            return
+        if head.length == 0:  # or else it was looked at before its content came
+            forward.direct = self._passes(forward)
+        if forward.direct:
+            self._last = forward
+            forward.invited = True  # the server says whether it wants the content
+            self._waiting += forward.held
+            if self._queue or not self._may_answer:
+                self._queue_up(forward)
+                if self._waiting >= WAITING_LIMIT:
+                    self._stall()
+            else:
+                self._begin(forward)
+
+    def _plan(self, pending: Pending) -> None:
+        assert isinstance(pending, Forward)
+        pending.direct = self._passes(pending)
+        if not pending.direct:
+            super()._plan(pending)
+        else:
+            self._answer_at = None
+
+    def _passes(self, forward: Forward) -> bool:
+        """Whether no rule, and nobody at the hold desk, wants to see it before the server does."""
+        site = self._site
+        if site.passer is None or (site.holds.next_count != 0 and not site.stopping):
+            return False
+        return site.passer.passes(self._request(forward, complete=False))
+
+    def _on_content(self, event: ContentData) -> None:
+        forward = self._reading
+        if isinstance(forward, Forward):
+            pieces = self._take(event.end)
+            if forward.direct:
+                forward.content_length += len(event.data)
+                self._push(forward, pieces)
+                return
+            if forward.held < KEPT_LIMIT:
+                for piece in pieces:
+                    forward.put(piece)
+            else:
+                forward.held += event.end - event.start
+        super()._on_content(event)
+
+    def _on_end(self, event: MessageEnd) -> None:
+        forward = self._reading
+        if not isinstance(forward, Forward) or not forward.direct:
+            super()._on_end(event)
+            return
+        self._reading = None
+        self._record.end(forward.exchange, event.end)
+        forward.whole = event.complete
+        if event.complete:
+            forward.exchange.state |= _REQUEST_COMPLETE
+        else:
+            self._stop_reading()
+            self._lost = forward
+        if event.complete and forward is self._forward:
+            if forward.record is not None and not forward.outbox:
+                forward.record.whole_ns = time.time_ns()
+            if forward.answered:
+                self._finish(forward)
+
+    def _push(self, forward: Forward, pieces: list[Piece]) -> None:
+        """These bytes follow those of the request that have come."""
+        upstream = self._upstream
+        if upstream is not None and upstream.forward is forward and not forward.outbox:
+            for piece in pieces:
+                self._say(upstream, forward, piece)
+        elif not forward.over:
+            for piece in pieces:
+                forward.put(piece)
+                self._waiting += len(piece.data)
+            if self._waiting >= WAITING_LIMIT:
+                self._stall()
+
+    def _say(self, upstream: Upstream, forward: Forward, piece: Piece) -> None:
+        """Send bytes to the server."""
+        assert upstream.record is not None
+        now = time.time_ns()
+        upstream.record.forwarded(forward.record, (piece.page, piece.at), len(piece.data), now)
+        if forward.whole and forward.record is not None:
+            forward.record.whole_ns = now
+        upstream.write(piece.data)
+
+    # -- answering
+
+    def _answer(self, pending: Pending) -> None:
+        assert isinstance(pending, Forward)
+        if pending.direct:
+            self._begin(pending)
+        else:
+            self._asked = pending
+            super()._answer(pending)
+
+    def _play(self, exchange: ExchangeRecord, program: Program | LiveProgram) -> None:
+        forward = self._asked
+        if program is not PASS or forward is None or forward.exchange is not exchange:
+            super()._play(exchange, program)
+        elif forward.held > sum(len(piece.data) for piece in forward.outbox):
+            reason = (
+                "no rule answered in the end, and by then its content was too long to be kept for the server."
+            )
+            self._fail(forward, Failure(502, f"The request could not be forwarded: {reason}"))
+        else:
+            forward.direct = True
+            forward.whole = forward.complete
+            self._last = forward
+            self._waiting += forward.held
+            if forward is self._early:  # it is decided, and the rest of its content goes on to the server
+                self._early = None
+            self._begin(forward)
+
+    def _begin(self, forward: Forward) -> None:
+        """It is this request's turn to be forwarded."""
+        now = time.time_ns()
+        exchange = forward.exchange
+        self._forward, self._playing = forward, exchange
+        route = forward.route = self._forwarder.route(forward.head)
+        forward.record = record = ForwardRecord(exchange, str(route.origin), now)
+        record.changes = as_json(route.changes)
+        exchange.label = f"passed on to {record.origin}"
+        if route.head is not None:
+            self._replace_head(forward, route.head)
+        upstream = self._upstream
+        if upstream is not None and self._parted:
+            return  # the server said that it would close: as without a proxy, nothing answers this
+        alone = forward.head.framing.ambiguous
+        if upstream is not None and (
+            upstream.spent or upstream.fin or upstream.origin != route.origin or alone
+        ):
+            upstream.close()
+            self._upstream = upstream = None
+        if upstream is not None:
+            self._send_on(upstream, forward)
+        else:
+            self._dial = Dial(self, route.origin, self._forwarder)
+            self._record.save_forward(record)
+            self._site.turn.soon()
+
+    def _replace_head(self, forward: Forward, head: bytes) -> None:
+        """Send another head than the one that came; what came before and after it stays."""
+        before, after = _split(forward.outbox, forward.lead)
+        _, content = _split(after, forward.exchange.req_head)
+        forward.outbox = [*before, Piece(head, *self._record.put(head)), *content]
+        longer = len(head) - forward.exchange.req_head
+        forward.held += longer
+        self._waiting += longer
+
+    def _send_on(self, upstream: Upstream, forward: Forward) -> None:
+        """Send all of the request that is there."""
+        upstream.forward = forward
+        upstream.reader.expect(forward.head.method)
+        record = forward.record
+        assert record is not None
+        outbox, forward.outbox = forward.outbox, []
+        self._waiting -= forward.held
+        forward.held = 0
+        for piece in outbox:
+            self._say(upstream, forward, piece)
+        if self._record.fin_in_ns is not None and not self._queue:
+            upstream.write_eof()
+        assert upstream.record is not None
+        upstream.record.exchanges += 1
+        if self._stalled and not self._choked:
+            self._go_on_reading()
+
+    # -- what the server does (`upstream.Owner`)
+
+    def connected(self, dial: Dial, upstream: Upstream) -> None:
+        """There is a connection to the server."""
+        forward = self._forward
+        if self._dial is not dial or forward is None or forward.record is None or self._gone:
+            upstream.close()
+            return
+        self._dial = None
+        self._upstream = upstream
+        own, server = upstream.socket_names
+        record = forward.record
+        upstream.record = self._forwarder.writer.upstream(
+            self._record, str(upstream.origin), own, server, upstream.opened_ns
+        )
+        record.resolve_ns, record.connect_ns = dial.resolve_ns, dial.connect_ns
+        upstream.spent = forward.head.framing.ambiguous
+        self._send_on(upstream, forward)
+        if self._choked:
+            upstream.pause()
+        self._site.turn.soon()
+
+    def not_connected(self, dial: Dial, failure: Failure) -> None:
+        """There is none."""
+        if self._dial is dial:
+            self._dial = None
+            if self._forward is not None and not self._gone:
+                self._fail(self._forward, failure)
+
+    def server_said(self, upstream: Upstream, data: bytes, now: int) -> None:
+        """Bytes came: they are the client's, whatever they are."""
+        forward = upstream.forward
+        record = upstream.record
+        assert record is not None
+        if self._closing is not None or self._half_closed or self._gone:
+            record.returned(None, self._record.put(data), len(data), now)
+            return
+        base = upstream.reader.offset
+        head: int | None = None
+        end = len(data)
+        for event in upstream.reader.feed(data):
+            if isinstance(event, ArrivedResponseHead):
+                if forward is None:
+                    continue
+                forward.interim = event.interim
+                if not event.interim:
+                    forward.head_of_answer = event
+                    head = event.end - base
+                    self._note_answer(forward, event)
+            elif forward is None or forward.interim or forward.answered:
+                continue
+            elif isinstance(event, MessageEnd) and event.complete:
+                forward.answered = True
+                end = event.end - base
+        if forward is None or forward.done:
+            # More than the answer, or another protocol: the client shall see it, as it would without a proxy.
+            upstream.spent = True
+            self._pass_back(upstream, None, data, now)
+            return
+        forward.told += len(data)
+        if end == len(data):
+            self._pass_back(upstream, forward, data, now, head=head)
+        else:
+            self._pass_back(upstream, forward, data[:end], now, head=head)
+            self._pass_back(upstream, None, data[end:], now)
+            upstream.spent = True
+        if forward.answered:
+            self._answered(upstream, forward, now)
+
+    def _pass_back(
+        self, upstream: Upstream, forward: Forward | None, data: bytes, now: int, *, head: int | None = None
+    ) -> None:
+        """Send the client what the server sent."""
+        assert upstream.record is not None
+        record = None
+        if forward is not None:
+            record = forward.record
+            self._send(forward.exchange, data, head=head)
+        else:
+            self._send(None, data)
+        upstream.record.returned(record, self._record.last_put(len(data)), len(data), now)
+
+    def server_finished(self, upstream: Upstream) -> None:
+        """The server sent FIN: what that means depends on what it has said before."""
+        if upstream is not self._upstream:
+            return
+        forward = upstream.forward
+        now = time.time_ns()
+        if self._tunnel:
+            self.half_close()
+            if self._record.fin_in_ns is not None:
+                self.close("fin")
+        elif forward is None:
+            self._drop(upstream)
+            if self._parted:
+                self._end_of_answers()
+        elif forward.answered:
+            self._finish(forward)
+        else:
+            head = forward.head_of_answer
+            for event in upstream.reader.eof():
+                if isinstance(event, ArrivedResponseHead):
+                    forward.head_of_answer = head = event
+                    self._note_answer(forward, event)
+            whole = head is not None and head.framing.until_close
+            if whole:
+                forward.answered = True
+                self._answered(upstream, forward, now)
+            elif not forward.told:
+                self._drop(upstream)
+                self._fail(forward, Failure(502, self._silence(upstream, "closed the connection")))
+            else:
+                self._break_off(upstream, forward, "the server closed before its answer was whole", "fin")
+        self._site.turn.soon()
+
+    def server_lost(self, upstream: Upstream, reason: str) -> None:
+        """The connection to the server broke."""
+        if upstream is not self._upstream:
+            return
+        forward = upstream.forward
+        self._upstream = None
+        if forward is None or forward.answered:
+            if self._tunnel:
+                self.close("rst")
+            elif forward is not None:
+                self._finish(forward)
+            elif self._parted:
+                self._end_of_answers()
+        elif not forward.told:
+            self._fail(forward, Failure(502, self._silence(upstream, f"lost the connection ({reason})")))
+        else:
+            self._break_off(upstream, forward, f"the server's connection broke: {reason}", "rst")
+        self._site.turn.soon()
+
+    def server_is_slow(self) -> None:
+        """The server reads slower than the client sends."""
+        self._stall()
+
+    def server_has_room(self) -> None:
+        """The server has read some."""
+        if self._stalled and not self._choked:
+            self._go_on_reading()
+
+    # -- ends of an exchange
+
+    def _silence(self, upstream: Upstream, what: str) -> str:
+        on = " on a connection that had served before" if upstream.served else ""
+        return f"{upstream.origin} {what}{on} without a byte of an answer."
+
+    @staticmethod
+    def _note_answer(forward: Forward, head: ArrivedResponseHead) -> None:
+        exchange = forward.exchange
+        if not head.raw and forward.record is not None:
+            forward.record.failure = "The server's answer is not HTTP/1: it was passed on as it came."
+        exchange.status = head.status.decode("utf-8", "backslashreplace") or None
+        exchange.reason = head.reason.decode("utf-8", "backslashreplace")
+
+    @staticmethod
+    def _switches(forward: Forward) -> bool:
+        head = forward.head_of_answer
+        return head is not None and head.framing.tunnel
+
+    def _answered(self, upstream: Upstream, forward: Forward, now: int) -> None:
+        """The last byte of the answer has come."""
+        if forward.done:
+            return
+        forward.done = True
+        forward.exchange.state |= _RESPONSE_COMPLETE
+        self._record.touch(forward.exchange)
+        record = forward.record
+        assert record is not None
+        record.done_ns = now
+        self._record.save_forward(record)
+        if self._switches(forward):
+            self._tunnel = True
+            self._reading = None
+            self._reader.switch()
+            if self._kept_from < self._record.bytes_in:
+                self._push(forward, self._take(self._record.bytes_in))
+        elif forward.whole or upstream.fin:
+            self._finish(forward)
+
+    def _finish(self, forward: Forward) -> None:
+        """The request and its answer have both come to their end."""
+        upstream = self._upstream
+        self._let_go(forward)
+        head = forward.head_of_answer
+        ambiguous = forward.head.framing.ambiguous or (head is not None and head.framing.ambiguous)
+        last = not forward.whole or head is None or not head.keep_alive or not forward.head.keep_alive
+        if upstream is not None:
+            upstream.forward = None
+            upstream.served += 1
+            if ambiguous or upstream.fin:
+                self._drop(upstream)
+            elif last:
+                upstream.spent = True
+        if last and self._upstream is not None:
+            self._parted = True  # the server closes next, and so does this side then
+        if (last and self._upstream is None) or ambiguous:
+            self._end_of_answers()
+        else:
+            self._go_on()
+
+    def _let_go(self, forward: Forward) -> None:
+        """Nothing more is forwarded for this request."""
+        self._forward = self._playing = None
+        forward.over = True
+        self._waiting -= forward.held
+        forward.held = 0
+        forward.outbox.clear()
+        if forward.record is not None:
+            self._record.save_forward(forward.record)
+
+    def _drop(self, upstream: Upstream) -> None:
+        self._upstream = None
+        upstream.close()
+
+    def _break_off(self, upstream: Upstream, forward: Forward, why: str, how: str) -> None:
+        """The answer ends in its middle, and for the client as it did for this side."""
+        if forward.record is not None:
+            forward.record.failure = f"{why[0].upper()}{why[1:]}."
+        self._let_go(forward)
+        self._drop(upstream)
+        self._abort(forward.exchange, why)
+        self.close(how)
+
+    def _fail(self, forward: Forward, failure: Failure) -> None:
+        """There is no answer: say why, or reset."""
+        if forward.record is None:
+            forward.record = ForwardRecord(forward.exchange, "", time.time_ns())
+        forward.record.failure = failure.sentence
+        exchange, head = forward.exchange, forward.head
+        self._let_go(forward)
+        if self._forwarder.config.on_error == "reset":
+            self._abort(exchange, failure.sentence)
+            self.close("rst")
+        else:
+            if self._reading is forward:
+                self._reading = None
+                self._stop_reading()
+            program = compile_for(
+                self._site.refusal(failure.status, failure.sentence),
+                now=time.time(),
+                method=head.method,
+                persist=False,
+            )
+            super()._play(exchange, program)
+            exchange.label = failure.sentence
+            self._go_on()
+        self._site.turn.soon()
+
+
+def _split(pieces: list[Piece], length: int) -> tuple[list[Piece], list[Piece]]:
+    """The pieces with the first `length` bytes, and the others."""
+    first: list[Piece] = []
+    for number, piece in enumerate(pieces):
+        if length < len(piece.data):
+            cut = [Piece(piece.data[:length], piece.page, piece.at)] if length else []
+            rest = Piece(piece.data[length:], piece.page, piece.at + length)
+            return [*first, *cut], [rest, *pieces[number + 1 :]]
+        first.append(piece)
+        length -= len(piece.data)
+    return first, []

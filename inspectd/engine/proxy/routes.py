@@ -1,0 +1,177 @@
+"""Where a request is forwarded to, and in which form.
+
+Bytes are forwarded as they came. What has to be different is listed as changes, a mapping each: `what` it is, what it
+was (`from`) and what is sent instead (`to`), as text with one character a byte.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from inspectd.errors import InspectdError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from inspectd.capture.writer import CaptureWriter
+    from inspectd.engine.config import Forwarding
+    from inspectd.wire import ArrivedHead
+
+Change: TypeAlias = dict[str, str | None]
+
+
+class OriginError(InspectdError):
+    """The URL of a server can't be used."""
+
+
+class Origin(NamedTuple):
+    """A server: a name or an address without brackets, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Route(NamedTuple):
+    """Where to, and the head that is sent; None when it is sent as it came."""
+
+    origin: Origin
+    head: bytes | None = None
+    changes: tuple[Change, ...] = ()
+
+
+class Failure(NamedTuple):
+    """Why a request was not answered by its server: the status that says so to the client, and a sentence."""
+
+    status: int
+    sentence: str
+
+
+def parse_origin(url: str) -> Origin:
+    """The server that `http://HOST[:PORT]` names. Raises OriginError (exit code 2) that says how to write it."""
+    mend = "Write http://HOST:PORT, for example http://localhost:3000."
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.lower() != "http":
+        why = "names no scheme" if not separator else f"is not http: {scheme} can't be forwarded to"
+        raise OriginError(f"{url!r} {why}", mend, exit_code=2)
+    authority = rest.removesuffix("/")
+    if not authority or set(authority) & set("/?#@ \t"):
+        raise OriginError(
+            f"{url!r} is more than the address of a server: paths are forwarded as clients send them",
+            mend,
+            exit_code=2,
+        )
+    origin = read_authority(authority, 80)
+    if origin is None:
+        raise OriginError(f"{url!r} names no host, or no port between 1 and 65535", mend, exit_code=2)
+    return origin
+
+
+def read_authority(text: str, port: int | None) -> Origin | None:
+    """`HOST[:PORT]` with IPv6 addresses in brackets (RFC 3986 §3.2); `port` is used where none is given."""
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        if not closed or (rest and not rest.startswith(":")):
+            return None
+        try:
+            ipaddress.IPv6Address(host.partition("%")[0])
+        except ValueError:
+            return None
+        digits = rest[1:]
+    else:
+        host, _, digits = text.partition(":")
+    if not host or (digits and not (digits.isascii() and digits.isdigit() and len(digits) <= 5)):
+        return None
+    number = int(digits) if digits else port
+    return Origin(host, number) if number is not None and 0 < number <= 65535 else None
+
+
+def as_json(changes: Iterable[Change]) -> str | None:
+    """Changes for the row; None when there are none."""
+    listed = list(changes)
+    return json.dumps(listed) if listed else None
+
+
+class Forwarder:
+    """What the connections of a proxy share: where requests go, and the capture."""
+
+    def __init__(
+        self, config: Forwarding, writer: CaptureWriter, listening: Callable[[], Iterable[tuple[str, int]]]
+    ) -> None:
+        """`listening` gives the addresses and ports that this engine listens on."""
+        self.config = config
+        self.writer = writer
+        self._listening = listening
+        self._origin = Origin(config.origin, config.port)
+        self._route = Route(self._origin)
+        self._host = None if config.host is None else config.host.encode("latin-1")
+
+    @property
+    def opaque(self) -> Origin:
+        """Where bytes go that are no HTTP request."""
+        return self._origin
+
+    def route(self, head: ArrivedHead) -> Route:
+        """Where this request goes."""
+        if self._host is None:
+            return self._route
+        return with_host(head, self._origin, self._host)
+
+    def is_own(self, host: str, port: int) -> bool:
+        """Whether a connection to this address would come to one of the engine's own listeners."""
+        address = _plain(host)
+        for own_host, own_port in self._listening():
+            own = _plain(own_host)
+            if own_port == port and (own == address or (own.is_unspecified and is_local(address))):
+                return True
+        return False
+
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _plain(host: str) -> Address:
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def is_local(address: Address) -> bool:
+    """Whether this machine has this address: only then can a socket be bound to it."""
+    if address.is_loopback or address.is_unspecified:
+        return True
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return True
+
+
+def with_host(head: ArrivedHead, origin: Origin, value: bytes) -> Route:
+    """The head with another value of its first Host field; as it is when it has none, or has that value."""
+    for field in head.head.fields:
+        if field.name_bytes.lower() != b"host":
+            continue
+        if field.value_bytes == value:
+            break
+        after_colon = field.name[1] + 1
+        start, end = (field.value[0][0], field.value[-1][1]) if field.value else (after_colon, after_colon)
+        raw = head.raw[: start - head.start] + value + head.raw[end - head.start :]
+        change = _changed("Host", field.value_bytes, value)
+        return Route(origin, raw, (change,))
+    return Route(origin)
+
+
+def _changed(what: str, before: bytes | None, after: bytes | None) -> Change:
+    return {
+        "what": what,
+        "from": None if before is None else before.decode("latin-1"),
+        "to": None if after is None else after.decode("latin-1"),
+    }
