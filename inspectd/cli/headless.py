@@ -23,11 +23,13 @@ from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from inspectd.cli.life import Started
     from inspectd.cli.lines import Lines
+    from inspectd.engine.config import EngineConfig
+    from inspectd.rules.responder import Responder
 
 LOOK_SECONDS: Final = 0.03
 
@@ -182,16 +184,12 @@ def _url(address: str) -> str:
     return address if address.startswith(("unix:", "https:")) else f"http://{address}"
 
 
-def headless(values: dict[str, Any]) -> None:
+def headless(values: Mapping[str, Any], config: EngineConfig, responder: Responder) -> None:
     """Run the engine until a signal or the control API ends it. Raises `InspectdError`."""
     require_stdout("inspectd --headless >lines")
     from inspectd.cli.life import live
-    from inspectd.cli.options import answer_request, engine_config
     from inspectd.cli.rule_files import load_rule_files
-    from inspectd.control.answer import responder_for
 
-    config = engine_config(values)
-    responder = responder_for(answer_request(values))
     rules = load_rule_files(values["rules"])
     front = Headless(
         as_json=values["as_json"], quiet=values["quiet"], verbosity=values["verbose"], capture=config.capture

@@ -11,7 +11,7 @@ import click
 from inspectd.cli.group import option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from inspectd.control.messages import AnswerRequest
     from inspectd.engine.config import EngineConfig
@@ -46,8 +46,24 @@ LISTEN: Final = "Where to listen"
 CAPTURE: Final = "What to keep"
 LIMITS: Final = "Limits"
 CONTROL: Final = "Control"
+OUTPUT: Final = "Without a screen"
 
-_OPTIONS: Final = (
+_OUTPUTS: Final = (
+    option(
+        "--headless", section=OUTPUT, is_flag=True,
+        help="Print a line an exchange instead of opening the screen.",
+    ),
+    option(
+        "--json", "as_json", section=OUTPUT, is_flag=True, help="With --headless: JSON lines, schema version 1."
+    ),
+    option(
+        "--verbose", "-v", section=OUTPUT, count=True,
+        help="With --headless: -v prints heads, -vv bodies as well.",
+    ),
+    option("--quiet", "-q", section=OUTPUT, is_flag=True, help="With --headless: print the listening line only."),
+)  # fmt: skip
+
+_ANSWERS: Final = (
     option(
         "--answer", "-a", section=ANSWER, metavar="STATUS",
         help="Answer everything with this status line, verbatim: 404, '503 Back Soon', \"HTTP/1.1 418 I'm a teapot\"."
@@ -68,6 +84,9 @@ _OPTIONS: Final = (
         type=click.Choice(["date", "content-length", "connection", "all"]),
         help="Leave out a field that inspectd adds by itself. Repeatable.",
     ),
+)  # fmt: skip
+
+_ENGINE: Final = (
     option(
         "--rules", "-r", section=ANSWER, metavar="FILE", multiple=True, type=click.Path(path_type=Path),
         help="Answer by the rules of this file; what none of them matches is answered as without. Repeatable: earlier"
@@ -139,9 +158,42 @@ _OPTIONS: Final = (
 
 def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds every option of an engine to a command; their values arrive as keyword arguments."""
-    for decorate in reversed(_OPTIONS):
+    return _decorated(command, (*_ANSWERS, *_ENGINE))
+
+
+def forwarding_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of an engine whose answers come from a server, and of what it prints."""
+    return _decorated(command, (*_OUTPUTS, *_ENGINE))
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of an engine without a screen."""
+    return _decorated(command, _OUTPUTS)
+
+
+def _decorated(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
+    for decorate in reversed(options):
         command = decorate(command)
     return command
+
+
+def is_headless(context: click.Context) -> bool:
+    """Whether there is to be no screen. Raises `click.UsageError` when the options contradict each other."""
+    values = context.params
+    if values["headless"]:
+        if values["as_json"] and values["verbose"]:
+            raise click.UsageError("-v is for people, --json for programs: choose one.")
+        return True
+    for name in ("as_json", "verbose", "quiet"):
+        if values[name]:
+            raise click.UsageError(f"{flag(context, name)} goes with --headless.")
+    return False
+
+
+def flag(context: click.Context, name: str) -> str:
+    """How an option is written on the command line."""
+    parameters = context.command.get_params(context)
+    return next(max(each.opts, key=len) for each in parameters if each.name == name)
 
 
 def engine_config(values: Mapping[str, Any]) -> EngineConfig:

@@ -10,14 +10,15 @@ from typing import Any, Final
 import click
 
 from inspectd import __version__
-from inspectd.cli.group import LazyCommand, LazyGroup, option
-from inspectd.cli.options import engine_options
+from inspectd.cli.group import LazyCommand, LazyGroup
+from inspectd.cli.options import engine_options, flag, is_headless, output_options
 from inspectd.cli.output import let_go_of_stdout
 from inspectd.errors import InspectdError
 
-OUTPUT: Final = "Without a screen"
-
 _COMMANDS: Final = {
+    "reverse": LazyCommand(
+        "inspectd.cli.forwarding", "reverse", "Stand before a real server and see all that passes."
+    ),
     "attach": LazyCommand("inspectd.cli.attach", "attach", "Open the screen on an engine that is running."),
     "open": LazyCommand("inspectd.cli.open_capture", "open_capture", "Open the screen on a capture file."),
     "list": LazyCommand("inspectd.cli.listing", "command", "Print a capture's exchanges, a line each."),
@@ -43,6 +44,7 @@ _EXAMPLES: Final = (
     ('inspectd --answer "503 Back Soon"', "everybody gets this status line"),
     ("inspectd -a 200 -H 'X-A: 1' --body hi", "with this field and content"),
     ("inspectd --rules api.toml", "by the rules of this file"),
+    ("inspectd reverse http://localhost:3000", "before a real server, byte for byte"),
     ("inspectd --listen 9000 --capture a.inspectd", "another port, a capture to keep"),
     ("inspectd --listen https://8443", "over TLS; see inspectd ca"),
     ("inspectd --headless", "no screen: a line an exchange"),
@@ -62,20 +64,7 @@ _EXAMPLES: Final = (
     help="See every byte that HTTP clients send, what each byte means, and what a client does when the answer is"
     " exactly the bytes you chose.",
 )
-@option(
-    "--headless", section=OUTPUT, is_flag=True, help="Print a line an exchange instead of opening the screen."
-)
-@option(
-    "--json", "as_json", section=OUTPUT, is_flag=True, help="With --headless: JSON lines, schema version 1."
-)
-@option(
-    "--verbose",
-    "-v",
-    section=OUTPUT,
-    count=True,
-    help="With --headless: -v prints heads, -vv bodies as well.",
-)
-@option("--quiet", "-q", section=OUTPUT, is_flag=True, help="With --headless: print the listening line only.")
+@output_options
 @engine_options
 @click.version_option(__version__, message="inspectd %(version)s")
 @click.pass_context
@@ -85,19 +74,16 @@ def root(context: click.Context, /, **values: Any) -> None:
         given = [name for name in values if _given(context, name)]
         if given:
             raise click.UsageError(
-                f"{_flag(context, given[0])} is no option of `inspectd {context.invoked_subcommand}`."
+                f"{flag(context, given[0])} is no option of `inspectd {context.invoked_subcommand}`."
             )
         return
-    if values["headless"]:
-        if values["as_json"] and values["verbose"]:
-            raise click.UsageError("-v is for people, --json for programs: choose one.")
+    if is_headless(context):
         from inspectd.cli.headless import headless
+        from inspectd.cli.options import answer_request, engine_config
+        from inspectd.control.answer import responder_for
 
-        headless(values)
+        headless(values, engine_config(values), responder_for(answer_request(values)))
         return
-    for name in ("as_json", "verbose", "quiet"):
-        if values[name]:
-            raise click.UsageError(f"{_flag(context, name)} goes with --headless.")
     from inspectd.cli.run import run
 
     context.exit(run(context.obj))
@@ -105,11 +91,6 @@ def root(context: click.Context, /, **values: Any) -> None:
 
 def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-
-
-def _flag(context: click.Context, name: str) -> str:
-    parameters = context.command.get_params(context)
-    return next(max(each.opts, key=len) for each in parameters if each.name == name)
 
 
 def run_command_line(arguments: list[str]) -> int:

@@ -30,14 +30,14 @@ STOP_SECONDS: Final = 15.0
 """How long the engine gets to finish what is in flight and to close a large capture."""
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Start an engine with these arguments, show it until the person quits, stop it; the exit code.
+def run(arguments: Sequence[str], command: Sequence[str] = ("serve",)) -> int:
+    """Start an engine by this command with these arguments, show it until the person quits, stop it; the exit code.
 
     Raises `InspectdError` when the screen or the engine failed. An engine whose screen failed is left running.
     """
-    require_terminal("inspectd --headless")
+    require_terminal(" ".join(["inspectd", *[word for word in command[:1] if word != "serve"], "--headless"]))
     with tempfile.TemporaryFile() as errors:
-        engine = start_engine(arguments, errors)
+        engine = start_engine([*command, *arguments], errors)
         stop = True
         try:
             # Loading leaves no garbage, and looking for some takes 50 ms; the screen enables it when it is painted.
@@ -84,11 +84,11 @@ def require_terminal(instead: str) -> None:
 
 
 def start_engine(arguments: Sequence[str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start `inspectd serve` with the same Python and the same inspectd as this process."""
+    """Start `inspectd` with these arguments, with the same Python and the same inspectd as this process."""
     # -P keeps modules of the current directory out; the package itself may lie there in a checkout.
     checkout = Path(inspectd.__file__).parent.parent == Path.cwd()
     return subprocess.Popen(  # noqa: S603 - our own interpreter and a person's own arguments
-        [sys.executable, *([] if checkout else ["-P"]), "-m", "inspectd", "serve", *arguments],
+        [sys.executable, *([] if checkout else ["-P"]), "-m", "inspectd", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=errors,

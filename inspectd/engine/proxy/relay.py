@@ -190,7 +190,9 @@ class Relay(Connection):
         """Remember the rest of this read: it is known later what it belongs to."""
         start = max(self._kept_from, self._read_from)
         if start < end:
-            self._kept.append(Piece(self._read[start - self._read_from :], *self._record.came_at(start - self._read_from)))
+            self._kept.append(
+                Piece(self._read[start - self._read_from :], *self._record.came_at(start - self._read_from))
+            )
 
     # -- requests as they arrive
 

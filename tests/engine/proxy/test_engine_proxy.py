@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
+CHUNKED = (
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b'3;a=b;c="d"\r\nabc\r\n0003\r\ndef\r\n0;last\r\nX-Trailer: 1\r\n\r\n'
+)
 REQUESTS = [
     b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -35,8 +39,7 @@ REQUESTS = [
     b"G\xffT /\x80 HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET /only-two-words\r\nHost: a\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345",
-    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-    b'3;a=b;c="d"\r\nabc\r\n0003\r\ndef\r\n0;last\r\nX-Trailer: 1\r\n\r\n',
+    CHUNKED,
     b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET http://other.test/abs?q HTTP/1.1\r\nHost: a\r\nProxy-Connection: x\r\n\r\n",
     b"OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
@@ -88,7 +91,7 @@ async def test_a_request_arrives_as_it_was_sent(proxied: Proxied, request_bytes:
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("split", [True, False])
-async def test_an_answer_arrives_as_it_was_sent(proxied: Proxied, answer: bytes, split: bool) -> None:  # noqa: FBT001
+async def test_an_answer_arrives_as_it_was_sent(proxied: Proxied, answer: bytes, split: bool) -> None:
     async with proxied() as (running, origin):
         client = await running.connect()
         await client.send(REQUESTS[0])

@@ -1,0 +1,110 @@
+"""`inspectd reverse`: the engine before a real server."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from inspectd.cli.group import SectionCommand, option
+from inspectd.cli.options import HTTPS, engine_config, forwarding_options, is_headless, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inspectd.engine.config import EngineConfig, Forwarding
+    from inspectd.rules.responder import Responder
+
+FORWARD: Final = "What to forward"
+
+_REVERSE_HELP: Final = """Stand before the server at URL and see all that passes, byte for byte.
+
+Clients talk to inspectd's port instead of the server's. What they send goes on to the server as it came, and what the
+server sends goes back as it came: white space, line ends, chunks, trailers, interim responses, broken messages, and
+when a side says FIN or RST. Nothing is held back until it is whole. Each exchange is recorded with both sides of it
+and with the time that each step took.
+
+URL names the server only, as in http://localhost:3000; the paths are those that clients ask for. The Host field is
+left as clients send it, unless --host says otherwise. With --rules, what a rule matches is answered by the rule, and
+everything else by the server.
+
+\b
+  inspectd reverse http://localhost:3000            then open http://localhost:8080
+  inspectd reverse http://10.0.0.5 --host example.test --listen 9000
+  inspectd reverse http://localhost:3000 --rules outage.toml --headless
+"""
+
+
+@click.command("reverse", cls=SectionCommand, help=_REVERSE_HELP)
+@click.argument("url", metavar="URL")
+@option(
+    "--host",
+    section=FORWARD,
+    metavar="VALUE",
+    help="Send the server this value of Host instead of the client's, and note the change.",
+)
+@option(
+    "--on-error",
+    section=FORWARD,
+    type=click.Choice(["answer", "reset"]),
+    default="answer",
+    show_default=True,
+    help="When the server can't be reached or says nothing: answer 502 or 504 with the reason, or reset the"
+    " connection.",
+)
+@option(
+    "--connect-timeout",
+    section=FORWARD,
+    metavar="TIME",
+    type=parse_duration,
+    default="10s",
+    show_default=True,
+    help="How long it may take to be connected to the server.",
+)
+@click.option("--serve", is_flag=True, hidden=True, help="Be the engine of a screen.")
+@forwarding_options
+@click.pass_context
+def reverse(context: click.Context, /, url: str, host: str | None, **values: Any) -> None:
+    """Run an engine that forwards to one server, and its screen."""
+    from inspectd.engine.config import Forwarding
+    from inspectd.engine.proxy.routes import parse_origin
+    from inspectd.rules.passing import Passing
+
+    origin = parse_origin(url)
+    if host is not None and any(character in "\r\n\0" or ord(character) > 255 for character in host):
+        raise click.BadParameter(f"{host!r} can't be the value of a field.", param_hint="--host")
+    forwarding = Forwarding(
+        origin.host,
+        origin.port,
+        host=host,
+        on_error=values["on_error"],
+        connect_timeout=values["connect_timeout"],
+    )
+    forward(context, values, forwarding, Passing(f"http://{origin}"))
+
+
+def forward(
+    context: click.Context, values: Mapping[str, Any], forwarding: Forwarding, responder: Responder
+) -> None:
+    """Run such an engine with a screen, without one, or as the engine of one."""
+    if any(address.startswith(HTTPS) for address in values["listen"]):
+        raise click.UsageError(
+            f"inspectd {context.command.name} forwards what comes in clear text: it takes no --listen https://..."
+        )
+    headless = is_headless(context)
+    if not headless and not values["serve"]:
+        from inspectd.cli.run import run
+
+        context.exit(run(context.obj[1:], (context.obj[0], "--serve")))
+    config: EngineConfig = replace(engine_config(values), forwarding=forwarding)
+    if headless:
+        from inspectd.cli.headless import headless as run_headless
+
+        run_headless(values, config, responder)
+        return
+    from inspectd.cli.life import live
+    from inspectd.cli.rule_files import load_rule_files
+    from inspectd.cli.serve import Announcement
+
+    live(config, responder, Announcement(), control=values["control"], rules=load_rule_files(values["rules"]))
