@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inspectd.capture.beside import EvidenceRecord
 from inspectd.capture.reader import Capture
 from inspectd.capture.retention import Retention
-from inspectd.capture.beside import EvidenceRecord
 from tests.capture.traffic import get, new_writer, open_connection
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from inspectd.capture.beside import TlsRecord
 from inspectd.capture.model import TlsRow
 from inspectd.capture.reader import Capture
 from inspectd.capture.retention import Retention
-from inspectd.capture.beside import TlsRecord
 from inspectd.capture.writer import CaptureWriter
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inspectd.capture.reader import Capture
 from inspectd.capture.beside import EvidenceRecord
+from inspectd.capture.reader import Capture
 from inspectd.tui.net import LIVE
 from inspectd.tui.subject import Subject
 from inspectd.tui.widgets.panes.evidence import evidence_blocks
