@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlia
 from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, ExchangeRow, ListenerRow, Read, State
 from inspectd.errors import InspectdError
 from inspectd.wire import Message, Stream, read
+from inspectd.wire.stream import read_tls
+from inspectd.wire.tls import begins_tls, begins_with_alert, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inspectd.capture.model import EvidenceRow, TlsRow
+    from inspectd.wire.tls import Piece
 
 Side: TypeAlias = Literal["request", "response"]
 
@@ -305,6 +308,7 @@ class SideBytes:
         self._limit = PREFIX
         self._prefix: bytes | None = None
         self._stream: Stream | None = None
+        self._pieces: Sequence[Piece] | None = None
         self._reads: Sequence[Read] | None = None
 
     @property
@@ -347,11 +351,14 @@ class SideBytes:
         self._limit = limit
         self._prefix = None
         self._stream = None
+        self._pieces = None
         return True
 
     @property
     def stream(self) -> Stream:
         """The prefix, read."""
+        if self._stream is None and self._is_tls:
+            self._stream = read_tls(self.prefix)
         if self._stream is None:
             row = self._subject.row
             methods: tuple[bytes, ...] = ()
@@ -361,6 +368,19 @@ class SideBytes:
                 self.prefix, self.side, eof=not self.truncated and self._over, methods=methods
             )
         return self._stream
+
+    @property
+    def _is_tls(self) -> bool:
+        """Whether this is TLS in clear text: a client's hello on a port without TLS, or the alert that answers it."""
+        begins = begins_tls if self.side == "request" else begins_with_alert
+        return self._subject.row is None and begins(self.prefix)
+
+    @property
+    def tls_pieces(self) -> Sequence[Piece]:
+        """A piece for each span of a stream that is TLS in clear text; none for other streams."""
+        if self._pieces is None:
+            self._pieces = pieces(self.prefix) if self._is_tls else ()
+        return self._pieces
 
     @property
     def _over(self) -> bool:

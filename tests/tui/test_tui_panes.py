@@ -23,6 +23,7 @@ from tests.tui.panes_bench import (
     subject,
     whole_text,
 )
+from tests.wire.hellos import full_hello
 
 WIDE = (120, 30)
 SMALL = (80, 13)
@@ -246,15 +247,36 @@ async def test_a_preflight_says_what_the_answer_must_say_and_whether_it_did() ->
 
 
 async def test_bytes_that_are_no_http_are_shown_with_their_sentence() -> None:
-    hello = bytes.fromhex("16030100f1010000ed0303") + bytes(40)
+    hello = full_hello()
     sentence = "A TLS hello on the clear port: open https:// instead."
     app = Bench(
         Subject.from_bytes(hello, key=-3, connection=connection(kind="tls", sentence=sentence, exchanges=0))
     )
     async with app.run_test(size=WIDE) as pilot:
         await pilot.pause()
-        assert screen_text(app.view("#bytes")).startswith("0000  TLS          \\x16\\x03\\x01\\x00\\xf1")
+        shown = whole_text(app.view("#bytes"))
+        assert shown.startswith("0000  record       16 03 01 ")
+        assert "  server_name  00 00 00 0e 00 0c 00 00 09 a.example" in shown
         assert sentence in " ".join(whole_text(app.view("#meaning")).split())
+        told = []
+        for _ in range(33):
+            await pilot.press("right")
+            await pilot.pause()
+            told.append(" ".join(whole_text(app.view("#meaning")).split()))
+        for title in ("TLS_AES_128_GCM_SHA256 ", "GREASE 0x1A1A ", "server_name ", "a.example "):
+            assert any(text.startswith(title) for text in told), told
+        assert any("Which host the client wants (SNI)" in text for text in told)
+
+
+async def test_the_alert_that_answers_a_hello_is_named() -> None:
+    alert = bytes.fromhex("15030100020228")
+    app = Bench(
+        Subject.from_bytes(full_hello(), alert, key=-3, connection=connection(kind="tls", exchanges=0))
+    )
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("tab")
+        await pilot.pause()
+        assert "alert        02 28" in whole_text(app.view("#bytes"))
 
 
 async def test_a_connection_without_a_byte_says_what_it_was() -> None:

@@ -7,9 +7,12 @@ and then placed among the bytes as they came. Nothing here raises on any bytes.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.wire.span import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ALERT: Final = 21
 HANDSHAKE: Final = 22
@@ -164,7 +167,7 @@ def placed(pieces: list[Piece], chunks: list[tuple[int, int, int]]) -> list[Piec
     return out
 
 
-def units(pieces: list[Piece]) -> list[Unit]:
+def units(pieces: Sequence[Piece]) -> list[Unit]:
     """The parts that the pieces make up, in order: what belongs on one line. An extension is a unit of its own."""
     out: list[Unit] = []
     first = 0

@@ -227,6 +227,7 @@ class Anatomy(Pane):
             parts=meaning.parts,
             head_note=self._head_note(meaning),
             tail=self._tail(),
+            labels=meaning.labels,
         )
         self.tokens.show_document(document, offset=offset)
 

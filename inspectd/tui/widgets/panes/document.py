@@ -20,7 +20,7 @@ from inspectd.tui.widgets.wireview import Run
 from inspectd.wire.span import Role, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 ROLE_STYLES: Final[dict[Role, str]] = {
     Role.METHOD: "method",
@@ -106,6 +106,8 @@ _LABELS: Final[dict[Role, str]] = {
 }
 _INLINE: Final = frozenset(Role) - (frozenset(_BULK) - {Role.GARBAGE})
 """Roles that share a line with others."""
+_WORDS: Final = frozenset({Role.TLS_SERVER_NAME, Role.TLS_PROTOCOL_NAME})
+"""Roles that are text among numbers."""
 _BULK_SHOWN: Final = 4096
 """Bytes of one piece of content that are shown as lines; panes 3 and 4 show the rest."""
 _LONGEST_LINE: Final = 1024
@@ -155,8 +157,11 @@ class Document:
         parts: Callable[[int], Parts] | None = None,
         head_note: str = "",
         tail: str = "",
+        labels: Mapping[int, str] | None = None,
     ) -> None:
+        """Draw `data`. `labels`, by offset, are of lines that begin there and whose bytes are numbers, not text."""
         self.data = data
+        self._given = labels or {}
         self.spans = spans
         self._parts = parts or (lambda _: [])
         self._head_note = head_note
@@ -180,6 +185,12 @@ class Document:
         begin = 0
         while begin < len(spans):
             end = begin
+            if (given := self._given.get(spans[begin].start)) is not None:
+                while end + 1 < len(spans) and not self._opens(spans[end + 1]):
+                    end += 1
+                self.lines.append(Line(spans[begin].start, spans[end].end, begin, given))
+                begin = end + 1
+                continue
             if spans[begin].role in _INLINE:
                 while (
                     end + 1 < len(spans)
@@ -197,6 +208,10 @@ class Document:
                     seen.clear()
             begin = end + 1
         self._starts = [line.start for line in self.lines]
+
+    def _opens(self, span: Span) -> bool:
+        """Whether a line of numbers ends where this span begins."""
+        return span.start in self._given or span.role in _BULK
 
     def _count_lines(self) -> list[Counter[str]]:
         """Fields and trailers of each message."""
@@ -304,7 +319,10 @@ class Document:
         heights = []
         for at, line in enumerate(self.lines):
             piece = data[line.start : line.end]
-            if fits(piece):
+            if line.start in self._given:
+                folded = self._folded[at] = fold(self._runs(line), room)
+                rows = len(folded)
+            elif fits(piece):
                 size = len(piece) - (1 if piece.endswith(b"\r\n") else 0)
                 rows = -(-size // room) or 1
             elif len(piece) + 3 * len(piece.translate(None, _PRINTABLE)) <= room:
@@ -378,6 +396,12 @@ class Document:
         for start, end, at in self._segments(line):
             role = self.spans[at].role
             style = ROLE_STYLES[role]
+            if line.start in self._given and role not in _WORDS:
+                runs.extend(
+                    Run(f"{byte:02x} ", style, offset, offset + 1)
+                    for offset, byte in enumerate(self.data[start:end], start)
+                )
+                continue
             for text, first, last, special in wire_text(self.data[start:end]):
                 shown = style
                 if special:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
+from inspectd import explain
 from inspectd.text.safe import clip, safe
 from inspectd.tui.widgets.panes.document import ROLE_STYLES, span_index
 from inspectd.tui.widgets.panes.hexrows import HexRows
@@ -169,6 +170,9 @@ class Hex(Pane):
     def _token_runs(self, spans: Sequence[Span], at: int) -> list[Run]:
         start, end, role = spans[at]
         runs = [Run(f"  {role.value}", "heading"), Run(f" {count(end - start, 'byte')}", "dim")]
+        if self._bytes is not None and at < len(self._bytes.tls_pieces):
+            named = explain.tls.piece(self._bytes.tls_pieces[at], self._bytes.prefix).title
+            return [*runs, Run(f"  {clip(safe(named), 200)}", ROLE_STYLES[role])]
         if self._bytes is not None and role not in (Role.CRLF, Role.SP, Role.OWS, Role.LF, Role.EMPTY_LINE):
             shown = safe(self._bytes.prefix[start : min(end, start + 200)])
             runs.append(Run(f"  {clip(shown, 200)}", ROLE_STYLES[role]))

@@ -16,6 +16,8 @@ from inspectd.tui.widgets.wireview import Run
 from inspectd.wire import ArrivedHead, RequestReader
 from inspectd.wire.span import Role
 from inspectd.wire.strict import refusal
+from inspectd.wire.tls import Part as TlsPart
+from inspectd.wire.tls import units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +57,7 @@ _NAMES: Final = frozenset({Role.FIELD_NAME, Role.TRAILER_NAME})
 _LONGEST_SPLIT: Final = 16 * 1024
 _PARTS_LISTED: Final = 40
 _TITLE_CELLS: Final = 200
+_LABEL_CELLS: Final = 12
 
 
 def say(text: str | bytes, style: str = "plain") -> Run:
@@ -181,18 +184,48 @@ class Meaning:
             return [Run(shown, "name-title")], explanation_blocks(meaning), meaning
         if role in _VALUES:
             return self._value(stop, shown)
+        if self.bytes.tls_pieces and role.value.startswith("tls-"):
+            return self._tls(stop, shown)
         meaning = explain.role(role)
         title = [say(meaning.title, "strong")]
         if role in _START_LINE:
             title.append(Run(f"  {shown}", "target"))
+        return title, explanation_blocks(meaning) + self._sentence_blocks(), None
+
+    def _sentence_blocks(self) -> list[Block]:
+        """What a connection that never became an exchange was."""
+        connection = self.subject.connection
+        if connection is None or not connection.sentence or self.subject.row is not None:
+            return []
+        return [GAP, Paragraph(say(connection.sentence, "strong"))]
+
+    def _tls(self, stop: Stop, shown: str) -> tuple[list[Run], list[Block], Explanation]:
+        """A piece of a ClientHello or an alert: its name, what it means, and the extension it stands in."""
+        piece = self.bytes.tls_pieces[stop.span]
+        meaning = explain.tls.piece(piece, self.bytes.prefix)
+        title = [say(meaning.title, "value-title")]
+        if piece.role is Role.TLS_SERVER_NAME:
+            title = [Run(shown, "target")]
         blocks = explanation_blocks(meaning)
-        if (
-            self.subject.connection is not None
-            and self.subject.connection.sentence
-            and self.subject.row is None
-        ):
-            blocks += [GAP, Paragraph(say(self.subject.connection.sentence, "strong"))]
-        return title, blocks, None
+        if piece.extension >= 0 and piece.role is not Role.TLS_EXTENSION_TYPE:
+            about = explain.tls.extension(piece.extension)
+            blocks += [GAP, Paragraph(say(f"{about.title}  ", "name-title"), say(about.sentence, "dim"))]
+        if piece.part in (TlsPart.RECORD, TlsPart.MESSAGE, TlsPart.ALERT):
+            blocks += self._sentence_blocks()
+        return title, blocks, meaning
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """The lines of a ClientHello: a name for each offset at which a part of it begins."""
+        found = self.bytes.tls_pieces
+        labels: dict[int, str] = {}
+        for unit in units(found):
+            if unit.part in (TlsPart.REST, TlsPart.SURPLUS):
+                continue
+            known = unit.part is TlsPart.EXTENSION and unit.extension >= 0
+            name = explain.tls.extension_name(unit.extension) if known else unit.part.value
+            labels[found[unit.first].start] = clip(name, _LABEL_CELLS)
+        return labels
 
     def _whole(self, stop: Stop) -> bytes:
         span = self.spans[stop.span]
