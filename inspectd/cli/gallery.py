@@ -238,6 +238,7 @@ def run(
     In CMD, {url} becomes the address of the case, {name} its name and {method} the method that shows what it is about.
     A script finds the same, and more, in INSPECTD_URL, _CASE, _METHOD, _UPLOAD (bytes of content), _EXPECT, _RANGE and
     _CREDENTIALS. No shell is in between. Exit code 0 says that every case was run, whatever came of it.
+    Ctrl-c ends it with the table of those that were run.
     """
     require_stdout("inspectd gallery run -- CMD {url} >table")
     if not any("{url}" in word or "{name}" in word for word in command) and "INSPECTD_" not in " ".join(
@@ -249,6 +250,8 @@ def run(
 
     some = chosen(only)
     results = _results(command, some, timeout=timeout, jobs=jobs, capture=capture)
+    if not results:
+        raise click.Abort
     if as_json:
         from inspectd import __version__
 
@@ -266,6 +269,9 @@ def run(
             sys.stderr.write(f"{line}\n")
         if differing:
             context.exit(1)
+    if len(results) < len(some):
+        sys.stderr.write(f"interrupted: {len(results)} of {len(some)} cases were run\n")
+        raise click.Abort
 
 
 def _results(

@@ -18,7 +18,7 @@ from inspectd.errors import InspectdError
 from inspectd.gallery.serving import NOTHING, Seen, seen, served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from inspectd.gallery.catalogue import Case
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 KEPT: Final = 4096
 """Bytes of each output in which its first line is looked for."""
 
-_LAST_WORDS: Final = 2.0
-"""Seconds for the pipes of a killed command to close."""
+_LAST_WORDS: Final = 1.0
+"""Seconds that are waited for children that a command left behind to close its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +85,34 @@ async def run_all(
 ) -> list[Result]:
     """Run `command` once a case against an engine of its own; what came of it, in the order of the cases.
 
-    At most `jobs` run at once, each for `timeout` seconds at most. `done` is called after each. Raises `InspectdError`
-    when the command can't be started.
+    At most `jobs` run at once, each for `timeout` seconds at most. `done` is called after each. Being cancelled ends
+    what runs, and returns what came of the cases until then. Raises `InspectdError` when the command can't be started.
     """
     room = asyncio.Semaphore(jobs)
+    rans: dict[str, Ran] = {}
     async with served(cases, capture) as address:
 
-        async def one(case: Case) -> Ran:
+        async def one(case: Case) -> None:
             async with room:
                 ran = await _run(filled_in(command, case, address), case, environment(case, address), timeout)
+            rans[case.name] = ran
             done(ran)
-            return ran
 
         tasks = [asyncio.create_task(one(case)) for case in cases]
         try:
-            rans = await asyncio.gather(*tasks)
+            await asyncio.gather(*tasks)
+        except asyncio.CancelledError:
+            pass  # ctrl-c: what has been found out is worth its table
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
     evidence = seen(capture)
-    return [Result(ran, evidence.get(ran.case.name, NOTHING)) for ran in rans]
+    return [
+        Result(rans[name], evidence.get(name, NOTHING))
+        for name in (case.name for case in cases)
+        if name in rans
+    ]
 
 
 def filled_in(command: Sequence[str], case: Case, address: str) -> list[str]:
@@ -135,47 +142,89 @@ def environment(case: Case, address: str) -> dict[str, str]:
 
 
 async def _run(words: Sequence[str], case: Case, more: Mapping[str, str], limit: float) -> Ran:
-    started = time.monotonic()
+    async with _pipe() as (out, output), _pipe() as (err, error):
+        started = time.monotonic()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                env={**os.environ, **more},
+            )
+        except (OSError, ValueError) as problem:
+            raise _not_started(words, problem) from None
+        finally:
+            os.close(out)
+            os.close(err)
+        killed = False
+        try:
+            async with asyncio.timeout(limit):
+                await process.wait()
+            seconds = time.monotonic() - started
+            await _last_words(output, error)
+        except TimeoutError:
+            killed = True
+            seconds = time.monotonic() - started
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            code = await process.wait()
+        await _last_words(output, error)
+        return Ran(case, None if killed else code, seconds, output.line, error.line)
+
+
+def _not_started(words: Sequence[str], problem: Exception) -> InspectdError:
+    why = str(getattr(problem, "strerror", None) or problem).lower()
+    mend = "Name a program that is there: inspectd gallery run -- curl -sS {url}"
+    if len(words) == 1 and " " in words[0]:
+        mend = "No shell is in between: write its words without quotes, or -- sh -c 'CMD {url}'"
+    return InspectdError(f"can't run {words[0]!r}: {why}", mend)
+
+
+class _Output(asyncio.Protocol):
+    """Reads what a command prints; keeps its beginning."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        """A piece of it."""
+        if len(self._kept) < KEPT:
+            self._kept += data[: KEPT - len(self._kept)]
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Nobody can write any more."""
+        self.ended.set()
+
+    @property
+    def line(self) -> bytes:
+        """The first line that isn't blank, as far as it stands in the first `KEPT` bytes."""
+        lines = (line.strip() for line in self._kept.splitlines())
+        return next((line for line in lines if line), b"")
+
+
+@contextlib.asynccontextmanager
+async def _pipe() -> AsyncIterator[tuple[int, _Output]]:
+    """A pipe that is read: the end to write to, which the caller closes, and what comes out of it.
+
+    It is no pipe of asyncio's subprocess, whose end is waited for together with the process: a child in another
+    session keeps it open as long as it likes.
+    """
+    reading, writing = os.pipe()
+    file = os.fdopen(reading, "rb", buffering=0)
+    transport, output = await asyncio.get_running_loop().connect_read_pipe(_Output, file)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, **more},
-        )
-    except (OSError, ValueError) as problem:
-        why = str(getattr(problem, "strerror", None) or problem).lower()
-        raise InspectdError(
-            f"can't run {words[0]!r}: {why}",
-            "Name a program that is there: inspectd gallery run -- curl -sS {url}",
-        ) from None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    outputs = asyncio.gather(_first_line(process.stdout), _first_line(process.stderr))
-    killed = False
-    try:
-        await asyncio.wait_for(asyncio.gather(process.wait(), asyncio.shield(outputs)), limit)
-    except TimeoutError:
-        killed = True
+        yield writing, output
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        seconds = time.monotonic() - started
-        code = await process.wait()
-    try:
-        output, error = await asyncio.wait_for(outputs, _LAST_WORDS)
-    except TimeoutError:  # a child in another session keeps the pipes open
-        output = error = b""
-    return Ran(case, None if killed else code, seconds, output, error)
+        transport.close()
 
 
-async def _first_line(stream: asyncio.StreamReader) -> bytes:
-    """The first line that isn't blank, as far as it stands in the first `KEPT` bytes. Reads to the end."""
-    kept = b""
-    while piece := await stream.read(65536):
-        if len(kept) < KEPT:
-            kept += piece[: KEPT - len(kept)]
-    lines = (line.strip() for line in kept.splitlines())
-    return next((line for line in lines if line), b"")
+async def _last_words(*outputs: _Output) -> None:
+    """Wait a moment until nobody can write any more."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS):
+            for output in outputs:
+                await output.ended.wait()

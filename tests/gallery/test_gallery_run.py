@@ -196,6 +196,7 @@ def test_a_table_can_be_compared_with_an_earlier_one(tmp_path: Path) -> None:
             1,
             "can't run '/no/such/program'",
         ),
+        (("run", "--only", "status-299", "--", "curl -s {url} | head"), 1, "No shell is in between"),
         (("run", "--only", "nothing*", "--", "curl", "{url}"), 2, "there is no case 'nothing*'"),
         (("run", "--bogus", "--", "curl", "{url}"), 2, "No such option"),
         (("run", "--timeout", "soon", "--", "curl", "{url}"), 2, "is not a time"),
@@ -231,6 +232,51 @@ def test_ctrl_c_ends_a_run_and_what_it_started(tmp_path: Path) -> None:
     assert run.returncode == 130, error
     assert b"Traceback" not in error
     assert not lives(child)
+
+
+def test_ctrl_c_leaves_the_table_of_what_was_run(tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    os.mkfifo(second)
+    hang = (
+        "import os, sys, time\n"
+        "if os.environ['INSPECTD_CASE'] == 'stall':\n"
+        f"    open({str(second)!r}, 'w').close()\n"
+        "    time.sleep(600)\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-m", "inspectd", "gallery", "run", "-t", "5m", "-j", "1", "--json",
+         "--only", "status-299", "--only", "stall", "--", sys.executable, "-c", hang, "{url}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    second.read_bytes()
+    run.send_signal(signal.SIGINT)
+    output, error = run.communicate(timeout=60)
+    assert run.returncode == 130, error
+    assert [row["case"] for row in json.loads(output)["cases"]] == ["status-299"]
+    assert error == b"interrupted: 1 of 2 cases were run\n"
+
+
+def test_a_child_in_a_session_of_its_own_is_not_waited_for(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"
+    leave = (
+        "import subprocess, sys\n"
+        "child = 'import time; time.sleep(600)'\n"
+        "left = subprocess.Popen([sys.executable, '-c', child], start_new_session=True)\n"
+        f"open({str(alive)!r}, 'w').write(str(left.pid))\n"
+        "print('left', flush=True)\n"
+    )
+    hang = f"{leave}left.wait()\n"
+    try:
+        for script, code in ((leave, 0), (hang, None)):
+            words = ("--timeout", "1s", "--", sys.executable, "-c", script, "{url}")
+            row = table("--only", "status-299", *words)["status-299"]
+            assert (row["exit_code"], row["output"], row["error"]) == (code, "left", "")
+            os.kill(int(alive.read_text()), signal.SIGKILL)
+            alive.unlink()
+    finally:
+        if alive.exists():
+            os.kill(int(alive.read_text()), signal.SIGKILL)
 
 
 def lives(pid: str) -> bool:
