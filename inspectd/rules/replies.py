@@ -16,8 +16,7 @@ from inspectd.rules.assemble import assemble, assemble_whole
 from inspectd.rules.draft import Call, Draft, FileSlice
 from inspectd.rules.faults import Layout, landmarks
 from inspectd.rules.program import Program, Send, SendFile
-from inspectd.rules.request import Request
-from inspectd.wire import ArrivedHead, RequestReader
+from inspectd.rules.request import ordinary_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,9 +119,7 @@ class WordedReply(_Guarded):
 
 @cache
 def _ordinary_call() -> Call:
-    (head, _) = RequestReader().feed(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert isinstance(head, ArrivedHead)
-    return Call(Request(head, b"", 0, True, 0, 1, "", ""), 0.0, persist=True)  # noqa: FBT003
+    return Call(ordinary_request(), 0.0, persist=True)
 
 
 def _content(body: bytes | Path) -> Content:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from inspectd.wire import ArrivedHead
+from inspectd.wire import ArrivedHead, RequestReader
 
 CONTENT_PREFIX: Final = 65536
 """Octets of content that a request carries to its responder, unless that one asks for more (`content_kept`)."""
@@ -33,3 +32,12 @@ class Request:
     local: str
     tls: bool = False
     sent: int = 0
+
+
+def ordinary_request(target: bytes = b"/") -> Request:
+    """A GET as any client sends it, the first of its connection: to try an answer with before anybody asks."""
+    (head, *_) = RequestReader().feed(b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % target)
+    assert isinstance(head, ArrivedHead)
+    return Request(
+        head, b"", 0, complete=True, connection=1, number=1, peer="127.0.0.1:1", local="127.0.0.1:2"
+    )

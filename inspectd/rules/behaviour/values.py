@@ -19,8 +19,7 @@ import msgspec
 from inspectd.rules.answer import imf_fixdate
 from inspectd.rules.behaviour import asked
 from inspectd.rules.draft import Call
-from inspectd.rules.request import Request
-from inspectd.wire import ArrivedHead, RequestReader
+from inspectd.rules.request import ordinary_request
 
 # The byte 0xNN that is no UTF-8 is U+10FENN inside templates: of a private use area, as Rust's text has no surrogates.
 _PRIVATE: Final = 0x10FE00
@@ -192,13 +191,7 @@ class Values:
 @cache
 def sample() -> dict[str, Any]:
     """The values of an ordinary request, to try a template with."""
-    reader = RequestReader(max_head=4096, max_request_line=4096)
-    events = reader.feed(b"GET /sample?name=value HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    head = next(event for event in events if isinstance(event, ArrivedHead))
-    asked_for = Request(
-        head, b"", 0, complete=True, connection=1, number=1, peer="127.0.0.1:1", local="127.0.0.1:2"
-    )
-    return Values(Call(asked_for, now=0.0, persist=True)).names()
+    return Values(Call(ordinary_request(b"/sample?name=value"), now=0.0, persist=True)).names()
 
 
 def _json(content: bytes) -> Any:
