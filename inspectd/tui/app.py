@@ -69,7 +69,9 @@ class InspectdApp(Shell):
 
     def _held_here(self) -> Waiting | None:
         waiting = self.holding.now.get(self.table.selected)
-        if waiting is None:
+        if self.link.why_not:
+            self.say("Nothing waits for an answer", self.link.why_not, severity="warning")
+        elif waiting is None:
             self.say("This row doesn't wait for an answer", "h holds the next request; its row says ◆ held.")
         return waiting
 

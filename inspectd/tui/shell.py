@@ -313,6 +313,8 @@ class Shell(App[int]):
         except InspectdError as problem:
             self._say_problem(problem)
             return
+        if subject is not None:
+            subject.live = self.table.live
         self.detail.show(subject)
         self.show_hints()
 
@@ -369,6 +371,7 @@ class Shell(App[int]):
                 "Everything it recorded is still here. Clients get no answer until inspectd is started again.",
                 severity="error",
             )
+            self._show_subject_soon(SETTLE_SECONDS)
         self._told_gone = gone
         self.table.live = not gone
         self.holding.take(news.holds)

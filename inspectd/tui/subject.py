@@ -79,6 +79,8 @@ class Subject:
         self.row = row
         self.connection = connection
         self.listener = listener
+        self.live = True
+        """Whether an engine still goes on with it."""
         self._capture = capture
         self._sides: dict[Side, SideBytes] = {}
         self._siblings: Sequence[ExchangeRow] | None = None

@@ -195,8 +195,13 @@ async def test_a_row_that_an_engine_held_when_it_was_killed_says_so(held: Held) 
         app.engine_changed()
         await until(pilot, lambda: "◆ was held" in picture(app))
         assert "api.toml:1:1" not in picture(app)
+        await pilot.press("5")
+        await until(pilot, lambda: "It was waiting for somebody" in picture(app))
     async with screen(held.engine.capture) as (app, pilot):
         await until(pilot, lambda: "◆ was held" in picture(app))
+        await pilot.press("5", "e")
+        await until(pilot, lambda: "It was waiting for somebody" in picture(app))
+        await until(pilot, lambda: "Nothing waits for an answer" in picture(app))
 
 
 async def test_a_client_that_is_gone_is_seen_at_once(held: Held) -> None:

@@ -414,6 +414,8 @@ class Document:
                     else:
                         shown = "escape"
                 runs.append(Run(text, shown, start + first, start + last))
+            if role in _WORDS:
+                runs.append(Run(" "))
         return runs
 
     def _segments(self, line: Line) -> list[tuple[int, int, int]]:

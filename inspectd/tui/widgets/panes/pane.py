@@ -95,6 +95,8 @@ def nothing_yet(subject: Subject, side: Side) -> str:
     if side == "response":
         if subject.row is None:
             return "Nothing was sent on this connection."
+        if subject.row.state & State.HELD and not subject.live:
+            return "It was waiting for somebody to answer it when its engine ended."
         if subject.row.state & State.HELD:
             return "It waits for somebody to answer it: e edits the answer, r sends the normal one."
         return (
