@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Final, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.browsers.driver import BrowserError, Channel, Process, installed, profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # The binary, not Debian's wrapper script: that one adds --disable-pings.
 CANDIDATES: Final = (
@@ -56,8 +60,13 @@ class Chromium:
 
     name = "chromium"
 
-    def __init__(self, *, width: int = 1280, height: int = 1600) -> None:
+    def __init__(
+        self, *, width: int = 1280, height: int = 1600, prepare: Callable[[Path], None] | None = None
+    ) -> None:
+        """`prepare` gets the directory that is the browser's home before it is started."""
         directory = profile("chromium")
+        if prepare is not None:
+            prepare(Path(directory.name))
         argv = [
             *command(directory.name),
             "--remote-debugging-port=0",

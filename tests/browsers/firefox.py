@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.browsers.driver import BrowserError, Channel, Process, installed, profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CANDIDATES: Final = ("/usr/bin/firefox-esr", "/usr/bin/firefox", "/usr/lib/firefox-esr/firefox-esr")
 BINARY: Final = installed(CANDIDATES)
@@ -37,10 +40,13 @@ class Firefox:
 
     name = "firefox"
 
-    def __init__(self) -> None:
+    def __init__(self, *, prepare: Callable[[Path], None] | None = None) -> None:
+        """`prepare` gets the profile's directory before the browser is started."""
         if BINARY is None:
             raise BrowserError("Firefox is not installed")
         directory = profile("firefox")
+        if prepare is not None:
+            prepare(Path(directory.name))
         (Path(directory.name) / "user.js").write_text(PREFERENCES, "utf-8")
         argv = [
             BINARY,
