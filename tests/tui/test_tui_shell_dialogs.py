@@ -12,7 +12,7 @@ from inspectd.tui.screens.answer import AnswerScreen
 from inspectd.tui.screens.confirm import Confirm
 from inspectd.tui.screens.copy import LONGEST, CopyScreen, TooLongError, clipboard_text
 from inspectd.tui.screens.help import HelpScreen
-from tests.tui.shell_engine import FakeEngine, picture, screen, shows, until
+from tests.tui.shell_engine import FakeEngine, lines, picture, screen, shows, until
 from tests.tui.shell_scribe import Scribe, browse, get, lively
 
 if TYPE_CHECKING:
@@ -92,6 +92,22 @@ async def test_without_an_engine_the_dialog_says_why_nothing_can_be_chosen(captu
         assert "no engine runs" in picture(app)
         await pilot.press("4", "enter", "escape")
         assert not shows(app, AnswerScreen)
+
+
+async def test_what_lies_behind_a_dialog_is_seen_in_its_new_shape_when_the_terminal_gets_another_size(
+    capture: Path,
+) -> None:
+    async with screen(capture, FakeEngine(capture)) as (app, pilot):
+        await pilot.press("s")
+        await until(pilot, lambda: "Answer everybody with" in picture(app))
+        await pilot.resize_terminal(150, 44)
+        await until(pilot, lambda: len(lines(app)) == 44 and "Answer everybody with" in picture(app))
+        await until(pilot, lambda: "request  ⇄ response (tab)" in picture(app))
+        behind = lines(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: not shows(app, AnswerScreen))
+        assert behind[:6] == lines(app)[:6]
+        assert [line for line in behind if line.rstrip().endswith("(tab)")]
 
 
 # copying

@@ -8,13 +8,13 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe, wire_text
 from inspectd.tui.engine_link import BY_RULE, MIRROR
 from inspectd.tui.screens.choices import SUGGESTIONS, all_rules, line_option, rule_option
+from inspectd.tui.screens.dialog import Dialog
 from inspectd.tui.theme import tones
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class AnswerInput(Input):
     ]
 
 
-class AnswerScreen(ModalScreen[str | None]):
+class AnswerScreen(Dialog[str | None]):
     """Type a status line or choose one; the result says what is answered now."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Leave it as it is", show=False)]
@@ -137,7 +137,7 @@ class AnswerScreen(ModalScreen[str | None]):
         self.query_one(AnswerInput).focus()
         self._ask_rules()
         self._about(
-            "Type a status line, or choose one or a rule with ↑ and ↓. It is sent as it is, letter by letter.",
+            "Type a status line, or choose one or a rule with ↑ and ↓. It is sent letter by letter.",
             "muted",
         )
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from inspectd.tui.screens.dialog import Dialog
 from inspectd.tui.theme import tones
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Dialog[bool]):
     """Enter or `y` says yes, esc or `n` says no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -22,6 +21,7 @@ from inspectd.errors import InspectdError
 from inspectd.export.curl import curl_command
 from inspectd.text.safe import clip, safe
 from inspectd.text.shell import quote
+from inspectd.tui.screens.dialog import Dialog
 from inspectd.tui.theme import tones
 from inspectd.tui.widgets.columns import amount
 
@@ -79,7 +79,7 @@ def clipboard_text(data: bytes, what: str, otherwise: str) -> Copied:
     )
 
 
-class CopyScreen(ModalScreen[None]):
+class CopyScreen(Dialog[None]):
     """A menu; a letter or enter copies."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,y", "cancel", "Copy nothing", show=False)]

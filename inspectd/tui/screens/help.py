@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from inspectd.text.safe import cells, pad
+from inspectd.tui.screens.dialog import Dialog
 from inspectd.tui.theme import tones
 from inspectd.tui.widgets.detail import PANES
 
@@ -102,7 +103,7 @@ ENTRIES: tuple[Entry, ...] = (
 )
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Everything that helps here: the widget you came from first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

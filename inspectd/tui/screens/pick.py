@@ -9,7 +9,6 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -17,6 +16,7 @@ from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 from inspectd.tui.engine_link import MIRROR
 from inspectd.tui.screens.choices import SUGGESTIONS, all_rules, line_option, rule_option
+from inspectd.tui.screens.dialog import Dialog
 from inspectd.tui.theme import tones
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Picked:
     rule: str = ""
 
 
-class PickScreen(ModalScreen[Picked | None]):
+class PickScreen(Dialog[Picked | None]):
     """The normal answer, some that are often wanted, and the rules."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Leave it", show=False)]

@@ -8,11 +8,11 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from inspectd.errors import InspectdError
 from inspectd.text.safe import cells, clip, pad, safe
+from inspectd.tui.screens.dialog import Dialog
 from inspectd.tui.theme import tones
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph
 from inspectd.tui.widgets.panes.times import count
@@ -30,7 +30,7 @@ _WIDEST_MATCH: Final = 40
 _CALLS: Final = 9
 
 
-class RulesScreen(ModalScreen[None]):
+class RulesScreen(Dialog[None]):
     """What answers, and how often it did."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
