@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from functools import partial
@@ -19,6 +20,7 @@ from inspectd.cli.message_text import BODY_SHOWN, body_lines, message_lines
 from inspectd.cli.output import painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
+from inspectd.text.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -239,8 +241,8 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
     if hello is not None:
         write("\n" + "".join(f"{line}\n" for line in summary_lines(hello)))
         if row.kind == "tls":
-            command_line = f"inspectd show FILE c{row.id} --bytes request | inspectd anatomy"
-            write(paint(f"every byte   {command_line}", "dim") + "\n")
+            bytes_of = f"inspectd show {quote(os.fsencode(capture.path))} c{row.id} --bytes request"
+            write(paint(f"every byte   {bytes_of} | inspectd anatomy", "dim") + "\n")
     for mark, colour, direction, total in (
         (">", "cyan", INCOMING, row.bytes_in),
         ("<", "green", OUTGOING, row.bytes_out),

@@ -172,7 +172,7 @@ def _suite_sentence(name: str, known: dict[str, Any]) -> str:
         )
     export = exchange.endswith("_EXPORT")
     agreed = known["exchange"].get(exchange.removesuffix("_EXPORT"), exchange)
-    weak = ", weakened for the export rules of the nineties" if export else ""
+    weak = ", weakened for export" if export else ""
     return f"{words[0].upper()}{words[1:]}{weak}; {agreed}."
 
 
