@@ -56,15 +56,18 @@ class Encrypted(Connection):
     # -- what the transport says
 
     def hello(self, data: bytes, name: str | None = None, names: tuple[str, ...] = ()) -> None:
-        """The ClientHello, or what came of it, with the name in it and those in the certificate it is answered with."""
-        tls = self._noted()
+        """The ClientHello, or what came of it, with the name in it and those in the certificate it is answered with.
+
+        An ordinary one is committed with the request that follows, or after a moment.
+        """
+        tls = self._noted(soon=not names)
         tls.hello = data
         tls.sni = name
         tls.certificate = " ".join(names) or None
 
     def shaken(self, version: str | None, cipher: str | None, alpn: str | None) -> None:
         """The handshake is complete."""
-        tls = self._noted()
+        tls = self._noted(soon=False)
         tls.version, tls.cipher, tls.alpn = version, cipher, alpn
         tls.shaken_ns = time.time_ns()
 
@@ -144,12 +147,13 @@ class Encrypted(Connection):
 
     # -- the row
 
-    def _noted(self) -> TlsRecord:
+    def _noted(self, *, soon: bool = True) -> TlsRecord:
         if self._tls is None:
             self._tls = TlsRecord(self._record.id)
             self._hello_ns = time.time_ns()
         self._record.save_tls(self._tls)
-        self._site.turn.soon()
+        if soon:
+            self._site.turn.soon()
         return self._tls
 
     def _fail(self, kind: str, sentence: str, alert: str | None = None) -> None:

@@ -20,6 +20,7 @@ from inspectd.rules.answer import make_answer
 from inspectd.rules.program import Close, HalfClose, LiveProgram, Program, Reset, Send, Wait
 from inspectd.rules.responder import Fixed
 from inspectd.rules.tables import AcceptTable
+from inspectd.wire.tls import ClientHello, client_hello
 from tests.engine.tls_client import DEADLINE, LISTEN, TlsClient, trusting
 
 if TYPE_CHECKING:
@@ -607,6 +608,24 @@ def test_any_bytes_in_any_cut_are_judged_alike(data: bytes, prefix: bytes) -> No
     assert cut is judged
     assert data.startswith(whole.hello)
     assert whole.server_name is None or whole.server_name in data
+
+
+@given(changed=st.tuples(st.integers(0, 10_000), st.integers(0, 255)), end=st.integers(0, 10_000))
+def test_the_name_is_the_one_that_a_full_reading_finds(changed: tuple[int, int], end: int) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="lab.test")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = bytearray(outgoing.read())
+    at, byte = changed
+    if 9 <= at < len(hello):
+        hello[at] = byte
+    reader = HelloReader()
+    if reader.feed(bytes(hello[: max(end, 1)])) is Arrival.HELLO:
+        full = client_hello(reader.hello)
+        assert isinstance(full, ClientHello)
+        if full.server_name is not None and not full.problems:
+            assert reader.server_name == full.server_name
 
 
 async def test_any_bytes_on_the_port_leave_a_row_and_raise_nowhere(run_engine: RunEngine) -> None:
