@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from inspectd.capture.beside import EvidenceRecord
 from inspectd.engine import tcp
-from inspectd.rules.program import Program, Send, SendFile
+from inspectd.rules.program import Hold, Program, Send, SendFile
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -85,7 +85,10 @@ class Trial:
     def complete(self) -> None:
         """The program has come to its end."""
         self.whole = True
-        self.evidence.sent = (self.exchange.res_len or 0) - self.before
+        evidence = self.evidence
+        evidence.sent = (self.exchange.res_len or 0) - self.before
+        if evidence.planned is None:
+            evidence.planned = evidence.sent  # what could not be known before
         self.last_ns = self._last_byte_ns
 
 
@@ -248,4 +251,6 @@ def planned(program: Program | LiveProgram) -> int | None:
             length += len(op.data)
         elif isinstance(op, SendFile):
             length += op.length
+        elif isinstance(op, Hold) and op.otherwise is not None:
+            return None  # there are two answers, and which one it is shows when the time is over
     return length

@@ -452,6 +452,18 @@ async def test_a_live_answer_has_no_plan_and_a_trickle_grows_before_the_eyes(run
         assert row.sent < row.planned
 
 
+async def test_a_wait_with_two_outcomes_is_planned_when_it_is_known_which(run_engine: Any) -> None:
+    short = b"HTTP/1.1 204 No Content\r\n\r\n"
+    waiting = (Hold("news", 0.05, otherwise=(Send(short),)), Send(WHOLE))
+    async with run_engine(Crafted(waiting)) as running:
+        client = await running.connect()
+        await client.send(get())
+        await client.until(short)
+        row = await evidence(running, 1, lambda row: row.planned)
+        assert (row.planned, row.sent) == (len(short), len(short))
+        await client.close()
+
+
 async def test_over_a_unix_socket_nobody_knows_what_was_acknowledged(run_engine: Any, tmp_path: Path) -> None:
     path = tmp_path / "u"
     async with run_engine(Crafted((Send(HALF), Reset())), listen=("127.0.0.1:0", f"unix:{path}")) as running:
