@@ -218,8 +218,8 @@ def _tls_blocks(tls: TlsRow | None) -> list[Block]:
         return []
     blocks: list[Block] = [GAP, Line(Run("TLS", "heading"), Run(f"  {tls.version or 'not agreed'}", "dim"))]
     facts = (
-        ("ClientHello", count(len(tls.hello), "byte")),
-        ("name asked", tls.sni or "none: the client knows this server by its address"),
+        ("ClientHello", tls.hello and count(len(tls.hello), "byte")),
+        ("name asked", tls.sni or (tls.hello and "none: the client knows this server by its address")),
         ("certificate", tls.certificate and f"for {tls.certificate}"),
         ("cipher", tls.cipher),
         ("protocol", tls.alpn and f"{tls.alpn}, agreed by ALPN"),
