@@ -140,6 +140,8 @@ def test_a_damaged_stream_keeps_its_pauses() -> None:
 def test_a_stream_has_no_members() -> None:
     with pytest.raises(UnitError, match="one gzip member"):
         codings("gzip", members=2).encode(Script((Send(b"a"),)))
+    with pytest.raises(UnitError, match="without an end"):
+        codings("gzip", members=2).encode(live(b"a"))
 
 
 def test_few_encoded_contents_are_remembered() -> None:
