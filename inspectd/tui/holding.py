@@ -42,9 +42,8 @@ class Holding:
         """Whether this screen ever asked for requests to be held: it releases them when it goes."""
         self.drafts: dict[int, str] = {}
         """What was written for exchanges that are held still."""
-        self.watcher: Callable[[Waiting | None, int], None] | None = None
-        """Told of every change of what is held, with the exchange it asked for: an open editor."""
-        self.watched = 0
+        self._watcher: Callable[[Waiting | None], None] | None = None
+        self._watched = 0
         self._wishes: list[int | None] = []
         self._granting = threading.Lock()
         self._seen: list[tuple[int, int]] = []
@@ -70,8 +69,8 @@ class Holding:
         if holds == before:
             return
         self.drafts = {key: text for key, text in self.drafts.items() if holds.get(key) is not None}
-        if self.watcher is not None:
-            self.watcher(holds.get(self.watched), self.watched)
+        if self._watcher is not None:
+            self._watcher(holds.get(self._watched))
         self._app.feed.left = frozenset(each.id for each in holds.held if each.client_gone)
         known, still = {each.id: each for each in before.held}, {each.id for each in holds.held}
         self._tell_came([each for each in holds.held if each.id not in known and not each.client_gone])
@@ -81,6 +80,10 @@ class Holding:
         if over := [each for each in before.held if each.id not in still]:
             self._app.set_timer(SETTLED_SECONDS, partial(self._tell_over, over))
         self._app.show_hints()
+
+    def watch(self, exchange: int, watcher: Callable[[Waiting | None], None] | None) -> None:
+        """Tell `watcher`, an open editor, of every change of this exchange: None when it is no longer held."""
+        self._watched, self._watcher = exchange, watcher
 
     def why_over(self, exchange: int) -> str:
         """Why an exchange is no longer held, when its client is the reason; else empty."""

@@ -11,6 +11,7 @@ import pytest
 from inspectd.tui.subject import Subject
 from inspectd.tui.widgets.panes.anatomy import TokenView
 from tests.tui.panes_bench import Bench, connection, listener, subject
+from tests.wire.hellos import extension, message, protocols, record, server_name
 
 if TYPE_CHECKING:
     from inspectd.tui.widgets.wireview import LineView
@@ -75,6 +76,27 @@ async def test_hostile_bytes_are_never_live_in_any_pane() -> None:
                     await pilot.pause()
                     for view in app.line_views():
                         assert_harmless(view)
+
+
+async def test_a_hostile_hello_is_never_live() -> None:
+    hello = record(message(server_name(EVIL) + protocols(EVIL, b"h2") + extension(0xABCD, EVIL)))
+    row = connection(kind="tls", sentence=LIVE, exchanges=0)
+    app = Bench(
+        Subject.from_bytes(hello + EVIL, b"\x15\x03\x01\x00\x02\x02\x28" + EVIL, key=-3, connection=row)
+    )
+    async with app.run_test(size=(100, 40)) as pilot:
+        for number in range(1, 8):
+            app.detail.open_pane(number)
+            await pilot.pause()
+            for view in app.line_views():
+                assert_harmless(view)
+        app.detail.open_pane(1)
+        tokens = app.detail.pane.query_one(TokenView)
+        for _ in range(40):
+            tokens.action_token(1)
+            await pilot.pause()
+            for view in app.line_views():
+                assert_harmless(view)
 
 
 @pytest.mark.parametrize("name", ["field name", "field value", "chunks"])

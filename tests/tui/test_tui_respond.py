@@ -12,16 +12,11 @@ from textual import events
 
 from inspectd.control.rules_messages import RuleShown, RulesShown, SourceShown
 from inspectd.text.escape import to_text
+from inspectd.tui.editing import EDITABLE, LONGEST_LINE, MOST_CHARACTERS, editable
 from inspectd.tui.findings import Finding
 from inspectd.tui.net import LIVE
 from inspectd.tui.screens.pick import PickScreen
-from inspectd.tui.screens.respond import (
-    EDITABLE,
-    LONGEST_LINE,
-    MOST_CHARACTERS,
-    RespondScreen,
-    editable,
-)
+from inspectd.tui.screens.respond import RespondScreen
 from inspectd.tui.widgets.byteseditor import MOST_WRITTEN, BytesEditor
 from tests.tui.shell_engine import lines, picture, screen, shows, until
 from tests.tui.test_tui_hold import Held

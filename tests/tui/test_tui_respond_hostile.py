@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inspectd.text.escape import to_bytes
-from inspectd.tui.screens.respond import editable
+from inspectd.tui.editing import editable
 from tests.hostile.corpus import PAYLOADS
 from tests.tui.shell_engine import until
 from tests.tui.test_tui_hold import Held

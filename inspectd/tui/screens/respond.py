@@ -7,7 +7,6 @@ held, and what was written is there again. Nothing is repaired: `fix length` is 
 from __future__ import annotations
 
 import time
-from io import BytesIO
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.binding import Binding, BindingType
@@ -17,8 +16,8 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from inspectd.errors import InspectdError
-from inspectd.text.escape import to_text
 from inspectd.text.safe import safe
+from inspectd.tui.editing import editable, fix_length
 from inspectd.tui.holding import SETTLED_SECONDS
 from inspectd.tui.subject import Subject
 from inspectd.tui.theme import tones
@@ -29,7 +28,7 @@ from inspectd.tui.widgets.paint import Cell
 from inspectd.tui.widgets.panes.document import Document
 from inspectd.tui.widgets.panes.times import count
 from inspectd.tui.widgets.wireview import LineView
-from inspectd.wire import read, spans
+from inspectd.wire import spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,12 +40,6 @@ if TYPE_CHECKING:
     from inspectd.tui.held import Waiting
     from inspectd.tui.screens.pick import Picked
 
-EDITABLE: Final = 32 * 1024
-"""Bytes of an answer that are edited at most; what lies behind them is sent as it was."""
-LONGEST_LINE: Final = 16 * 1024
-MOST_CHARACTERS: Final = 64 * 1024
-MOST_LINES: Final = 4096
-"""Characters of one line, characters and lines that are edited at most: what a key may cost."""
 WIDE: Final = 100
 SECOND: Final = 1_000_000_000
 
@@ -174,14 +167,14 @@ class RespondScreen(Screen[None]):
             self.editor.set_text(draft)
         self.editor.focus()
         self.app.clear_notifications()
-        self._main.holding.watcher, self._main.holding.watched = self.changed, self._waiting.id
+        self._main.holding.watch(self._waiting.id, self.changed)
         self.set_interval(0.5, self.query_one(RespondBar).refresh)
         self._show_hints()
         self._about()
 
     def on_unmount(self) -> None:
         """Nobody watches any more."""
-        self._main.holding.watcher = None
+        self._main.holding.watch(0, None)
 
     def on_resize(self, event: events.Resize) -> None:
         """Side by side where there is room; else the request takes what its head needs, and no more."""
@@ -215,10 +208,8 @@ class RespondScreen(Screen[None]):
 
     # what happens meanwhile
 
-    def changed(self, waiting: Waiting | None, exchange: int) -> None:
+    def changed(self, waiting: Waiting | None) -> None:
         """The client left, or somebody or the clock has decided."""
-        if exchange != self._waiting.id:
-            return
         bar = self.query_one(RespondBar)
         if waiting is not None:
             self._waiting = bar.waiting = waiting
@@ -431,47 +422,3 @@ class RespondScreen(Screen[None]):
                 f"{self._waiting.name} goes on waiting", "What you wrote is there again with enter."
             )
         self.dismiss(None)
-
-
-def editable(answer: bytes) -> int:
-    """How many bytes of an answer are edited: all, or its beginning up to a line end near the limits above."""
-    at = characters = 0
-    for number, line in enumerate(BytesIO(answer[:EDITABLE])):
-        length = max(len(line), len(to_text(line)))
-        if length > LONGEST_LINE:
-            return at + max(1, LONGEST_LINE * len(line) // length)
-        characters += length
-        if characters > MOST_CHARACTERS or number >= MOST_LINES:
-            return at
-        at += len(line)
-    if at < len(answer) and (line_end := answer.rfind(b"\n", at - 1024, at)) >= 0:
-        return line_end + 1
-    return at
-
-
-def fix_length(editor: BytesEditor, rest: int) -> str:
-    """Set the Content-Length of the final response to the bytes behind its head and `rest` more; says what was done."""
-    stream = read(editor.data, "response", methods=(editor.method.encode("utf-8", "surrogateescape"),))
-    message = next((each for each in stream.messages if not each.interim), None)
-    if message is None or not message.head.complete:
-        return "There is no whole head: an empty line ends it, and Content-Length counts what comes then"
-    fields = message.head.fields
-    if any(each.name_bytes.lower() == b"transfer-encoding" for each in fields):
-        return "Transfer-Encoding says where the content ends: a Content-Length beside it would contradict it"
-    length = len(editor.data) - message.head_end + rest
-    said = str(length).encode()
-    lengths = [each for each in fields if each.name_bytes.lower() == b"content-length"]
-    if not lengths:
-        end = message.head_end
-        blank = 2 if editor.data[:end].endswith(b"\r\n") else 1
-        editor.replace_bytes(end - blank, end - blank, b"Content-Length: " + said + b"\r\n")
-        return f"Content-Length: {length} was put in: the head had none"
-    more = "; there are others, left as they are" if len(lengths) > 1 else ""
-    field = lengths[0]
-    if field.value_bytes == said:
-        return f"Content-Length is {length} already, and so long is the content" + more
-    if field.value:
-        editor.replace_bytes(field.value[0][0], field.value[-1][1], said)
-    else:
-        editor.replace_bytes(field.name[1] + 1, field.name[1] + 1, b" " + said)
-    return f"Content-Length is {length} now, as long as the content" + more

@@ -17,9 +17,9 @@ from textual.widgets.text_area import TextAreaTheme
 
 from inspectd.text.escape import Reading, still, to_text
 from inspectd.tui.findings import Finding, findings
-from inspectd.tui.theme import status_tone, tones
+from inspectd.tui.theme import tones
 from inspectd.tui.widgets.panes.document import ROLE_STYLES
-from inspectd.tui.widgets.wireview import STYLES
+from inspectd.tui.widgets.wireview import style_named
 from inspectd.wire import read
 from inspectd.wire.span import Role
 
@@ -254,12 +254,7 @@ class BytesEditor(TextArea):
     def _style(self, name: str) -> Style:
         style = self._styles.get(name)
         if style is None:
-            palette = tones(self.app)
-            if name.startswith("status-"):
-                tone, attributes = status_tone(name.removeprefix("status-")), {"bold": True}
-            else:
-                tone, attributes = STYLES[name]
-            style = self._styles[name] = palette.style(tone, **attributes)
+            style = self._styles[name] = style_named(name, tones(self.app))
         return style
 
     def get_line(self, line_index: int) -> Text:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from textual import events
 
+    from inspectd.tui.theme import Tones
+
 STYLES: Final[dict[str, tuple[str, dict[str, bool]]]] = {
     "bar": ("good", {}),
     "bar-out": ("target", {}),
@@ -91,6 +93,14 @@ class NoLines:
     def row_of(self, offset: int, width: int) -> int:  # noqa: ARG002
         """The first."""
         return 0
+
+
+def style_named(name: str, palette: Tones) -> Style:
+    """The colour and attributes of what `STYLES` names, or of a status (`status-503`), without a background."""
+    if name.startswith("status-"):
+        return palette.style(status_tone(name.removeprefix("status-")), bold=True)
+    tone, attributes = STYLES[name]
+    return palette.style(tone, **attributes)
 
 
 class LineView(ScrollView, can_focus=True):
@@ -207,12 +217,7 @@ class LineView(ScrollView, can_focus=True):
         """The colour and attributes of a run's style over this widget's background."""
         style = self._styles_by_name.get(name)
         if style is None:
-            palette = tones(self.app)
-            if name.startswith("status-"):
-                tone, attributes = status_tone(name.removeprefix("status-")), {"bold": True}
-            else:
-                tone, attributes = STYLES[name]
-            style = self._styles_by_name[name] = self.rich_style + palette.style(tone, **attributes)
+            style = self._styles_by_name[name] = self.rich_style + style_named(name, tones(self.app))
         return style
 
     def render_line(self, y: int) -> Strip:
