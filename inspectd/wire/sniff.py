@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from inspectd.wire.span import Role
-from inspectd.wire.tls import ClientHello, Incomplete, client_hello, ja4
+
+if TYPE_CHECKING:
+    from inspectd.wire.tls import ClientHello
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,9 @@ def _sniff_tls(data: bytes, *, eof: bool) -> Sniff | NeedMore | None:
         if not eof:
             return NeedMore(_RECORD_HEADER)
         return _tls(None) if len(header) > 1 else None
+    # Read when the first client speaks TLS: HTTP in clear text, which starts faster without it, never needs it.
+    from inspectd.wire.tls import ClientHello, Incomplete, client_hello
+
     hello = client_hello(data, eof=eof or len(data) >= _TLS_WINDOW)
     if isinstance(hello, Incomplete):
         if hello.records <= _TLS_RECORDS:
@@ -190,6 +195,8 @@ def _sniff_tls(data: bytes, *, eof: bool) -> Sniff | NeedMore | None:
 
 
 def _tls(hello: ClientHello | None) -> Sniff:
+    from inspectd.wire.tls import ja4
+
     if hello is None:
         return Sniff("tls", f"TLS: {_TLS_ADVICE}", Role.TLS)
     name = hello.server_name

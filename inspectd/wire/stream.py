@@ -16,7 +16,6 @@ from inspectd.wire.head import Field, Head, Range, read_fields, read_head
 from inspectd.wire.request import RequestReader
 from inspectd.wire.response import ResponseReader
 from inspectd.wire.span import Role, Span
-from inspectd.wire.tls import begins_tls, tls_spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,6 +101,8 @@ class Stream:
 
 
 _CR: Final = 13
+_TLS: Final = b"\x16\x03"
+"""How a TLS handshake record begins, and no request."""
 
 # Neighbours of these roles are one span however the bytes were split.
 _MERGED: Final = (
@@ -232,7 +233,7 @@ class StreamReader:
             reader.eof()
         elif recorder.message is not None:
             recorder.end(reader.offset, complete=False)
-        if recorder.kind == "request" and begins_tls(data):
+        if recorder.kind == "request" and data[:2] == _TLS:
             return read_tls(data)
         return Stream(data, recorder.messages, recorder.spans)
 
@@ -260,6 +261,8 @@ def read_tls(data: bytes) -> Stream:
     A stream of requests that begins with TLS is read so by itself; what answers it has to be told apart from HTTP by
     whoever knows that it is an answer to TLS.
     """
+    from inspectd.wire.tls import tls_spans
+
     return Stream(data, [], tls_spans(data))
 
 

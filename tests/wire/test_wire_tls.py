@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspectd.wire import NeedMore, Role, Sniff, Span, read, sniff
+from inspectd.wire import NeedMore, Role, Sniff, Span, StreamReader, read, sniff
 from inspectd.wire.tls import (
     ClientHello,
     Incomplete,
@@ -242,6 +242,18 @@ def test_a_hello_without_extensions_is_whole() -> None:
     assert found.versions == (0x0301,)
     assert (found.server_name, found.alpn, found.extensions) == (None, (), ())
     assert ja4(found) == f"t10i010000_{hashlib.sha256(b'1301').hexdigest()[:12]}_000000000000"
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+def test_a_stream_of_tls_is_the_same_however_it_is_split(size: int) -> None:
+    data = in_records(MESSAGE, 150) + record(b"\x01", 20) + record(b"secret" * 9, 23)
+    whole_stream = read(data, "request")
+    reader = StreamReader("request")
+    for at in range(0, len(data), size):
+        reader.feed(data[at : at + size])
+    parts = reader.finish()
+    assert (parts.data, parts.spans, parts.messages) == (data, whole_stream.spans, [])
+    assert whole_stream.spans == tls_spans(data)
 
 
 @given(st.binary(max_size=400))

@@ -6,7 +6,6 @@ sorts, because clients began to shuffle their extensions. Both leave GREASE out.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from inspectd.wire.tls.grease import without_grease
@@ -30,6 +29,8 @@ def ja3(hello: ClientHello) -> tuple[str, str]:
         without_grease(hello.supported_groups),
         hello.point_formats,
     )
+    import hashlib
+
     text = ",".join("-".join(map(str, values)) for values in lists)
     return text, hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -58,6 +59,8 @@ def _codes(values: Iterable[int]) -> str:
 
 
 def _hash(text: str) -> str:
+    import hashlib
+
     return hashlib.sha256(text.encode()).hexdigest()[:12] if text else _NOTHING
 
 
