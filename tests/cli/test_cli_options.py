@@ -49,6 +49,8 @@ def test_a_bare_port_means_both_loopback_addresses_and_all_else_stays_as_written
     monkeypatch.setattr(options, "_has_ipv6_loopback", lambda: True)
     assert options.listen_addresses("9000") == ["127.0.0.1:9000", "[::1]:9000"]
     assert options.listen_addresses("0") == ["localhost:0"]
+    assert options.listen_addresses("https://9000") == ["https://127.0.0.1:9000", "https://[::1]:9000"]
+    assert options.listen_addresses("https://0/") == ["https://localhost:0"]
     for asked in ("[::]:80", ":8080", "unix:/x", "name.test:1", "nonsense", "٣"):
         assert options.listen_addresses(asked) == [asked]
 

@@ -24,6 +24,8 @@ GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
         ("localhost:80", Address("localhost:80", "localhost", 80)),
         ("9000", Address("9000", "127.0.0.1", 9000)),
         (":9000", Address(":9000", "0.0.0.0", 9000)),
+        ("https://[::1]:8443", Address("https://[::1]:8443", "::1", 8443, tls=True)),
+        ("https://lab.test:1/", Address("https://lab.test:1/", "lab.test", 1, tls=True)),
     ],
 )
 def test_addresses_are_understood_as_people_write_them(text: str, address: Address) -> None:
@@ -40,6 +42,11 @@ def test_addresses_are_understood_as_people_write_them(text: str, address: Addre
         "127.0.0.1:70000",
         "127.0.0.1:-1",
         "unix:",
+        "http://127.0.0.1:80",
+        "https://",
+        "https://localhost",
+        "https://localhost:1/path",
+        "https://unix:/x",
         "unix:~no.such.user/x",
         "x:٣",
     ],

@@ -103,6 +103,12 @@ def test_a_unix_socket_is_named() -> None:
     assert command.text.startswith("curl -i --unix-socket '/run/a b.sock' http://localhost/x")
 
 
+def test_over_https_the_certificate_is_not_checked_and_that_is_said() -> None:
+    command = curl_command(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n", address="https://127.0.0.1:8443")
+    assert command.text.startswith("curl -i -k https://127.0.0.1:8443/x")
+    assert "with -k curl doesn't check the certificate" in command.notes
+
+
 def test_bytes_without_a_request_line_have_no_command() -> None:
     with pytest.raises(ValueError, match="no request line"):
         curl_command(b"", address="127.0.0.1:1")

@@ -8,6 +8,7 @@ from inspectd.capture.beside import TlsRecord
 from inspectd.capture.reader import Capture
 from inspectd.capture.writer import CaptureWriter
 from inspectd.tui.subject import Subject
+from inspectd.tui.widgets.empty import curl_of, reachable, url_of
 from tests.tui.panes_bench import Bench, whole_text
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ async def test_what_was_agreed_upon_is_in_the_pane(tmp_path: Path) -> None:
         "http/1.1, agreed by ALPN",
     ):
         assert words in text
+
+
+def test_an_https_listener_is_pointed_at_with_its_own_scheme() -> None:
+    assert reachable("https://127.0.0.1:8443") == "https://localhost:8443"
+    assert reachable("https://192.0.2.7:8443") == "https://192.0.2.7:8443"
+    assert url_of("https://localhost:8443") == "https://localhost:8443/"
+    assert curl_of("https://localhost:8443") == "curl -ik https://localhost:8443/"
 
 
 async def test_a_refused_certificate_is_told_with_its_alert_and_nothing_of_it_is_live(tmp_path: Path) -> None:
