@@ -91,6 +91,17 @@ def test_the_rules_in_the_readme_load_and_its_table_names_keys_that_there_are() 
     }
 
 
+def test_the_examples_of_keys_in_the_readme_load(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    section = readme.partition("## Keys of a rule file\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("a page")
+    loaded = load_text(block, source="readme", base=tmp_path)
+    assert len(loaded.rules) == block.count("[[rule]]")
+    assert loaded.accept is not None
+
+
 def test_check_says_that_all_is_well_and_lists_the_rules(odd: Path) -> None:
     assert rules("check", odd).stdout.decode() == f"{odd}: 3 rules, nothing wrong\n"
     listed = rules("check", "-v", odd).stdout.decode().splitlines()[1:]
