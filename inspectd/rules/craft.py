@@ -208,6 +208,12 @@ class _TableReader:
                     f"{fault.place.text!r} is a share of an answer that never ends",
                     'Count bytes: write "byte 100" or "body+100".',
                 )
+            if fault.place.part == "body" and self._endless:
+                self.wrong(
+                    f"{where}.at",
+                    "'body' is the end of an answer that never ends",
+                    'Count bytes: write "byte 100" or "body+100".',
+                )
             found.append(fault)
         return tuple(found)
 

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from inspectd.rules.answer import parse_status, status_code
 from inspectd.rules.conditions import Method, MethodOrPreflight
 from inspectd.rules.replies import RawReply, WordedReply
 from inspectd.rules.tables import AnswerTable
@@ -62,6 +63,9 @@ def _of_table(table: RuleTable) -> Iterator[str]:
     for answer in (table, *items):
         if answer.template or table.template:
             continue
+        code = status_code(parse_status(answer.respond)) if answer.respond is not None else None
+        if (answer.conditional or table.conditional) and code is not None and not 200 <= code < 300:
+            yield f"An answer of {code} has neither conditions nor ranges: only those of 200 to 299 do."
         words = [answer.respond, answer.body, *answer.headers]
         if any(isinstance(text, str) and brace in text for text in words for brace in _BRACES):
             yield "Braces are sent as they are: with template = true they would be filled in."

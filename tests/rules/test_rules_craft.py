@@ -295,6 +295,7 @@ def test_programs_are_kept_for_a_second() -> None:
         ({"fault": {"do": "close", "at": "body+101%"}}, {"fault.at": "100 %"}),
         ({"fault": {"do": "close", "after": "soon"}}, {"fault.after": "duration"}),
         ({"events": {"send": ["a"], "close": False}, "fault": {"do": "close", "at": "50%"}}, {"fault.at": "never"}),
+        ({"events": {"send": ["a"], "close": False}, "fault": {"do": "close", "at": "body"}}, {"fault.at": "never"}),
         ({"body": "\ud800"}, {"body": "surrogate"}),
         ({"json": {"a": [1.0, float("nan")]}}, {"json": "NaN"}),
         ({"json": "\ud800"}, {"json": "JSON"}),
