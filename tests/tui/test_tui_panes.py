@@ -258,6 +258,16 @@ async def test_bytes_that_are_no_http_are_shown_with_their_sentence() -> None:
         assert shown.startswith("0000  record       16 03 01 ")
         assert "  server_name  00 00 00 0e 00 0c 00 00 09 a.example" in shown
         assert sentence in " ".join(whole_text(app.view("#meaning")).split())
+        await pilot.press("7")
+        await pilot.pause()
+        life = " ".join(whole_text(app.detail.pane.main_view).split())
+        assert "The client's hello" in life
+        assert (
+            "for a.example versions TLS 1.3, TLS 1.2 protocols h2, http/1.1 ciphers 4, first TLS_AES_128_GCM_SHA256"
+            in life
+        )
+        await pilot.press("1")
+        await pilot.pause()
         told = []
         for _ in range(33):
             await pilot.press("right")

@@ -13,6 +13,7 @@ from inspectd.tui.widgets.panes.pane import TextPane, sentence_page
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph
 from inspectd.tui.widgets.panes.times import clock, count, duration, since
 from inspectd.tui.widgets.wireview import Run
+from inspectd.wire.tls import ClientHello, client_hello, is_grease, ja3, ja4
 
 if TYPE_CHECKING:
     from inspectd.capture.model import ConnectionRow, ExchangeRow, ListenerRow, TlsRow
@@ -23,6 +24,7 @@ _READS_LISTED: Final = 60
 _READS_BYTES: Final = 4 * 1024 * 1024
 _OPTION: Final = re.compile(r"[A-Z0-9]+_[A-Z0-9_]+")
 _LOOSE_SHOWN: Final = 120
+_HELLO_SHOWN: Final = 400
 _END: Final = (1 << 62, 1 << 62)
 _TIME: Final = 13
 _CALL: Final = 13
@@ -76,6 +78,7 @@ class Connection(TextPane):
         if connection.closed_ns is None:
             blocks.append(Line(Run(f"{'now':>{_TIME}}  ", "dim"), Run("open", "good")))
         blocks += _tls_blocks(subject.tls)
+        blocks += _hello_blocks(subject)
         blocks += _loose_blocks(subject, connection)
         blocks += _exchange_blocks(subject)
         return Page(blocks)
@@ -233,6 +236,40 @@ def _tls_blocks(tls: TlsRow | None) -> list[Block]:
     if tls.sentence:
         blocks.append(Paragraph(Run(safe(tls.sentence), "warning"), indent=2))
     return blocks
+
+
+def _hello_blocks(subject: Subject) -> list[Block]:
+    """What the client offered in its ClientHello, on a port with TLS or without; nothing for others."""
+    kept = subject.tls
+    data = kept.hello if kept is not None else subject.request if subject.side("request").tls_pieces else b""
+    hello = client_hello(data, eof=True)
+    if not isinstance(hello, ClientHello):
+        return []
+    named = explain.tls
+    suites = [suite for suite in hello.cipher_suites if not is_grease(suite)]
+    facts: tuple[tuple[str, str | bytes], ...] = (
+        ("for", hello.server_name or b""),
+        ("versions", ", ".join(named.version(each).title for each in hello.versions)),
+        ("protocols", b", ".join(hello.protocols)),
+        ("ciphers", f"{len(suites)}, first {named.cipher_suite(suites[0]).title}" if suites else ""),
+        ("key shares", ", ".join(named.group(group).title for group, _ in hello.key_shares[:8])),
+        ("JA4", ja4(hello)),
+        ("JA3", ja3(hello)[1]),
+        *(("problem", problem) for problem in hello.problems),
+    )
+    return [
+        GAP,
+        Line(Run("The client's hello", "heading"), Run(f"  {count(hello.end, 'byte')}", "dim")),
+        *(
+            Paragraph(
+                Run(f"  {name:<{_TIME}}", "dim"),
+                Run(clip(safe(value), _HELLO_SHOWN), "plain"),
+                hang=_TIME + 2,
+            )
+            for name, value in facts
+            if value
+        ),
+    ]
 
 
 def _exchange_blocks(subject: Subject) -> list[Block]:
