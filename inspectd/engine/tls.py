@@ -102,6 +102,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._connection.left("RST", self._credentials.advice)
         self._dead = True
         self._connection.connection_lost(exc)
+        self._tls = None  # its memory goes now, not when somebody looks for garbage
 
     def pause_writing(self) -> None:
         """The client reads slower than this side sends."""
