@@ -16,7 +16,7 @@ import os
 import re
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -35,8 +35,9 @@ from inspectd.rules.program import Close, LiveProgram, Program
 from inspectd.rules.responder import ORDINARY, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
+    from inspectd.control.operations import Operation
     from inspectd.control.routing import Asked
     from inspectd.control.rules_in_use import RulesInUse
     from inspectd.engine.server import Engine
@@ -44,12 +45,16 @@ if TYPE_CHECKING:
     from inspectd.rules.program import Op
     from inspectd.rules.request import Request
 
+T = TypeVar("T")
+
 _LOOPBACK_HOST: Final = re.compile(rb"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?+", re.IGNORECASE)
 _BEARER: Final = re.compile(rb"bearer +(\S+)", re.IGNORECASE)
 _CAPTURE_CHECK_SECONDS: Final = 0.5
 
 CONTENT_KEPT: Final = 8 << 20
 """Octets of content that a request may have: a rule file with many large answers in it."""
+GIVEN_UP: Final = frozenset({"exchanges", "exchange", "wait", "verify"})
+"""What is not gone on with when the client has left: it only looks."""
 _AT_ONCE: Final = Plan(answer_at=0, invite=False)
 
 
@@ -113,10 +118,14 @@ class Api:
             operation, asked = find(request)
             if not request.complete or request.content_length > len(request.content):
                 raise RefusalError(413, "the content is too large", "Send a large body as body_file.")
+            if operation.takes is not None and operation.needs_content and not request.content:
+                raise RefusalError(400, "the content is missing", f"Send JSON, like {_example(operation)}")
             value = self._handlers[operation.name](asked)
         except Exception as problem:  # noqa: BLE001 - whatever fails here must not take the engine down
             return _refused(problem, bare=request.head.method == b"HEAD")
         if asyncio.iscoroutine(value):
+            if operation.name not in GIVEN_UP:
+                value = _to_the_end(value)
             return LiveProgram(_later(value, persist=persist), label="control")
         return _finished(value, persist=persist)
 
@@ -198,6 +207,15 @@ def _refused(problem: Exception, *, bare: bool = False) -> Program:
     return json_answer(
         500, Problem(error=f"the engine failed: {type(problem).__name__}: {text(str(problem))}")
     )
+
+
+async def _to_the_end(value: Coroutine[Any, Any, T]) -> T:
+    """What changes something is not left half done because nobody is there any more to be told."""
+    return await asyncio.shield(value)
+
+
+def _example(operation: Operation) -> str:
+    return msgspec.json.encode(operation.example).decode()
 
 
 async def _later(value: Awaitable[Any], *, persist: bool) -> AsyncIterator[Op]:

@@ -47,6 +47,8 @@ NEAR: Final = 3
 """Near misses that are told."""
 MISSES: Final = 500
 """Of so many of the newest exchanges that didn't match it is found out how near they came."""
+OTHER: Final = 10_000
+"""Methods and targets that are remembered not to match."""
 TICK: Final = 0.1
 """Seconds between two looks when nothing is heard: the end of a connection tells nobody."""
 BREATH: Final = 0.005
@@ -193,10 +195,10 @@ class ExchangesApi:
             await asyncio.sleep(min(left, max(BREATH, 2 * taken)))
 
     async def _look(self, look: Look) -> None:
-        """Look once at everything that is new, or not settled yet."""
+        """Look once at everything that is new, or not settled yet. What comes meanwhile is not waited for."""
         held = {each.id for each in self._engine.holds.held}
-        await self._record.read(lambda capture: look.again(capture, held))
-        while await self._record.read(lambda capture: look.on(capture, held)):
+        newest = await self._record.read(lambda capture: look.again(capture, held))
+        while look.newest < newest and await self._record.read(lambda capture: look.on(capture, held)):
             pass
 
     async def _verify(self, asked: Asked) -> Verified:
@@ -232,12 +234,15 @@ class Look:
     """Those that match, as far as can be known, and aren't that far yet."""
     missed: deque[int] = field(default_factory=lambda: deque(maxlen=MISSES))
     """The newest of those that don't match."""
+    _other: set[tuple[str, str]] = field(default_factory=set)
+    """Methods and targets that don't match, whatever else is in the request: its bytes needn't be read."""
 
-    def again(self, capture: Capture, held: set[int]) -> None:
-        """Look again at those that weren't settled."""
+    def again(self, capture: Capture, held: set[int]) -> int:
+        """Look again at those that weren't settled; the id of the newest exchange there is."""
         numbers, self.unsettled = sorted(self.unsettled), set()
         for row in capture.exchanges(numbers):
             self._see(capture, row, held)
+        return capture.newest_exchange()
 
     def on(self, capture: Capture, held: set[int]) -> bool:
         """Look at what has come since, a stretch of it; whether there is more."""
@@ -251,17 +256,32 @@ class Look:
         if not row.state & (State.REQUEST_COMPLETE | _OVER) and row.id not in held:
             self.unsettled.add(row.id)
             return
+        if (row.method, row.target) in self._other:
+            self.missed.append(row.id)
+            return
         request = _request(capture, row)
         if request is None:
             return
         if self.matcher.test(request) is None:
             self.missed.append(row.id)
+            self._note(row, request)
         elif self._far_enough(capture, row, held):
             from inspectd.control.showing import exchange_shown
 
             self.matched[row.id] = exchange_shown(row, capture.evidence(row.id))
         else:
             self.unsettled.add(row.id)
+
+    def _note(self, row: ExchangeRow, request: Request) -> None:
+        """Remember a method and target that don't match by themselves, if the row has all of them."""
+        from inspectd.rules.subject import Subject
+
+        method, target = row.method or "", row.target or ""
+        whole = method.encode() == request.head.method and target.encode() == request.head.target
+        # Bytes that are no text are shown with a backslash, as a backslash itself is.
+        sure = whole and "\\" not in method + target and len(self._other) < OTHER
+        if sure and self.matcher.captured(Subject(request)) is None:
+            self._other.add((method, target))
 
     def _far_enough(self, capture: Capture, row: ExchangeRow, held: set[int]) -> bool:
         if self.state == "arrived":
@@ -327,7 +347,7 @@ def _number(query: dict[str, str], name: str, default: int, least: int, most: in
     text = query.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and least <= int(text) <= most):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
         raise RefusalError(400, f"{name}={text!r} is not between {least} and {most}")
     return int(text)
 

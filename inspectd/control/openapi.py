@@ -117,7 +117,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         content = _json(_schema_of(operation.takes))
         if operation.example is not None:
             content["application/json"]["example"] = dict(operation.example)
-        said["requestBody"] = {"required": operation.example is not None, "content": content}
+        said["requestBody"] = {"required": operation.needs_content, "content": content}
     return said
 
 

@@ -41,6 +41,8 @@ class Operation:
     gives: type | None
     takes: type | None = None
     example: Mapping[str, Any] | None = None
+    needs_content: bool = True
+    """Whether an empty content means nothing; only asked where something is taken."""
     query: tuple[Query, ...] = ()
     media: str = "application/json"
     tag: str = ""
@@ -50,7 +52,9 @@ def _of(tag: str, *operations: Operation) -> tuple[Operation, ...]:
     return tuple(replace(operation, tag=tag) for operation in operations)
 
 
-_AFTER: Final = Query("after", {"type": "integer", "minimum": 0, "default": 0}, "only larger ids than this")
+_AFTER: Final = Query(
+    "after", {"type": "integer", "minimum": 0, "maximum": 1 << 62, "default": 0}, "only larger ids than this"
+)
 
 OPERATIONS: Final = (
     *_of(
@@ -175,6 +179,7 @@ OPERATIONS: Final = (
             "Release everything that is held with its normal answer, and hold no more.",
             t.Released,
             takes=t.ReleaseAllRequest,
+            needs_content=False,
         ),
         Operation(
             "release",
@@ -184,6 +189,7 @@ OPERATIONS: Final = (
             t.Released,
             takes=t.ReleaseRequest,
             example={"status": "503 Busy", "headers": ["Retry-After: 1"]},
+            needs_content=False,
         ),
         Operation(
             "drop", "POST", "/holds/{id}/drop", "Close its connection without a byte: FIN.", t.Released

@@ -9,6 +9,7 @@ RFC 9112 §9 is the section on connections.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final, cast
 
@@ -22,8 +23,6 @@ from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, Request
 from inspectd.wire.strict import refusal
 
 if TYPE_CHECKING:
-    import asyncio
-
     from inspectd.capture.writer import ExchangeRecord
     from inspectd.engine.site import Site
     from inspectd.wire import Event
@@ -32,6 +31,9 @@ LINGER_NS: Final = 2_000_000_000
 """How long to go on reading after the last answer to a client that is still sending (RFC 9112 §9.6)."""
 QUIET_NS: Final = 200_000_000
 """Silence after which a connection without a byte, or half a head, is shown as such."""
+
+LEFT_SECONDS: Final = 0.05
+"""How long a private connection is kept open that its client has closed."""
 
 _REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
 
@@ -124,6 +126,9 @@ class Connection(Answering):
         self._deaf = True
         if self._closing is not None:
             self._site.turn.then(self._close_now)  # it was heard out
+        elif not self._site.recorded and tcp.peer_has_left(self._transport.get_extra_info("socket")):
+            # Nobody waits for the answer. What was asked for just now has begun before this happens.
+            asyncio.get_running_loop().call_later(LEFT_SECONDS, self._transport.abort)
         elif self._silent or not self._answering:
             self.close("fin")  # a client that leaves a stalled answer has seen what there is to see
         elif self._held is not None:

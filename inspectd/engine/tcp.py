@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import select
 import socket
 import struct
 import sys
@@ -87,3 +88,15 @@ def reset_on_close(sock: socket.socket | TransportSocket) -> None:
     """Make the coming close() send RST instead of FIN: SO_LINGER with a time of zero, socket(7)."""
     with contextlib.suppress(OSError, ValueError):  # closed already
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def peer_has_left(sock: socket.socket | TransportSocket | None) -> bool:
+    """Whether the other side of a Unix socket has closed it, rather than said only that it will send no more.
+
+    False where that can't be told apart: on TCP, and on other systems than Linux (unix_poll() in net/unix/af_unix.c).
+    """
+    if sys.platform != "linux" or sock is None or sock.family != socket.AF_UNIX or sock.fileno() < 0:
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))

@@ -15,6 +15,8 @@ import pytest
 
 from inspectd import __version__
 from inspectd.control.client import ControlClient, ControlError
+from inspectd.control.operations import OPERATIONS
+from tests.control.talk import by_socket as ask_with
 from tests.live_engine import LiveEngine, receive_response
 
 if TYPE_CHECKING:
@@ -330,3 +332,13 @@ class TestTcp:
         tcp.stop()
 
         assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [f"{each.method} /v1{each.path}" for each in OPERATIONS if each.takes is not None and each.needs_content],
+)
+def test_what_means_nothing_without_content_says_so(engine: LiveEngine, request_line: str) -> None:
+    status, said = ask_with(engine, request_line)
+    assert (status, said["error"]) == (400, "the content is missing")
+    assert said["mend"].startswith('Send JSON, like {"')

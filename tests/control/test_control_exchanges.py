@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from pathlib import Path
@@ -336,3 +338,54 @@ def test_hostile_questions_get_an_answer(
     assert status == code, said
     assert ("error" in said) == (code != 200)
     assert engine.process.poll() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a Unix socket that its client has left")
+def test_who_leaves_is_not_waited_for(engine: LiveEngine) -> None:
+    opened = Path(f"/proc/{engine.listening['pid']}/fd")
+    with ControlClient(Path(engine.listening["control"])) as client:
+        client.wait("/never", timeout=0)
+        before = len(list(opened.iterdir()))
+        for request in ("POST /v1/wait", "POST /v1/wait"):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(engine.listening["control"])
+                sock.sendall(message(request, content=b'{"match": "/never", "timeout": "50m"}'))
+        deadline = time.monotonic() + 60
+        while len(list(opened.iterdir())) > before:
+            assert time.monotonic() < deadline
+            client.wait("/never", timeout=0.05)
+
+
+def test_who_says_no_more_but_stays_gets_an_answer(engine: LiveEngine) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(60)
+        sock.connect(engine.listening["control"])
+        sock.sendall(message("POST /v1/wait", content=b'{"match": "/never", "timeout": "0.3s"}'))
+        sock.shutdown(socket.SHUT_WR)
+        assert b'"ok":false' in receive_response(sock)
+
+
+def test_rules_are_put_although_nobody_stays_to_hear_of_it(engine: LiveEngine, client: ControlClient) -> None:
+    rules = "\n".join(f'[[rule]]\nmatch = "/{number}"\nrespond = "200 OK"' for number in range(500))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(engine.listening["control"])
+        sock.sendall(message("PUT /v1/rules", content=json.dumps({"toml": rules}).encode()))
+    deadline = time.monotonic() + 60
+    while client.status().rules != 500:
+        assert time.monotonic() < deadline
+        client.wait("/never", timeout=0.05)
+
+
+def test_a_target_of_the_same_letters_is_not_taken_for_another(
+    engine: LiveEngine, client: ControlClient
+) -> None:
+    for target in ("/a", "/\\xff", "/b", "/a"):
+        ask(engine, f"GET {target}", "X-A: 1" if target == "/b" else "X-A: 2")
+    with engine.connect() as sock:
+        sock.sendall(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n")
+        receive_response(sock)
+    ask(engine, "GET /b", "X-A: 2")
+    found = client.verify({"path": "/b", "header": {"X-A": "2"}}, count=1)
+    assert (found.ok, [each.id for each in found.exchanges]) == (True, [6])
+    regex = client.verify({"path-regex": "/[^a-z\\\\]"}, count=1)
+    assert (regex.ok, [each.id for each in regex.exchanges]) == (True, [5])
