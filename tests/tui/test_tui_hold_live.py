@@ -127,7 +127,7 @@ async def test_a_client_that_is_gone_is_seen_while_its_answer_is_edited(
         client.close()
         await until(pilot, lambda: "the client is gone" in lines(app)[0])
         await pilot.press("escape", "y")
-        assert app.clipboard == "XHTTP/1.1 200 Fine\nContent-Length: 0\n\n"
+        await until(pilot, lambda: app.clipboard == "XHTTP/1.1 200 Fine\nContent-Length: 0\n\n")
         await pilot.press("escape")
         await until(pilot, lambda: not shows(app, RespondScreen))
 

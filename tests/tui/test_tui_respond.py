@@ -137,7 +137,7 @@ async def test_findings_are_underlined_and_said(held: Held, monkeypatch: pytest.
         ]
         assert marked == ["3"]
         await pilot.press("up", "ctrl+n")
-        assert editor.cursor_location == (1, 16)
+        await until(pilot, lambda: editor.cursor_location == (1, 16))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ async def test_a_client_that_leaves_is_seen_and_the_text_stays_to_be_copied(held
         app.engine_changed()
         await until(pilot, lambda: "✗ the client closed its side" in lines(app)[0])
         await pilot.press("escape", "y")
-        assert app.clipboard == "X" + to_text(PAGE)
+        await until(pilot, lambda: app.clipboard == "X" + to_text(PAGE))
 
 
 async def test_an_engine_that_is_killed_meanwhile_is_said_and_the_text_stays(held: Held) -> None:
@@ -355,14 +355,14 @@ async def test_keys_that_come_at_once_keep_their_order(held: Held) -> None:
 async def test_keys_of_the_list_do_nothing_in_the_editor(held: Held) -> None:
     async with editing(held) as (app, pilot, _editor):
         await pilot.press("escape", "h", "c", "slash", "z")
-        assert shows(app, RespondScreen)
+        await until(pilot, lambda: shows(app, RespondScreen))
         assert held.engine.said == []
         await pilot.press("enter")
         await until(pilot, lambda: "fix length" in lines(app)[-1])
         await pilot.press("shift+tab")
-        assert not app.screen.query_one(BytesEditor).has_focus
+        await until(pilot, lambda: not app.screen.query_one(BytesEditor).has_focus)
         await pilot.press(*"cdefhqrRstyz", "slash")
-        assert shows(app, RespondScreen)
+        await until(pilot, lambda: shows(app, RespondScreen))
         assert held.engine.said == []
 
 
@@ -406,8 +406,8 @@ async def test_the_light_theme_has_its_own_colours(held: Held) -> None:
 async def test_ctrl_c_copies_what_is_selected_and_quits_nothing(held: Held) -> None:
     async with editing(held) as (app, pilot, _editor):
         await pilot.press("shift+right", "shift+right", "ctrl+c")
-        assert app.clipboard == "HT"
+        await until(pilot, lambda: app.clipboard == "HT")
         assert not app._exit
         assert shows(app, RespondScreen)
         await pilot.press("left", "ctrl+c")
-        assert app.clipboard == to_text(PAGE)
+        await until(pilot, lambda: app.clipboard == to_text(PAGE))

@@ -59,7 +59,7 @@ async def test_what_is_wrong_is_said_and_nothing_is_sent(capture: Path) -> None:
         assert shows(app, AnswerScreen)
         assert engine.line is None
         await pilot.press("escape")
-        assert not shows(app, AnswerScreen)
+        await until(pilot, lambda: not shows(app, AnswerScreen))
 
 
 async def test_the_size_of_an_answer_is_said_once(capture: Path) -> None:
@@ -79,7 +79,7 @@ async def test_an_answer_can_be_chosen_and_is_remembered(capture: Path) -> None:
         await until(pilot, lambda: engine.line == "HTTP/1.1 204 No Content")
         await until(pilot, lambda: not shows(app, AnswerScreen))
         await pilot.press("s", "down")
-        assert "you said this before" in picture(app)
+        await until(pilot, lambda: "you said this before" in picture(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: engine.line is None)
         assert app.answer_history == ["mirror", "204 No Content"]
@@ -91,7 +91,7 @@ async def test_without_an_engine_the_dialog_says_why_nothing_can_be_chosen(captu
         await pilot.pause()
         assert "no engine runs" in picture(app)
         await pilot.press("4", "enter", "escape")
-        assert not shows(app, AnswerScreen)
+        await until(pilot, lambda: not shows(app, AnswerScreen))
 
 
 async def test_what_lies_behind_a_dialog_is_seen_in_its_new_shape_when_the_terminal_gets_another_size(
@@ -116,7 +116,7 @@ async def test_what_lies_behind_a_dialog_is_seen_in_its_new_shape_when_the_termi
 async def test_the_url_is_copied_and_said(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         await pilot.press("home", "down", "y")
-        assert shows(app, CopyScreen)
+        await until(pilot, lambda: shows(app, CopyScreen))
         await pilot.press("u")
         await until(pilot, lambda: "Copied http://localhost:8080/style.css" in picture(app))
         assert app.clipboard == "http://localhost:8080/style.css"
@@ -125,15 +125,17 @@ async def test_the_url_is_copied_and_said(capture: Path) -> None:
 async def test_the_request_and_the_answer_are_copied_as_they_are(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         await pilot.press("home", "y", "r")
-        assert app.clipboard == browse("/", "document", "navigate").decode()
+        await until(pilot, lambda: app.clipboard == browse("/", "document", "navigate").decode())
         await pilot.press("y", "a")
-        assert app.clipboard == "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+        await until(pilot, lambda: app.clipboard == "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 
 
 async def test_a_curl_command_is_copied(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         await pilot.press("home", "down", "down", "down", "down", "y", "c")
-        assert app.clipboard.startswith("curl -i http://127.0.0.1:8080/pay \\\n  -X POST")
+        await until(
+            pilot, lambda: app.clipboard.startswith("curl -i http://127.0.0.1:8080/pay \\\n  -X POST")
+        )
 
 
 async def test_arrows_and_enter_choose_what_is_copied(capture: Path) -> None:
@@ -141,9 +143,10 @@ async def test_arrows_and_enter_choose_what_is_copied(capture: Path) -> None:
         await pilot.press("home")
         await until(pilot, lambda: app.detail.subject is not None and app.detail.subject.key == 1)
         await pilot.press("y", "enter")
-        assert app.clipboard == "GET"  # the token under the cursor of the panes comes first
+        # The token under the cursor of the panes comes first.
+        await until(pilot, lambda: app.clipboard == "GET")
         await pilot.press("y", "down", "enter")
-        assert app.clipboard == "http://localhost:8080/"
+        await until(pilot, lambda: app.clipboard == "http://localhost:8080/")
 
 
 async def test_a_connection_without_a_request_offers_its_bytes(capture: Path) -> None:
@@ -193,7 +196,7 @@ async def test_help_is_for_where_you_are_and_can_be_searched(capture: Path) -> N
         assert "a curl command" in picture(app)
         assert "follow the newest" not in picture(app)
         await pilot.press("escape")
-        assert not shows(app, HelpScreen)
+        await until(pilot, lambda: not shows(app, HelpScreen))
         await pilot.press("enter")
         await until(pilot, lambda: app.detail.has_focus_within)
         await pilot.press("question_mark")
@@ -221,7 +224,7 @@ async def test_clear_asks_first(capture: Path) -> None:
     engine = FakeEngine(capture)
     async with screen(capture, engine) as (app, pilot):
         await pilot.press("c")
-        assert shows(app, Confirm)
+        await until(pilot, lambda: shows(app, Confirm))
         await pilot.press("escape")
         assert engine.cleared == 0
         await pilot.press("c", "enter")
@@ -258,7 +261,7 @@ async def test_q_asks_while_an_exchange_is_going_on(tmp_path: Path) -> None:
         async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
             app.link.child = Child()  # type: ignore[assignment]
             await pilot.press("q")
-            assert shows(app, Confirm)
+            await until(pilot, lambda: shows(app, Confirm))
             await pilot.press("n")
             assert not app._exit
             await pilot.press("q", "y")
@@ -279,7 +282,7 @@ async def test_when_the_engine_dies_the_screen_says_so_and_stays(capture: Path) 
         await until(pilot, lambda: "✗ engine gone" in picture(app))
         assert "it was ended by SIGKILL" in picture(app)
         await pilot.press("home", "down")
-        assert app.table.selected == 2
+        await until(pilot, lambda: app.table.selected == 2)
         await pilot.press("s")
         await pilot.pause()
         assert "Start inspectd again" in picture(app)

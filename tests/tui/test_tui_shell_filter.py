@@ -26,7 +26,7 @@ async def test_words_filter_while_they_are_typed(capture: Path) -> None:
         await until(pilot, lambda: "1 of 8 shown · enter keeps" in picture(app))
         assert list(app.feed.shown) == [4]
         await pilot.press("enter")
-        assert app.table.has_focus
+        await until(pilot, lambda: app.table.has_focus)
         await until(pilot, lambda: "1 of 8 shown · / edits · esc clears" in picture(app))
         await pilot.press("escape")
         await until(pilot, lambda: len(app.feed) == 8)
@@ -47,11 +47,11 @@ async def test_the_last_filter_is_recalled_and_earlier_ones_with_up(capture: Pat
         for words in ("first", "second"):
             await pilot.press("slash", "ctrl+u", *words, "enter", "escape")
         await pilot.press("slash")
-        assert app.filter_bar.input.value == "second"
+        await until(pilot, lambda: app.filter_bar.input.value == "second")
         await pilot.press("up", "up")
-        assert app.filter_bar.input.value == "first"
+        await until(pilot, lambda: app.filter_bar.input.value == "first")
         await pilot.press("down")
-        assert app.filter_bar.input.value == "second"
+        await until(pilot, lambda: app.filter_bar.input.value == "second")
 
 
 async def test_a_filter_that_keeps_nothing_says_so(capture: Path) -> None:
@@ -66,12 +66,12 @@ async def test_a_filter_that_keeps_nothing_says_so(capture: Path) -> None:
 async def test_the_cursor_stays_on_its_row(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         await pilot.press("home", *["down"] * 4)
-        assert app.table.selected == 4
+        await until(pilot, lambda: app.table.selected == 4)
         await pilot.press("slash", *"post", "enter")
         await until(pilot, lambda: len(app.feed) == 1)
         assert app.table.selected == 4
         await pilot.press("escape")
-        assert app.table.selected == 4
+        await until(pilot, lambda: app.table.selected == 4)
 
 
 async def test_the_cursor_comes_back_to_the_row_it_was_on(capture: Path) -> None:
@@ -85,7 +85,7 @@ async def test_the_cursor_comes_back_to_the_row_it_was_on(capture: Path) -> None
             assert (app.table.selected == stays) is kept, words
             assert kept or 0 < len(app.feed) < total
             await pilot.press("escape")
-            assert app.table.selected == stays
+            await until(pilot, lambda: app.table.selected == stays)
 
 
 async def test_rows_that_come_later_are_tried(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ async def test_hostile_rows_are_drawn_as_escapes_and_keep_their_width(
 async def test_hostile_rows_are_copied_harmlessly(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         await pilot.press("home", "y", "u")
+        await until(pilot, lambda: app.clipboard)
         assert app.clipboard.isascii()
         assert app.clipboard.isprintable()
         assert LIVE.search(picture(app).replace("\n", "")) is None
@@ -99,7 +100,7 @@ async def test_no_color_takes_every_colour_and_leaves_the_words(
     monkeypatch.setenv("NO_COLOR", "1")
     async with screen(capture, FakeEngine(capture)) as (app, pilot):
         await pilot.press("home")
-        assert "▌" in picture(app)
+        await until(pilot, lambda: "▌" in picture(app))
         for strip in app.screen._compositor.render_strips():
             for segment in strip:
                 if segment.style is not None:

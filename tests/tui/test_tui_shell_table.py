@@ -152,9 +152,9 @@ async def test_the_newest_exchange_is_followed_past_the_connections_behind_it(tm
             await until(pilot, lambda: len(app.feed) == 2)
             assert app.table.selected == 1
             await pilot.press("down")
-            assert (app.table.selected, app.table.follow) == (-spare.id, False)
+            await until(pilot, lambda: (app.table.selected, app.table.follow) == (-spare.id, False))
             await pilot.press("end")
-            assert (app.table.selected, app.table.follow) == (1, True)
+            await until(pilot, lambda: (app.table.selected, app.table.follow) == (1, True))
             for _ in range(60):
                 spare = scribe.lonely("garbage", "noise")
             scribe.flush()
@@ -201,7 +201,7 @@ async def test_going_up_stays_and_end_follows_again(tmp_path: Path) -> None:
         async with screen(scribe.path, FakeEngine(scribe.path)) as (app, pilot):
             assert following(app)
             await pilot.press("up")
-            assert not following(app)
+            await until(pilot, lambda: not following(app))
             stays = app.table.scroll_offset.y
             scribe.exchange(get("/new"))
             scribe.flush()
@@ -209,7 +209,7 @@ async def test_going_up_stays_and_end_follows_again(tmp_path: Path) -> None:
             await pilot.pause(0.15)
             assert (app.table.selected, app.table.scroll_offset.y) == (59, stays)
             await pilot.press("end")
-            assert app.table.follow
+            await until(pilot, lambda: app.table.follow)
             assert app.table.selected == 61
             await pilot.pause()
             assert "following" in app.screen.query_one(FooterHints).render_line(0).text
@@ -218,9 +218,9 @@ async def test_going_up_stays_and_end_follows_again(tmp_path: Path) -> None:
 async def test_f_follows_and_stays(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         await pilot.press("f")
-        assert not app.table.follow
+        await until(pilot, lambda: not app.table.follow)
         await pilot.press("f")
-        assert app.table.follow
+        await until(pilot, lambda: app.table.follow)
 
 
 async def test_the_wheel_scrolls_and_stays(capture: Path) -> None:
@@ -248,17 +248,17 @@ async def test_a_click_selects_and_a_double_click_opens(capture: Path) -> None:
         await pilot.click("#traffic", offset=(30, y - app.table.region.y), times=2)
         await until(pilot, lambda: app.detail.has_focus_within)
         await pilot.press("escape")
-        assert app.table.has_focus
+        await until(pilot, lambda: app.table.has_focus)
 
 
 async def test_keys_walk_the_list(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         await pilot.press("home")
-        assert app.table.selected == 1
+        await until(pilot, lambda: app.table.selected == 1)
         await pilot.press("down", "j", "k", "pagedown")
         assert app.table.cursor > 3
         await pilot.press("pageup", "pageup", "up")
-        assert app.table.selected == 1
+        await until(pilot, lambda: app.table.selected == 1)
         await pilot.press("end", "down")
         assert app.table.cursor == len(app.feed) - 1
 
@@ -348,7 +348,6 @@ async def test_a_capture_that_can_not_be_read_is_said_once_and_the_screen_stays(
             monkeypatch.setattr(app.capture, name, refuse)
         monkeypatch.setattr("inspectd.tui.shell.TROUBLE_SECONDS", 0.01)
         await pilot.press("home", "pagedown")
-        await until(pilot, lambda: said)
-        await pilot.pause(0.2)
-        assert "no longer in the capture" in picture(app)
+        await until(pilot, lambda: said and "no longer in the capture" in picture(app))
+        await pilot.pause(0.2)  # it goes on failing
         assert said == ["the disk is gone"]
