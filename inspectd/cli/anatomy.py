@@ -232,6 +232,11 @@ def json_text(stream: Stream) -> Iterator[str]:
         from inspectd.cli.hello_text import hello_facts
 
         yield ',"tls":' + json.dumps(hello_facts(hello), ensure_ascii=True, separators=(",", ":"))
+    if begins_tls(stream.data) or begins_with_alert(stream.data):
+        from inspectd.cli.hello_text import alert_facts
+
+        if found := alert_facts(stream.data):
+            yield ',"alerts":' + json.dumps(found, separators=(",", ":"))
     yield "}\n"
 
 

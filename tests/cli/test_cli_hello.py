@@ -90,6 +90,8 @@ def test_anatomy_as_json_has_the_spans_and_the_facts() -> None:
 
 def test_anatomy_names_an_alert() -> None:
     text = inspectd("anatomy", data=record(b"\x02\x30", 21)).stdout.decode()
+    answer = json.loads(inspectd("anatomy", "--json", data=record(b"\x02\x30", 21)).stdout)
+    assert answer["alerts"] == [{"level": "fatal", "description": "unknown_ca"}]
     assert "fatal" in text
     assert "unknown_ca" in text
     assert "it isn't among those that it trusts." in " ".join(text.split())
