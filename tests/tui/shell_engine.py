@@ -21,6 +21,7 @@ from inspectd.tui.engine_link import EngineLink
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from textual.app import App
     from textual.pilot import Pilot
 
 DATE = "Date: Fri, 20 Nov 2026 11:00:00 GMT"
@@ -197,22 +198,23 @@ async def screen(
             app.exit()
 
 
-async def until(pilot: Pilot[int], condition: Callable[[], object], *, turns: int = 1000) -> None:
+async def until(pilot: Pilot[int], condition: Callable[[], object], *, seconds: float = 60) -> None:
     """Let the app run until `condition` holds and what belongs to it is painted; fails when it never does."""
-    for _ in range(turns):
-        if condition():
-            await pilot.pause(0.05)  # state comes first, then its layout, then its picture
-            return
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            app = pilot.app
+            raise AssertionError(f"this never happened; the screen shows\n{picture(app)}")
         await pilot.pause(0.02)
-    raise AssertionError("this never happened")
+    await pilot.pause(0.05)  # state comes first, then its layout, then its picture
 
 
-def lines(app: InspectdApp) -> list[str]:
+def lines(app: App[int]) -> list[str]:
     """What stands on the screen, line by line."""
     return [strip.text for strip in app.screen._compositor.render_strips()]
 
 
-def picture(app: InspectdApp) -> str:
+def picture(app: App[int]) -> str:
     """The same as one text."""
     return "\n".join(lines(app))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 from contextlib import asynccontextmanager
@@ -48,21 +49,25 @@ async def holding(
     with Capture.open(engine.capture) as capture:
         app = InspectdApp(capture, link)
         app.animation_level = "none"
-        async with app.run_test(size=size, notifications=True) as pilot:
-            await until(pilot, lambda: link.news.state == "up")
-            await pilot.press("h")
-            await until(pilot, lambda: "holding next 1" in lines(app)[0])
-            client.sendall(REQUEST)
-            await until(pilot, lambda: "◆ 1 waiting" in lines(app)[0] and "edit the answer" in lines(app)[-1])
-            yield app, pilot
-            app.exit()
-    let_go(link)
+        try:
+            async with app.run_test(size=size, notifications=True) as pilot:
+                await until(pilot, lambda: link.news.state == "up")
+                await pilot.press("h")
+                await until(pilot, lambda: "holding next 1" in lines(app)[0])
+                client.sendall(REQUEST)
+                await until(
+                    pilot, lambda: "◆ 1 waiting" in lines(app)[0] and "edit the answer" in lines(app)[-1]
+                )
+                yield app, pilot
+                app.exit()
+        finally:
+            let_go(link)  # whatever became of it: the engine is the next test's as well
 
 
-def everything(client: socket.socket) -> bytes:
-    """All that comes until the client has been told everything."""
+async def everything(client: socket.socket) -> bytes:
+    """All that comes until the client has been told everything. The screen goes on meanwhile."""
     received = b""
-    while piece := client.recv(65536):
+    while piece := await asyncio.to_thread(client.recv, 65536):
         received += piece
     return received
 
@@ -79,21 +84,21 @@ async def test_the_client_gets_exactly_the_bytes_that_were_written(
         await pilot.press("ctrl+s")
         await until(pilot, lambda: not shows(app, RespondScreen))
         client.shutdown(socket.SHUT_WR)
-        assert everything(client) == b"HTTP/1.1 200 Fine\0\r\nContent-Length: 1\r\n\r\n"
+        assert await everything(client) == b"HTTP/1.1 200 Fine\0\r\nContent-Length: 1\r\n\r\n"
 
 
 async def test_r_sends_the_normal_answer(engine: LiveEngine, client: socket.socket) -> None:
     async with holding(engine, client, size=(80, 24)) as (_app, pilot):
         await pilot.press("r")
         client.shutdown(socket.SHUT_WR)
-        assert everything(client) == b"HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n"
+        assert await everything(client) == b"HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n"
 
 
 async def test_d_drops_the_connection_with_fin(engine: LiveEngine, client: socket.socket) -> None:
     async with holding(engine, client) as (app, pilot):
         await pilot.press("d")
         await until(pilot, lambda: "waiting" not in lines(app)[0])
-        assert client.recv(1) == b""
+        assert await asyncio.to_thread(client.recv, 1) == b""
 
 
 async def test_t_resets_the_connection(engine: LiveEngine, client: socket.socket) -> None:
@@ -101,7 +106,7 @@ async def test_t_resets_the_connection(engine: LiveEngine, client: socket.socket
         await pilot.press("t")
         await until(pilot, lambda: "waiting" not in lines(app)[0])
         with pytest.raises(ConnectionResetError):
-            client.recv(1)
+            await asyncio.to_thread(client.recv, 1)
 
 
 async def test_a_client_that_closes_its_side_is_seen_while_its_answer_is_edited(
@@ -113,7 +118,7 @@ async def test_a_client_that_closes_its_side_is_seen_while_its_answer_is_edited(
         client.shutdown(socket.SHUT_WR)
         await until(pilot, lambda: "the client closed its side" in lines(app)[0])
         await pilot.press("end", "!", "ctrl+s")
-        assert everything(client) == b"HTTP/1.1 200 Fine!\r\nContent-Length: 0\r\n\r\n"
+        assert await everything(client) == b"HTTP/1.1 200 Fine!\r\nContent-Length: 0\r\n\r\n"
 
 
 async def test_a_client_that_is_gone_is_seen_while_its_answer_is_edited(
@@ -136,7 +141,7 @@ async def test_a_screen_that_goes_gives_the_normal_answer(engine: LiveEngine, cl
     async with holding(engine, client) as (app, _pilot):
         assert let_go(app.link) == "1 held request got the normal answer\n"
         client.shutdown(socket.SHUT_WR)
-        assert everything(client) == b"HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n"
+        assert await everything(client) == b"HTTP/1.1 200 Fine\r\nContent-Length: 0\r\n\r\n"
 
 
 async def test_a_request_that_comes_again_after_it_was_dropped_is_a_retry(engine: LiveEngine) -> None:
