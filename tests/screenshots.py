@@ -173,8 +173,15 @@ async def show(engine: LiveEngine, scene: Scene) -> str:
 
 
 async def settled(pilot: Pilot[int]) -> None:
-    """Until timers, workers and paints have caught up."""
-    await pilot.pause(0.6)
+    """Until timers, workers and paints have caught up: the same picture twice."""
+    app = pilot.app
+    before: list[str] = []
+    for _ in range(50):
+        await pilot.pause(0.6)
+        now = [strip.text for strip in app.screen._compositor.render_strips()]
+        if now == before:
+            return
+        before = now
 
 
 def select(pilot: Pilot[int], *words: str) -> int:
