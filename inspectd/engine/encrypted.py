@@ -108,7 +108,7 @@ class Encrypted(Connection):
                 f" that when they don't accept it. {advice}",
             )
         else:
-            self._fail(_FAILED, f"Half a ClientHello: {len(tls.hello)} bytes, then {how}.")
+            self._fail(_FAILED, f"Half a ClientHello: {_bytes(len(tls.hello))}, then {how}.")
 
     def broken(self, failure: Failure) -> None:
         """What was agreed upon broke: nothing can be read or sent any more."""
@@ -220,3 +220,7 @@ class Encrypted(Connection):
         if self._playing is None and not self._transport.get_write_buffer_size():
             self._tunnel.say_goodbye()
         super().abort()
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"

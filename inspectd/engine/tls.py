@@ -77,9 +77,6 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         """The client sent FIN. Returns True: this side closes in its time."""
         hello = self._hello
         if hello is not None and hello.data and not self._closing:
-            if len(hello.data) == 1:  # it could have been anything
-                self._speak_clear(bytes(hello.data))
-                return bool(self._connection.eof_received())
             self._connection.hello(hello.hello)
         if not self._ended:
             self._ended = True

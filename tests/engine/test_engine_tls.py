@@ -16,12 +16,13 @@ from inspectd.capture.model import INCOMING, OUTGOING
 from inspectd.engine import ca
 from inspectd.engine.config import Limits
 from inspectd.engine.hello import HELLO_LIMIT, Arrival, HelloReader
+from inspectd.engine.tcp import reset_on_close
 from inspectd.rules.answer import make_answer
 from inspectd.rules.program import Close, HalfClose, LiveProgram, Program, Reset, Send, Wait
 from inspectd.rules.responder import Fixed
 from inspectd.rules.tables import AcceptTable
 from inspectd.wire.tls import ClientHello, client_hello
-from tests.engine.tls_client import DEADLINE, LISTEN, TlsClient, trusting
+from tests.engine.tls_client import DEADLINE, LISTEN, Gone, TlsClient, trusting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -87,6 +88,12 @@ async def ask(running: Running, request: bytes = GET, **options: Any) -> bytes:
     assert client.tidy
     await client.close()
     return answer
+
+
+async def shake_and_ask(client: TlsClient) -> None:
+    """The handshake and one request."""
+    await client.shake()
+    await client.send(GET)
 
 
 # ---------------------------------------------------------------------------------------------------- the record
@@ -513,6 +520,40 @@ async def test_an_open_connection_without_a_request_says_how_far_tls_came(run_en
         row = await running.closed()
         assert row.sentence is not None
         assert row.sentence.startswith("TLS handshake complete, no request. It was opened ahead of need")
+
+
+@pytest.mark.parametrize("abruptly", [False, True])
+async def test_a_client_that_dies_after_any_byte_leaves_a_row_and_nothing_else(
+    run_engine: RunEngine, abruptly: bool
+) -> None:
+    problems: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    async with run_engine(listen=LISTEN) as running:
+        context = trusting()
+        whole = await TlsClient.connect(running, context)
+        await whole.shake()
+        await whole.send(GET)
+        await whole.until(b"hello")
+        await whole.close()
+        ends = [*range(1, 12), *range(12, whole.sent, 23), whole.sent - 1, whole.sent]
+        for number, budget in enumerate(ends, 2):
+            client = await TlsClient.connect(running, context)
+            client.budget = budget
+            with pytest.raises(Gone):
+                await shake_and_ask(client)
+            if abruptly:
+                reset_on_close(client.writer.get_extra_info("socket"))
+                client.writer.transport.abort()
+            await client.close()
+            row = await running.closed(number)
+            assert row.kind is not None or row.exchanges, budget
+            assert running.capture.tls(number) is not None
+            # a RST may throw away what had arrived
+            assert row.bytes_in == (len(GET) if budget == whole.sent else 0) or (
+                abruptly and not row.bytes_in
+            )
+        assert running.engine.open_connections == 0
+    assert not problems
 
 
 # ---------------------------------------------------------------------------------------------------- what is not TLS

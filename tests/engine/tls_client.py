@@ -26,6 +26,10 @@ def trusting(*, version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
     return context
 
 
+class Gone(Exception):  # noqa: N818  it is what was asked for
+    """The client has sent as much as it may."""
+
+
 class TlsClient:
     """One connection: `cut` says how the bytes to send are divided into writes."""
 
@@ -46,6 +50,9 @@ class TlsClient:
         self.rewrite: Callable[[bytes], bytes] = bytes
         """Changes the bytes of the first flight."""
         self.cut = 0
+        self.budget: int | None = None
+        """Bytes that it may still send; then it is gone."""
+        self.sent = 0
 
     @classmethod
     async def connect(
@@ -128,9 +135,14 @@ class TlsClient:
             return
         if not self.first_flight:
             self.first_flight = data = self.rewrite(data)
-        step = self.cut or len(data)
+        if self.budget is not None:
+            data = data[: max(self.budget - self.sent, 0)]
+        self.sent += len(data)
+        step = self.cut or max(len(data), 1)
         for start in range(0, len(data), step):
             self.writer.write(data[start : start + step])
             await self.writer.drain()
             if self.cut:
                 await asyncio.sleep(0)
+        if self.budget is not None and self.sent >= self.budget:
+            raise Gone
