@@ -255,6 +255,9 @@ def _open(address: Address, *, backlog: int, reuse_port: bool, everywhere: bool)
 
 
 def _resolve(address: Address) -> list[tuple[socket.AddressFamily, str]]:
+    with contextlib.suppress(OSError, ValueError):
+        socket.inet_pton(socket.AF_INET, address.host)
+        return [(socket.AF_INET, address.host)]
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

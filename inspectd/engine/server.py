@@ -72,7 +72,7 @@ class Engine:
         config = self.config
         if any(listeners.parse(asked).tls for asked in config.listen):
             self._tls = _speak_tls(config)
-        self._opened = self._open_listeners()
+        self._opened = self.open_listeners()
         try:
             self._writer = CaptureWriter(config.capture)
         except BaseException:
@@ -96,7 +96,8 @@ class Engine:
         self._trim()
         return self.addresses
 
-    def _open_listeners(self) -> list[listeners.Opened]:
+    def open_listeners(self) -> list[listeners.Opened]:
+        """Bind and listen as configured, in any thread: `renew` takes what this gives. Raises ListenError."""
         config = self.config
         return listeners.open_all(
             config.listen,
@@ -134,20 +135,30 @@ class Engine:
             connection.abort()
         await _emptied(self._site)
 
-    async def renew(self, *, forget: bool = True) -> list[str]:
+    async def renew(
+        self,
+        *,
+        forget: bool = True,
+        opened: list[listeners.Opened] | None = None,
+        settled: Callable[[], None] | None = None,
+    ) -> list[str]:
         """Begin afresh in the same process: end every connection, open the listeners again.
 
         Nothing that clients of before do comes to those who ask from now on: with port 0 the port is another one. With
         `forget` what was recorded goes as well; in both cases ids go on counting, and so tell before from after.
-        Returns the addresses as they were bound; raises ListenError, and then nothing listens.
+        `opened` are listeners that were opened ahead, with clients in their queues perhaps; `settled` is called when
+        all of before is gone and nobody has been let in yet. Returns the addresses as they were bound; raises
+        ListenError, and then nothing listens.
         """
         await self._end_all()
         self.holds.hold_next(0)
         self._site.forget_what_was()
         if forget:
             self.clear()
+        if settled is not None:
+            settled()
         self._opened = []
-        self._opened = self._open_listeners()
+        self._opened = opened or self.open_listeners()
         await self._listen()
         return self.addresses
 

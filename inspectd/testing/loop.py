@@ -71,7 +71,14 @@ class LoopThread:
 
     def begin(self, coroutine: Coroutine[Any, Any, _T]) -> Future[_T]:
         """Run a coroutine in the loop; its result comes later."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        result: Future[_T] = Future()
+
+        def start() -> None:
+            task = self.loop.create_task(coroutine)
+            task.add_done_callback(lambda done: _pass_on(done, result))
+
+        self.loop.call_soon_threadsafe(start)
+        return result
 
     def call(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call a function in the loop, after what it has begun already, and wait for its result."""
@@ -87,6 +94,14 @@ class LoopThread:
 
         self.loop.call_soon_threadsafe(work)
         return result.result()
+
+
+def _pass_on(done: asyncio.Task[_T], result: Future[_T]) -> None:
+    error = asyncio.CancelledError() if done.cancelled() else done.exception()
+    if error is not None:
+        result.set_exception(error)
+    else:
+        result.set_result(done.result())
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -28,9 +28,15 @@ class Record:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.before = stage.before
+        self._begun = stage.begun
         self._ids: dict[tuple[int, int], int] = {}
-        self._newest = self.before[0]
+        self._newest = 0
+
+    @property
+    def before(self) -> tuple[int, int]:
+        """The newest exchange and the newest connection that are not of this test."""
+        self.stage.ready()
+        return self._begun.after
 
     def rows(self, keys: Iterable[tuple[int, int]]) -> list[ExchangeRow | None]:
         """The rows of exchanges, each named by its connection and its number on that; None where there is none."""
@@ -54,7 +60,7 @@ class Record:
         return self.stage.read(lambda capture: self._after(capture, self.before[0]))
 
     def _learn(self, capture: Capture) -> None:
-        for row in self._after(capture, self._newest):
+        for row in self._after(capture, max(self._newest, self.before[0])):
             self._ids[row.connection, row.number] = row.id
             self._newest = row.id
 

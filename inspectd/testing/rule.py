@@ -8,7 +8,7 @@ import msgspec
 
 from inspectd.errors import InspectdError
 from inspectd.rules.match import compile_match
-from inspectd.rules.tables import MatchTable, RuleTable
+from inspectd.rules.tables import MatchTable
 from inspectd.testing.answer import Verbs
 from inspectd.testing.gate import Gate
 from inspectd.testing.hiding import hidden
@@ -78,11 +78,7 @@ class Rule(Verbs):
         return self._compiled
 
     def _changed(self) -> None:
-        try:
-            table = msgspec.convert(self.table, RuleTable)
-        except msgspec.ValidationError as error:
-            raise self._server.complaint(self.table, error) from None
-        self._compiled = self._server.compiled(self, table)
+        self._compiled = self._server.compiled(self)
 
     # -- what is said
 

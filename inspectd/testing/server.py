@@ -28,6 +28,7 @@ from inspectd.rules.match import compile_match
 from inspectd.rules.tables import AnswerTable, RuleTable
 from inspectd.testing import report
 from inspectd.testing.accept import Accept
+from inspectd.testing.again import compiled_once
 from inspectd.testing.functions import with_function
 from inspectd.testing.hiding import hidden
 from inspectd.testing.kept import keep
@@ -88,9 +89,8 @@ class Inspectd:
         self.stage: Stage
         """The engine behind it."""
         if stage is not None:
-            stage.ready()
             self._begin(stage)
-            stage.engine.set_responder(self._recorder)
+            stage.answer_with(self._recorder)
 
     # -- life
 
@@ -220,22 +220,29 @@ class Inspectd:
         self._recorder.clear()
         self._told = (0, 0)
 
-    def compiled(self, rule: Rule, table: RuleTable) -> BookRule:
+    def compiled(self, rule: Rule) -> BookRule:
         """Compile a rule of the test, and use it from the next request on."""
         with self._changing:
-            name = self._free_name(rule, table.name or str(rule.place))
-            try:
-                made = make_rule(
-                    table, source=rule.place.source, line=rule.place.line, base=self._base, name=name
-                )
-            except InspectdError as error:
-                raise WordsError(error.what, error.mend) from None
+            name = self._free_name(rule, str(rule.table.get("name") or rule.place))
+            made = compiled_once(
+                rule.table, (rule.place, name, self._base), lambda: self._compile(rule, name)
+            )
             if rule.condition is not None:
                 made.matcher = with_where(made.matcher, Where(self, rule, rule.condition))
             if rule.function is not None:
                 made = with_function(rule, made, self, rule.function)
             self._stale = True
             return made
+
+    def _compile(self, rule: Rule, name: str) -> BookRule:
+        source, line = rule.place
+        try:
+            table = msgspec.convert(rule.table, RuleTable)
+            return make_rule(table, source=source, line=line, base=self._base, name=name)
+        except msgspec.ValidationError as error:
+            raise self.complaint(rule.table, error) from None
+        except InspectdError as error:
+            raise WordsError(error.what, error.mend) from None
 
     def add(self, rule: Rule) -> None:
         """Use a rule, behind those that are there."""

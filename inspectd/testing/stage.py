@@ -7,9 +7,11 @@ read from that file, as any viewer does.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,19 +25,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
+    from inspectd.engine.listener import Opened
     from inspectd.rules.responder import Responder
     from inspectd.rules.tables import AcceptTable
 
 _T = TypeVar("_T")
 
 LISTEN: Final = "127.0.0.1:0"
-_MANY: Final = 200
-"""Exchanges after which the record of earlier tests is forgotten."""
-_LARGE: Final = 4 << 20
-"""Bytes after which it is."""
+_LARGE: Final = 16 << 20
+"""Bytes of capture after which the record of earlier tests is forgotten: that costs more than to keep it."""
 _PATIENCE: Final = 60.0
 """Seconds that beginning afresh may take."""
 _LIMITS: Final = Limits(head=1 << 20, request_line=1 << 18)
+
+
+@dataclass(slots=True)
+class Begun:
+    """Where in the capture a test begins: after this exchange and this connection, known when the stage is ready."""
+
+    after: tuple[int, int] = (0, 0)
 
 
 class Stage:
@@ -47,6 +55,7 @@ class Stage:
             self._directory = Path(tempfile.mkdtemp(prefix="inspectd-test-"))
             capture = self._directory / "test.inspectd"
         self.capture = capture
+        self._files = (str(capture), f"{capture}-wal")
         self._thread = LoopThread.acquire()
         try:
             config = EngineConfig(
@@ -60,31 +69,65 @@ class Stage:
             raise
         self._closed = False
         self._renewing: Future[None] | None = None
+        self._responder = responder
+        self._settled = True
+        self._settling = threading.Lock()
+        self._address: tuple[str, int] | None = _address(self.engine.addresses[0])
+        self.begun = Begun((self.engine.exchanges, self.engine.connections))
+        """Where in the capture the test on stage begins."""
         self.listener: Callable[[], None] = _nothing
         """Called in the engine's loop when something was held or released."""
         self.engine.holds.on_change.append(lambda *_: self.listener())
         self._reader = Capture.open(capture)
         self._reading = threading.Lock()
-        self._forget_at = _MANY, _LARGE
-        self._mark()
-
-    def _mark(self) -> None:
-        """What was recorded up to here is of others."""
-        engine = self.engine
-        self.address = _address(engine.addresses[0])
-        self.before = (engine.exchanges, engine.connections)
+        self._forget_at = _LARGE
+        self._any_port = listen.endswith(":0")
 
     def renew(self, responder: Responder) -> None:
         """Begin afresh: end what is open, listen on another port, answer with `responder`.
 
-        It takes place while the caller goes on; `ready` waits for its end. Now and then what was recorded goes as well.
+        It takes place while the caller goes on: whoever needs its end waits for that. Clients may come at once, to the
+        new address: they lie in its queue until then. Now and then what was recorded goes as well.
         """
-        self._renewing = self._thread.begin(self._renew(responder))
+        self.ready()
+        opened = self._opened_ahead()
+        self._address = _address(opened[0].address) if opened else None
+        self._settled = False
+        self._responder = responder
+        self.begun = Begun()
+        self._renewing = self._thread.begin(self._renew(responder, opened))
+
+    def _opened_ahead(self) -> list[Opened] | None:
+        if self._any_port:
+            with contextlib.suppress(InspectdError):  # it is tried again, and `ready` tells
+                return self.engine.open_listeners()
+        return None
+
+    def answer_with(self, responder: Responder) -> None:
+        """Let this responder answer everybody who comes to the new address, and nobody who came before."""
+        with self._settling:
+            self._responder = responder
+            if self._settled:
+                self.engine.set_responder(responder)
+
+    def _settle(self) -> None:
+        with self._settling:
+            self.engine.set_responder(self._responder)
+            self._settled = True
+            self.begun.after = self.engine.exchanges, self.engine.connections
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that clients come to."""
+        if self._address is None:
+            self.ready()
+        assert self._address is not None
+        return self._address
 
     def ready(self) -> None:
         """Wait for the end of what `renew` has begun. Raises what went wrong in it."""
-        if self._renewing is not None:
-            renewing, self._renewing = self._renewing, None
+        renewing = self._renewing
+        if renewing is not None and not self._thread.here:  # there it is over when anybody comes to ask
             try:
                 renewing.result(_PATIENCE)
             except TimeoutError:
@@ -92,22 +135,26 @@ class Stage:
                     "the engine of the tests did not end what the test before left open"
                 ) from None
 
-    async def _renew(self, responder: Responder) -> None:
+    async def _renew(self, responder: Responder, opened: list[Opened] | None) -> None:
         self.engine.set_responder(responder)
-        full = self.engine.exchanges >= self._forget_at[0] or self._size() >= self._forget_at[1]
-        await self.engine.renew(forget=full)
+        full = self._size() >= self._forget_at
+        await self.engine.renew(forget=full, opened=opened, settled=self._settle)
         if full:
-            self._forget_at = self.engine.exchanges + _MANY, self._size() + _LARGE
-        self._mark()
+            self._forget_at = self._size() + _LARGE
+        if self._address is None:
+            self._address = _address(self.engine.addresses[0])
 
     def _size(self) -> int:
         """Bytes that the capture takes, with its write-ahead log."""
-        log = self.capture.with_name(f"{self.capture.name}-wal")
-        return sum(path.stat().st_size for path in (self.capture, log) if path.exists())
+        size = 0
+        for path in self._files:
+            with contextlib.suppress(OSError):
+                size += os.stat(path).st_size  # noqa: PTH116  for every test, and a Path takes its time
+        return size
 
     def silence(self) -> None:
         """End what is open: what is recorded is complete then, and nothing more comes on these connections."""
-        self._thread.run(self.engine.silence())
+        self.run(self.engine.silence())
 
     def close(self) -> None:
         """Stop the engine. The capture goes too, unless its place was chosen by somebody."""
@@ -127,31 +174,28 @@ class Stage:
 
     def call(self, function: Callable[..., _T], *arguments: object) -> _T:
         """Call a function in the engine's loop."""
+        self.ready()
         return self._thread.call(function, *arguments)
 
     def run(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine in the engine's loop."""
+        self.ready()
         return self._thread.run(coroutine)
 
     def accept(self, table: AcceptTable | None) -> None:
         """What happens to new connections."""
-        self._thread.call(self.engine.set_accept, table)
+        self.call(self.engine.set_accept, table)
 
     def commit(self) -> None:
         """Put into the capture what has happened: it is written a little later than it happens."""
         if not self._closed:
-            self._thread.call(self.engine.commit)
+            self.call(self.engine.commit)
 
     def read(self, look: Callable[[Capture], _T]) -> _T:
         """Look into the capture, in which everything is that was sent or received before."""
         self.commit()
         with self._reading:
             return look(self._reader)
-
-    @property
-    def recorded(self) -> tuple[int, int]:
-        """The newest exchange and the newest connection of the capture."""
-        return self.engine.exchanges, self.engine.connections
 
 
 def _nothing() -> None:
