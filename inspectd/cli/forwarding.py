@@ -1,4 +1,4 @@
-"""`inspectd reverse`: the engine before a real server."""
+"""`inspectd reverse` and `inspectd proxy`: the engine between clients and real servers."""
 
 from __future__ import annotations
 
@@ -36,15 +36,22 @@ everything else by the server.
 """
 
 
-@click.command("reverse", cls=SectionCommand, help=_REVERSE_HELP)
-@click.argument("url", metavar="URL")
-@option(
-    "--host",
-    section=FORWARD,
-    metavar="VALUE",
-    help="Send the server this value of Host instead of the client's, and note the change.",
-)
-@option(
+_PROXY_HELP: Final = """Be the proxy that clients are set to use, and see all that passes, byte for byte.
+
+Requests go to the servers that they name, and answers come back, as they came: white space, line ends, chunks,
+trailers, interim responses, broken messages. What a proxy has to change is changed and noted: the absolute target
+becomes a path, Host is the target's, and Proxy-* fields stay here. CONNECT (https) is passed through as it is and
+recorded as the encrypted bytes that it carries. With --rules, what a rule matches is answered by the rule.
+
+\b
+  inspectd proxy                                    a proxy on localhost:8080
+  curl -x http://localhost:8080 http://example.test/
+  http_proxy=http://localhost:8080 python app.py    what most programs understand
+
+Only programs on this machine can use it, unless --allow-remote and --listen say otherwise.
+"""
+
+_ON_ERROR: Final = option(
     "--on-error",
     section=FORWARD,
     type=click.Choice(["answer", "reset"]),
@@ -53,16 +60,29 @@ everything else by the server.
     help="When the server can't be reached or says nothing: answer 502 or 504 with the reason, or reset the"
     " connection.",
 )
-@option(
+_CONNECT_TIMEOUT: Final = option(
     "--connect-timeout",
     section=FORWARD,
     metavar="TIME",
     type=parse_duration,
     default="10s",
     show_default=True,
-    help="How long it may take to be connected to the server.",
+    help="How long it may take to be connected to a server.",
 )
-@click.option("--serve", is_flag=True, hidden=True, help="Be the engine of a screen.")
+_SERVE: Final = click.option("--serve", is_flag=True, hidden=True, help="Be the engine of a screen.")
+
+
+@click.command("reverse", cls=SectionCommand, help=_REVERSE_HELP)
+@click.argument("url", metavar="URL")
+@option(
+    "--host",
+    section=FORWARD,
+    metavar="VALUE",
+    help="Send the server this value of Host instead of the client's, and note the change.",
+)
+@_ON_ERROR
+@_CONNECT_TIMEOUT
+@_SERVE
 @forwarding_options
 @click.pass_context
 def reverse(context: click.Context, /, url: str, host: str | None, **values: Any) -> None:
@@ -82,6 +102,31 @@ def reverse(context: click.Context, /, url: str, host: str | None, **values: Any
         connect_timeout=values["connect_timeout"],
     )
     forward(context, values, forwarding, Passing(f"http://{origin}"))
+
+
+@click.command("proxy", cls=SectionCommand, help=_PROXY_HELP)
+@option(
+    "--allow-remote",
+    section=FORWARD,
+    is_flag=True,
+    help="Let --listen name addresses that other machines can reach: they can then reach what this one reaches.",
+)
+@_ON_ERROR
+@_CONNECT_TIMEOUT
+@_SERVE
+@forwarding_options
+@click.pass_context
+def proxy(context: click.Context, /, **values: Any) -> None:
+    """Run an engine that is a forward proxy, and its screen."""
+    from inspectd.engine.config import Forwarding
+    from inspectd.rules.passing import Passing
+
+    forwarding = Forwarding(
+        on_error=values["on_error"],
+        allow_remote=values["allow_remote"],
+        connect_timeout=values["connect_timeout"],
+    )
+    forward(context, values, forwarding, Passing("the servers that requests name"))
 
 
 def forward(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.cli.message_text import message_lines
+from inspectd.cli.upstream_text import upstream_json
 from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
 
@@ -186,6 +187,7 @@ class JsonLines:
                 "added": json.loads(row.added) if row.added else [],
             }
             | _tls(capture.tls(row.connection))
+            | upstream_json(capture.forward(row.id))
             | ({} if evidence is None else {"rule": evidence.rule, "evidence": _evidence(evidence)})
         )
 

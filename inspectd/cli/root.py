@@ -19,6 +19,9 @@ _COMMANDS: Final = {
     "reverse": LazyCommand(
         "inspectd.cli.forwarding", "reverse", "Stand before a real server and see all that passes."
     ),
+    "proxy": LazyCommand(
+        "inspectd.cli.forwarding", "proxy", "Be the proxy of clients and see all that passes."
+    ),
     "attach": LazyCommand("inspectd.cli.attach", "attach", "Open the screen on an engine that is running."),
     "open": LazyCommand("inspectd.cli.open_capture", "open_capture", "Open the screen on a capture file."),
     "list": LazyCommand("inspectd.cli.listing", "command", "Print a capture's exchanges, a line each."),
@@ -45,6 +48,7 @@ _EXAMPLES: Final = (
     ("inspectd -a 200 -H 'X-A: 1' --body hi", "with this field and content"),
     ("inspectd --rules api.toml", "by the rules of this file"),
     ("inspectd reverse http://localhost:3000", "before a real server, byte for byte"),
+    ("inspectd proxy", "a proxy for http_proxy and curl -x"),
     ("inspectd --listen 9000 --capture a.inspectd", "another port, a capture to keep"),
     ("inspectd --listen https://8443", "over TLS; see inspectd ca"),
     ("inspectd --headless", "no screen: a line an exchange"),

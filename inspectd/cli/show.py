@@ -18,6 +18,7 @@ from inspectd.cli.hello_text import hello_of, summary_lines
 from inspectd.cli.lines import JsonLines, instant, milliseconds
 from inspectd.cli.message_text import BODY_SHOWN, body_lines, message_lines
 from inspectd.cli.output import painter, require_stdout, wants_colour
+from inspectd.cli.upstream_text import forward_lines, upstream_lines
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 from inspectd.text.shell import quote
@@ -138,6 +139,9 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
             f"request {row.number} of connection c{connection.id}: {connection_sentence(connection)}", "dim"
         )
         yield from (paint(line, "dim") for line in tls_lines(capture, connection))
+    forward = capture.forward(row.id)
+    if forward is not None:
+        yield from (paint(line, "dim") for line in forward_lines(forward))
     yield ""
     yield from message_lines(
         row.req_head,
@@ -235,6 +239,8 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
     if row.sentence:
         write(f"{safe(row.sentence, newline=True)}\n")
     write(paint(connection_sentence(row), "dim") + "\n")
+    for line in upstream_lines(capture, row):
+        write(paint(line, "dim") + "\n")
     for line in tls_lines(capture, row):
         write(paint(line, "dim") + "\n")
     hello = hello_of(capture, row)

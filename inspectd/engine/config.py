@@ -36,16 +36,23 @@ class Limits:
 class Forwarding:
     """What is forwarded where, when the responder passes requests on."""
 
-    origin: str
-    """The server: its name or address, without brackets,"""
-    port: int
-    """and its port."""
+    origin: str | None = None
+    """The server: its name or address, without brackets; None: each request names its own, as to a forward proxy."""
+    port: int = 80
+    """Its port."""
     host: str | None = None
     """The value of Host that the server is sent instead of the client's; None leaves that as it is."""
     on_error: Literal["answer", "reset"] = "answer"
     """When the server fails, the client gets an answer that says how, or an RST."""
+    allow_remote: bool = False
+    """A forward proxy may listen where other machines reach it."""
     connect_timeout: float = 10.0
     """Seconds that it may take to be connected to a server."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether other machines may reach the listeners."""
+        return self.origin is not None or self.allow_remote
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,11 +186,12 @@ def _usage(text: str, why: str) -> ListenError:
 
 
 def open_all(
-    asked: tuple[str, ...], *, backlog: int, reuse_port: bool, defaults: bool = False
+    asked: tuple[str, ...], *, backlog: int, reuse_port: bool, defaults: bool = False, remote: bool = True
 ) -> list[Opened]:
     """Bind and listen on every address, or raise ListenError and leave none open.
 
-    With `defaults`, an address family that this machine lacks is passed over while another one works.
+    With `defaults`, an address family that this machine lacks is passed over while another one works. Without
+    `remote`, addresses that other machines can reach are refused.
     """
     opened: list[Opened] = []
     absent: list[ListenError] = []
@@ -210,6 +211,12 @@ def open_all(
                 absent.append(problem)
         if not opened:
             raise absent[0] if absent else _usage("", "names no address")
+        if not remote and (reachable := next((one for one in opened if not one.loopback), None)) is not None:
+            raise ListenError(
+                f"--listen {reachable.asked}: other machines could use this proxy, and reach what this one reaches",
+                "listen on 127.0.0.1 or [::1], or say --allow-remote",
+                exit_code=2,
+            )
     except BaseException:
         for listener in opened:
             listener.close()

@@ -104,6 +104,7 @@ class Engine:
             backlog=config.backlog,
             reuse_port=config.reuse_port,
             defaults=config.listen == DEFAULT_LISTEN,
+            remote=config.forwarding is None or config.forwarding.remote,
         )
 
     async def _listen(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow, State, TlsRow
+from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow, ForwardRow, State, TlsRow
 
 if TYPE_CHECKING:
     from inspectd.capture.reader import Capture
@@ -23,11 +23,13 @@ class StubCapture:
         response: bytes = RESPONSE,
         evidence: EvidenceRow | None = None,
         tls: TlsRow | None = None,
+        forward: ForwardRow | None = None,
     ) -> None:
         self.request = request
         self.response = response
         self._evidence = evidence
         self._tls = tls
+        self._forward = forward
 
     def request_bytes(self, row: ExchangeRow, *, limit: int | None = None, offset: int = 0) -> bytes:
         return self.request[offset:][:limit]
@@ -47,14 +49,30 @@ class StubCapture:
     def tls(self, number: int) -> TlsRow | None:
         return self._tls
 
+    def forward(self, number: int) -> ForwardRow | None:
+        return self._forward
+
 
 def capture(
     request: bytes = REQUEST,
     response: bytes = RESPONSE,
     evidence: EvidenceRow | None = None,
     tls: TlsRow | None = None,
+    forward: ForwardRow | None = None,
 ) -> Capture:
-    return cast("Capture", StubCapture(request, response, evidence, tls))
+    return cast("Capture", StubCapture(request, response, evidence, tls, forward))
+
+
+def forward(**changes: object) -> ForwardRow:
+    """What became of an exchange at a server."""
+    values: dict[str, object] = {
+        "exchange": 7, "upstream": 4, "origin": "localhost:3000", "begun_ns": 0, "resolve_ns": 1_000_000,
+        "connect_ns": 2_000_000, "sent_ns": 3_000_000, "whole_ns": 4_000_000, "came_ns": 9_000_000,
+        "done_ns": 9_500_000, "req_offset": 0, "req_page": 1, "req_at": 0, "req_run": 30, "req_len": 30,
+        "res_offset": 0, "res_page": 1, "res_at": 30, "res_run": 40, "res_len": 40,
+        "changes": '[{"what": "Host", "from": "a\\u001b", "to": null}]', "failure": "It broke.",
+    }  # fmt: skip
+    return ForwardRow(**(values | changes))  # type: ignore[arg-type]
 
 
 def tls(**changes: object) -> TlsRow:

@@ -14,7 +14,7 @@ from inspectd.cli.lines import JsonLines
 from inspectd.cli.root import root
 from inspectd.control.messages import PREFIX
 from inspectd.control.operations import OPERATIONS
-from tests.cli.rows import capture, connection, evidence, exchange, tls
+from tests.cli.rows import capture, connection, evidence, exchange, forward, tls
 from tests.live_engine import ROOT, LiveEngine, environment
 
 if TYPE_CHECKING:
@@ -50,14 +50,14 @@ def test_every_option_is_in_the_table(option: str) -> None:
 
 
 def test_every_field_of_the_json_lines_is_documented_and_no_other() -> None:
-    crafted = JsonLines().exchange(exchange(), capture(evidence=evidence(), tls=tls()))
+    crafted = JsonLines().exchange(exchange(), capture(evidence=evidence(), tls=tls(), forward=forward()))
     plain = JsonLines().exchange(exchange(), capture())
     greeted = JsonLines().connection(connection(kind="tls"), capture(request=HELLO))
 
     for line in map(json.loads, (crafted, greeted)):
-        inner = {name for part in ("evidence", "tls") for name in line.get(part, ())}
+        inner = {name for part in ("evidence", "tls", "upstream") for name in line.get(part, ())}
         assert set(line) | inner == documented(line["type"])
-    assert set(json.loads(crafted)) - set(json.loads(plain)) == {"rule", "evidence", "tls"}
+    assert set(json.loads(crafted)) - set(json.loads(plain)) == {"rule", "evidence", "tls", "upstream"}
     assert "tls" not in json.loads(JsonLines().connection(connection(), capture()))
 
 

@@ -213,3 +213,40 @@ def test_a_url_that_is_more_than_a_server_is_refused_with_the_way_to_write_it() 
         )
         assert told.returncode == 2
         assert b"http://localhost:3000" in told.stderr
+
+
+def test_clients_use_it_as_their_proxy(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "small.txt").write_text("small\n")
+    program = (sys.executable, "-m", "inspectd", "proxy")
+    state = tmp_path / "state"
+    state.mkdir()
+    with python_files(folder) as port, LiveEngine(state, interpreter=program) as engine:
+        url = f"http://127.0.0.1:{port}/small.txt"
+        through = f"http://127.0.0.1:{engine.port}"
+        for options in ([], ["--http1.0"], ["-p"]):  # the last: through CONNECT
+            command = ["curl", "-sS", "--noproxy", "", "-x", through, *options, url]
+            told = subprocess.run(command, check=True, timeout=60, capture_output=True)
+            assert told.stdout == b"small\n"
+        with httpx.Client(proxy=through, trust_env=False, timeout=60) as client:
+            assert client.get(url).text == "small\n"
+            assert client.get("http://no-such-name.invalid/").status_code == 502
+        line = engine.exchange(status=502)
+        assert line["upstream"]["failure"].startswith(
+            "No address is known for the name 'no-such-name.invalid'"
+        )
+        assert engine.stop() == 0
+        with Capture.open(engine.capture) as capture:
+            forward = capture.forward(1)
+            assert forward is not None
+            assert b"GET /small.txt HTTP/1.1\r\nHost: " in capture.forwarded_bytes(forward, INCOMING)
+        shown = subprocess.run(
+            [sys.executable, "-m", "inspectd", "show", str(engine.capture), "1"],
+            check=True,
+            timeout=60,
+            capture_output=True,
+            text=True,
+        ).stdout
+        assert f"forwarded to 127.0.0.1:{port} on connection c2 (new)" in shown
+        assert f"changed by inspectd: request target: {url} → /small.txt" in shown

@@ -10,6 +10,7 @@ Warning: nothing a peer sends may raise out of a callback. RFC 9112 §9 and RFC 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,9 @@ WAITING_LIMIT: Final = 128 * 1024
 
 KEPT_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a request that are kept for its server while a rule or a person may still answer it."""
+
+ESTABLISHED: Final = b"HTTP/1.1 200 Connection Established\r\n\r\n"
+"""What CONNECT is answered."""
 
 _REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
 _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
@@ -156,6 +160,15 @@ class Relay(Connection):
         super().tick(now)
 
     # -- whose turn it is
+
+    @property
+    def _answering(self) -> bool:
+        return (
+            self._tunnel
+            or self._playing is not None
+            or self._unsent > 0
+            or (bool(self._queue) and not self._half_closed)
+        )
 
     def _go_on_reading(self) -> None:
         upstream = self._upstream
@@ -287,9 +300,10 @@ class Relay(Connection):
         """Send bytes to the server."""
         assert upstream.record is not None
         now = time.time_ns()
-        upstream.record.forwarded(forward.record, (piece.page, piece.at), len(piece.data), now)
-        if forward.whole and forward.record is not None:
-            forward.record.whole_ns = now
+        record = None if self._tunnel else forward.record
+        upstream.record.forwarded(record, (piece.page, piece.at), len(piece.data), now)
+        if forward.whole and record is not None:
+            record.whole_ns = now
         upstream.write(piece.data)
 
     # -- answering
@@ -325,10 +339,16 @@ class Relay(Connection):
         now = time.time_ns()
         exchange = forward.exchange
         self._forward, self._playing = forward, exchange
-        route = forward.route = self._forwarder.route(forward.head)
+        route = self._forwarder.route(forward.head)
+        if isinstance(route, Failure):
+            forward.record = ForwardRecord(exchange, "", now)
+            # The end of the request may be in the same read: it is told after that.
+            asyncio.get_running_loop().call_soon(self._go_nowhere, forward, route)
+            return
+        forward.route = route
         forward.record = record = ForwardRecord(exchange, str(route.origin), now)
         record.changes = as_json(route.changes)
-        exchange.label = f"passed on to {record.origin}"
+        exchange.label = f"{'tunnel' if route.tunnel else 'passed on'} to {record.origin}"
         if route.head is not None:
             self._replace_head(forward, route.head)
         upstream = self._upstream
@@ -347,6 +367,10 @@ class Relay(Connection):
             self._record.save_forward(record)
             self._site.turn.soon()
 
+    def _go_nowhere(self, forward: Forward, failure: Failure) -> None:
+        if self._forward is forward and not self._gone:
+            self._fail(forward, failure)
+
     def _replace_head(self, forward: Forward, head: bytes) -> None:
         """Send another head than the one that came; what came before and after it stays."""
         before, after = _split(forward.outbox, forward.lead)
@@ -359,10 +383,12 @@ class Relay(Connection):
     def _send_on(self, upstream: Upstream, forward: Forward) -> None:
         """Send all of the request that is there."""
         upstream.forward = forward
-        upstream.reader.expect(forward.head.method)
-        record = forward.record
-        assert record is not None
         outbox, forward.outbox = forward.outbox, []
+        if forward.route is not None and forward.route.tunnel:
+            self._open_tunnel(forward)
+            _, outbox = _split(outbox, forward.lead + forward.exchange.req_head)
+        else:
+            upstream.reader.expect(forward.head.method)
         self._waiting -= forward.held
         forward.held = 0
         for piece in outbox:
@@ -373,6 +399,17 @@ class Relay(Connection):
         upstream.record.exchanges += 1
         if self._stalled and not self._choked:
             self._go_on_reading()
+
+    def _open_tunnel(self, forward: Forward) -> None:
+        """Say yes to CONNECT (RFC 9110 §9.3.6): whatever follows is the tunnel's, on both sides."""
+        exchange = forward.exchange
+        exchange.status, exchange.reason = "200", "Connection Established"
+        self._send(exchange, ESTABLISHED, head=len(ESTABLISHED))
+        exchange.state |= _RESPONSE_COMPLETE
+        forward.answered = forward.done = self._tunnel = True
+        self._playing = None
+        if forward.record is not None:
+            self._record.save_forward(forward.record)
 
     # -- what the server does (`upstream.Owner`)
 
@@ -389,6 +426,7 @@ class Relay(Connection):
         upstream.record = self._forwarder.writer.upstream(
             self._record, str(upstream.origin), own, server, upstream.opened_ns
         )
+        record.upstream = upstream.record.id
         record.resolve_ns, record.connect_ns = dial.resolve_ns, dial.connect_ns
         upstream.spent = forward.head.framing.ambiguous
         self._send_on(upstream, forward)
@@ -549,7 +587,7 @@ class Relay(Connection):
         self._record.save_forward(record)
         if self._switches(forward):
             self._tunnel = True
-            self._reading = None
+            self._playing = self._reading = None
             self._reader.switch()
             if self._kept_from < self._record.bytes_in:
                 self._push(forward, self._take(self._record.bytes_in))

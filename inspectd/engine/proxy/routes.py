@@ -38,11 +38,12 @@ class Origin(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Where to, and the head that is sent; None when it is sent as it came."""
+    """Where to, and the head that is sent; None when it is sent as it came. A `tunnel` begins behind the head."""
 
     origin: Origin
     head: bytes | None = None
     changes: tuple[Change, ...] = ()
+    tunnel: bool = False
 
 
 class Failure(NamedTuple):
@@ -107,20 +108,18 @@ class Forwarder:
         self.config = config
         self.writer = writer
         self._listening = listening
-        self._origin = Origin(config.origin, config.port)
-        self._route = Route(self._origin)
+        self._route = None if config.origin is None else Route(Origin(config.origin, config.port))
         self._host = None if config.host is None else config.host.encode("latin-1")
 
-    @property
-    def opaque(self) -> Origin:
-        """Where bytes go that are no HTTP request."""
-        return self._origin
+    def route(self, head: ArrivedHead) -> Route | Failure:
+        """Where this request goes, or why it goes nowhere."""
+        if self._route is None:
+            from inspectd.engine.proxy.targets import named
 
-    def route(self, head: ArrivedHead) -> Route:
-        """Where this request goes."""
+            return named(head)
         if self._host is None:
             return self._route
-        return with_host(head, self._origin, self._host)
+        return with_host(head, self._route.origin, self._host)
 
     def is_own(self, host: str, port: int) -> bool:
         """Whether a connection to this address would come to one of the engine's own listeners."""
@@ -164,12 +163,13 @@ def with_host(head: ArrivedHead, origin: Origin, value: bytes) -> Route:
         after_colon = field.name[1] + 1
         start, end = (field.value[0][0], field.value[-1][1]) if field.value else (after_colon, after_colon)
         raw = head.raw[: start - head.start] + value + head.raw[end - head.start :]
-        change = _changed("Host", field.value_bytes, value)
+        change = changed("Host", field.value_bytes, value)
         return Route(origin, raw, (change,))
     return Route(origin)
 
 
-def _changed(what: str, before: bytes | None, after: bytes | None) -> Change:
+def changed(what: str, before: bytes | None, after: bytes | None) -> Change:
+    """One change of a head."""
     return {
         "what": what,
         "from": None if before is None else before.decode("latin-1"),
