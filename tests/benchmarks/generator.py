@@ -77,7 +77,7 @@ def connections(port: int, count: int) -> tuple[dict[int, socket.socket], int]:
 
 
 def saturate(
-    port: int, pid: int | None, count: int, seconds: float, requests: int | None
+    port: int, pid: int | None, count: int, seconds: float, requests: int | None, *, wait: float = 0
 ) -> dict[str, float]:
     """As many requests as the server answers, after half a second of warming up."""
     opened, length = connections(port, count)
@@ -93,7 +93,7 @@ def saturate(
     def run(until: float, most: int) -> int:
         done = 0
         while time.monotonic() < until and done < most:
-            for fileno, _ in poll.poll(0):
+            for fileno, _ in poll.poll(wait):
                 data = receive[fileno](65536)
                 if not data:
                     raise SystemExit("the server closed a connection")
@@ -166,11 +166,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--requests", type=int)
     parser.add_argument("--rate", type=float)
+    parser.add_argument(
+        "--wait", type=float, default=0, help="sleep so long for an answer instead of polling"
+    )
     asked = parser.parse_args()
     if asked.rate:
         result = pace(asked.port, asked.connections, asked.seconds, asked.rate)
     else:
-        result = saturate(asked.port, asked.pid, asked.connections, asked.seconds, asked.requests)
+        result = saturate(
+            asked.port, asked.pid, asked.connections, asked.seconds, asked.requests, wait=asked.wait
+        )
     print(json.dumps(result))
 
 

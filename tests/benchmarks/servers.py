@@ -32,7 +32,7 @@ WITHOUT_UVLOOP: Final = (
 )
 
 
-def _own_core(pid: int, number: int) -> None:
+def own_core(pid: int, number: int) -> None:
     """Server and generator each get a core of their own where there are two."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
@@ -45,7 +45,7 @@ def recorded(*options: str, uvloop: bool = True) -> Iterator[LiveEngine]:
     with tempfile.TemporaryDirectory(prefix="inspectd-bench-") as directory:
         interpreter = (sys.executable, "-m", "inspectd") if uvloop else WITHOUT_UVLOOP
         with LiveEngine(Path(directory), *ANSWER, *options, quiet=True, interpreter=interpreter) as engine:
-            _own_core(engine.pid, 0)
+            own_core(engine.pid, 0)
             yield engine
 
 
@@ -58,7 +58,7 @@ def bare(response: bytes, *, uvloop: bool = True) -> Iterator[tuple[int, int]]:
         argv = [sys.executable, str(HERE / "bare_server.py"), file.name, *(["--uvloop"] if uvloop else [])]
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
             try:
-                _own_core(process.pid, 0)
+                own_core(process.pid, 0)
                 assert process.stdout is not None
                 yield int(process.stdout.readline()), process.pid
             finally:
@@ -78,7 +78,7 @@ def generate(port: int, *options: object) -> dict[str, Any]:
     """Run the generator to its end and return what it measured."""
     argv = [sys.executable, str(HERE / "generator.py"), str(port), *map(str, options)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT) as process:
-        _own_core(process.pid, 1)
+        own_core(process.pid, 1)
         output, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"the generator failed, exit {process.returncode}")
