@@ -16,7 +16,6 @@ from inspectd.engine.summary import Summaries
 from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
 from inspectd.engine.unrecorded import Unrecorded
 from inspectd.rules.answer import compile_for, problem_answer
-from inspectd.rules.passing import Passer
 from inspectd.rules.request import CONTENT_PREFIX
 from inspectd.rules.responder import ORDINARY
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from inspectd.engine.sent import Answered
     from inspectd.engine.turn import Turn
     from inspectd.rules.answer import Answer
+    from inspectd.rules.passing import Passer
     from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.request import Request
     from inspectd.rules.responder import Plan, Planner, Responder
@@ -85,10 +85,10 @@ class Site:
     def answer_with(self, responder: Responder) -> None:
         """Ask this responder from now on."""
         self.responder = responder
-        planner = hasattr(responder, "plan")  # isinstance is dear with protocols, and a test asks it twice
-        self.planner = cast("Planner", responder) if planner else None
+        # isinstance is dear with protocols, and tests change the responder all the time.
+        self.planner = cast("Planner", responder) if hasattr(responder, "plan") else None
         """The responder, if it may want to answer before a request is complete."""
-        self.passer = responder if isinstance(responder, Passer) else None
+        self.passer = cast("Passer", responder) if hasattr(responder, "passes") else None
         """The responder, if it may leave requests to a server."""
 
     @property
