@@ -222,14 +222,18 @@ class FieldValue:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The host that the request is for; with its port only where the test names one."""
+    """The host that the request is for; with its port only where the test names one (None: nobody can tell)."""
 
     text: Text
-    with_port: bool
+    with_port: bool | None
 
     def _values(self, subject: Subject) -> list[str]:
-        host = subject.host if self.with_port else without_port(subject.host)
-        return [host] if subject.host else []
+        if not subject.host:
+            return []
+        bare = without_port(subject.host)
+        if self.with_port is None:
+            return list(dict.fromkeys((bare, subject.host)))
+        return [subject.host if self.with_port else bare]
 
     def holds(self, subject: Subject) -> bool:
         """Whether it is as it has to be."""

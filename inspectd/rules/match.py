@@ -243,10 +243,10 @@ class _Compiler:
 
     def host(self, value: TextTest) -> None:
         words = value if isinstance(value, str) else ""
+        by_regex = False
         if isinstance(value, TextMatch):
             words = value.equals or value.glob or ""
-            if value.regex is not None and ":" in value.regex:
-                words = ":0"
+            by_regex = value.regex is not None
             value = TextMatch(
                 equals=value.equals and value.equals.lower(),
                 glob=value.glob and value.glob.lower(),
@@ -255,7 +255,9 @@ class _Compiler:
             )
         elif isinstance(value, str):
             value = value.lower()
-        self.texts(self.head, ("host",), value, lambda text: Host(text, names_port(words)))
+        self.texts(
+            self.head, ("host",), value, lambda text: Host(text, None if by_regex else names_port(words))
+        )
 
     def connection(self, table: MatchTable) -> None:
         if table.client is not None:

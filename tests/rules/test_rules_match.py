@@ -160,6 +160,7 @@ def test_named_groups_of_a_regular_expression_are_captured() -> None:
         ({"host": "localhost"}, "http://a.test/", [], False),
         ({"host": {"regex": "LOCAL.*"}}, "/", [], True),
         ({"host": {"regex": "local[a-z]+"}}, "/", [], True),
+        ({"host": {"regex": "(?:a|local)host"}}, "/", [], True),
         ({"host": {"regex": "localhost:80"}}, "/", [], False),
         ({"host": {"regex": "localhost:80.."}}, "/", [], True),
         ({"host": {"equals": "Localhost"}}, "/", [], True),
