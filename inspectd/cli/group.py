@@ -95,6 +95,13 @@ class SectionGroup(Sections, click.Group):
 
     context_class = PlainContext
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without a command its help page says which there are. Wrong usage it is all the same."""
+        if not args and self.no_args_is_help:
+            click.echo(ctx.get_help(), err=True, color=ctx.color)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the commands in the order in which they were defined, then the options."""
         with formatter.section("Commands"):

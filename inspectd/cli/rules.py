@@ -19,41 +19,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from inspectd.rules.book import RuleBook, Verdict
+    from inspectd.rules.file import LoadedFile
     from inspectd.rules.program import LiveProgram, Program
     from inspectd.rules.request import Request
     from inspectd.rules.rule import Rule
 
 SAMPLE: Final = """\
 # The first rule that matches answers; the mirror does when none does.
-[[rule]]                                    # a status line, verbatim
+[[rule]]                            # a status line, verbatim
 match = "GET /teapot"
 respond = "418 I'm a teapot"
 
-[[rule]]                                    # fields are lines: order, case, oddities survive
+[[rule]]                            # one answer after the other
 match = { method = "POST", path = "/pay/*", header.Accept = "*json*" }
 each = ["503 Busy", "503 Busy", { respond = "200 OK", json = { ok = true } }]
-then = "last"                               # last, cycle, close, next, or a status
-per = "client"                              # rule, connection, client, header:NAME
+then = "last"                       # last, cycle, close, next, or a status
+per = "client"                      # rule, connection, client, header:NAME
 
-[[rule]]                                    # byte-exact; \\u00NN is a byte
+[[rule]]                            # byte-exact; \\u00NN is a byte
 match = "/lf-only"
 raw = "HTTP/1.1 200\\nX-A: 1\\n folded\\nContent-Length: 99\\n\\nhi\\u0000"
 
-[[rule]]                                    # slowly, and then not at all
+[[rule]]                            # slowly, and then not at all
 match = "GET /slow"
 respond = "200 OK"
 headers = ["Content-Type: text/plain", "X-Odd : 1"]
 body = "the first half, the second half"
 pace = { before = "300ms", head = "1B/20ms", body = "4KiB/s" }
-fault = { at = "body+50%", do = "reset" }   # close, half-close, reset, stall, truncate, garbage
+# close, half-close, reset, stall, truncate, garbage
+fault = { at = "body+50%", do = "reset" }
 
-[[rule]]                                    # made from the request
+[[rule]]                            # made from the request
 match = "/hello/{name}"
 template = true
 respond = "200 OK"
 body = "Hello {{ captured.name }}, you are {{ client }}.\\n"
 
-[[rule]]                                    # wait for a person, or a test, to decide
+[[rule]]                            # wait for a person, or a test, to decide
 match = "PUT /**"
 hold = true
 """
@@ -88,7 +90,7 @@ def rules() -> None:
 
 
 _files = click.argument(
-    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=False)
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True)
 )
 
 
@@ -97,12 +99,12 @@ _files = click.argument(
 @click.option("--verbose", "-v", is_flag=True, help="List the rules: where, for what, and the answer.")
 @click.pass_context
 def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> None:
-    """Say what is wrong with rule files, all of it at once. Exit code 1 when something is.
+    """Say what is wrong with rule files, all of it at once. Exit code 1 when something is. - is standard input.
 
     Of several files the first comes first. A rule that never answers, because one before it takes all of its
     requests, is told of, and a fault that never happens; that is not wrong.
     """
-    from inspectd.rules.file import RuleFileError, load_file
+    from inspectd.rules.file import RuleFileError
     from inspectd.rules.idle import without_effect
     from inspectd.rules.shadow import never_answering
 
@@ -111,7 +113,7 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
     accepting = ""
     for path in files:
         try:
-            loaded = load_file(path)
+            loaded = loaded_from(path)
         except RuleFileError as error:
             wrong += len(error.problems)
             sys.stderr.write(f"{error}\n")
@@ -175,10 +177,17 @@ def show(
     """Show which rule answers a request, why those before it don't, and the answer: bytes, times, faults.
 
     The request is a method and a target ('GET /slow', 'POST /pay?x=1'); with -H and --body it gets fields and content.
+    FILE - is standard input.
     """
+    from inspectd.rules.file import RuleFileError
+
     require_stdout("inspectd rules show FILE 'GET /' >text")
     asked = asked_for(request, headers, body_file.read_bytes() if body_file is not None else _encoded(body))
-    book = book_of(files)
+    try:
+        book = book_of(files)
+    except RuleFileError as error:
+        sys.stderr.write(f"{error}\n")
+        raise InspectdError(_count(len(error.problems), "problem"), exit_code=2) from None
     for number in range(1, nth):
         book.respond(replace(asked, number=number), now=time.time(), persist=True)
     asked = replace(asked, number=nth)
@@ -217,19 +226,32 @@ def sample() -> None:
 def book_of(files: Sequence[Path]) -> RuleBook:
     """A book of these files in their order, before the mirror. Raises `RuleFileError` with all that is wrong."""
     from inspectd.rules.book import RuleBook
-    from inspectd.rules.file import RuleFileError, load_file
+    from inspectd.rules.file import RuleFileError
     from inspectd.rules.mirror import Mirror
 
     book = RuleBook(Mirror())
     problems = []
     for path in files:
         try:
-            book.replace(str(path), load_file(path).rules)
+            book.replace(str(path), loaded_from(path).rules)
         except RuleFileError as error:
             problems += error.problems
     if problems:
         raise RuleFileError(problems)
     return book
+
+
+def loaded_from(path: Path) -> LoadedFile:
+    """A rule file, compiled; `-` is standard input, with relative paths from this folder. Raises `RuleFileError`."""
+    from inspectd.rules.file import load_file, load_text
+
+    if str(path) != "-":
+        return load_file(path)
+    try:
+        text = "" if sys.stdin is None else sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise InspectdError("standard input is not UTF-8, and TOML is") from None
+    return load_text(text, source="standard input", base=Path.cwd())
 
 
 def asked_for(request: str, headers: Sequence[str] = (), content: bytes = b"") -> Request:

@@ -249,3 +249,36 @@ def test_a_request_is_made_of_the_words_of_a_person() -> None:
     assert asked_for("/only-a-path").head.method == b"GET"
     with pytest.raises(InspectdError):
         asked_for("GET / HTTP/1.1\r\nX: 1", ["X: 1\r\nY: 2"])
+
+
+def test_a_pipe_is_a_rule_file_too() -> None:
+    argv = [sys.executable, "-m", "inspectd", "rules"]
+    for words, text, code, said in (
+        (["check", "-"], SAMPLE.encode(), 0, b"-: 6 rules, nothing wrong\n"),
+        (["show", "-", "GET /teapot", "--bytes"], SAMPLE.encode(), 0, b"HTTP/1.1 418 I'm a teapot\r\n"),
+        (["check", "-"], b"\xff", 1, b"standard input is not UTF-8"),
+        (["show", "-", "/"], b"x", 2, b"standard input:1:2: not TOML"),
+    ):
+        run = subprocess.run([*argv, *words], input=text, capture_output=True, timeout=60, check=False)
+        assert run.returncode == code
+        assert (run.stdout + run.stderr).startswith(said) or b"inspectd: " + said in run.stderr
+
+
+def test_wrong_files_are_told_of_in_the_same_way_by_check_and_show(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("[[rule]]\nbogus = 1\n")
+    checked = rules("check", "a.toml", "none.toml", code=1, cwd=tmp_path)
+    shown = rules("show", "a.toml", "none.toml", "/", code=2, cwd=tmp_path)
+    assert shown.stderr == checked.stderr
+    assert b"\\x0a" not in shown.stderr
+    assert shown.stdout == b""
+
+
+def test_without_a_command_the_help_page_is_what_is_wrong() -> None:
+    run = rules(code=2)
+    assert run.stdout == b""
+    assert run.stderr == rules("--help").stdout
+
+
+@pytest.mark.parametrize("words", [(), ("check",), ("show",), ("schema",), ("sample",)])
+def test_help_pages_fit_a_terminal_of_80_columns(words: tuple[str, ...]) -> None:
+    assert max(map(len, rules(*words, "--help").stdout.decode().splitlines())) <= 80
