@@ -171,7 +171,8 @@ async def _run(words: Sequence[str], case: Case, more: Mapping[str, str], limit:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             code = await process.wait()
-        await _last_words(output, error)
+        if killed:
+            await _last_words(output, error)
         return Ran(case, None if killed else code, seconds, output.line, error.line)
 
 
