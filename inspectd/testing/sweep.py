@@ -63,11 +63,14 @@ class Sweep:
         """The server: the fixture `inspectd` of the same test."""
         self.cut = cut
         """Which case this is."""
-        self.rule: Rule = server.on(cut.match).named(f"sweep {cut.id}").raw(cut.whole)
+        table = {
+            "name": f"sweep {cut.id}",
+            **one_answer(cut.whole),
+            "close": cut.closes,
+            "fault": [{"do": cut.do, "at": f"byte {cut.place}"}],
+        }
+        self.rule: Rule = server.on(cut.match)._with(**table)  # noqa: SLF001  all at once: it is compiled once
         """The rule that answers, at first for every request."""
-        if cut.closes:
-            self.rule.close()
-        self.rule.fault(cut.do, f"byte {cut.place}")
 
     @property
     def whole(self) -> bytes:
@@ -128,6 +131,8 @@ def cuts_of(mark: pytest.Mark, *, base: Path) -> list[Cut]:
         if way not in get_args(Do):
             raise WordsError(f"no sweep does {way!r}", f"Choose among {', '.join(get_args(Do))}.")
     whole, closes = _whole(given, base)
+    if not isinstance(step, int) or step < 1:
+        raise WordsError(f"a sweep with step={step!r}", "Give how many places to go on each time: step=10.")
     places = _places(kind, whole)[::step]
     if whole_too:
         places.append(("whole", len(whole)))

@@ -100,6 +100,8 @@ def test_the_places_are_the_same_in_every_run() -> None:
         ({"bdoy": "x"}, "body"),
         ({"events": ["a"], "body": "x"}, "events"),
         ({"body": "x" * 20_000}, "step"),
+        ({"body": "x", "step": 0}, "step=10"),
+        ({"body": "x", "step": "2"}, "step=10"),
     ],
 )
 def test_what_can_not_be_swept_is_an_error(words: dict[str, Any], said: str) -> None:
