@@ -18,7 +18,7 @@ from inspectd.wire.tls import begins_tls, begins_with_alert, pieces
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inspectd.capture.model import EvidenceRow, TlsRow
+    from inspectd.capture.model import EvidenceRow, ForwardRow, TlsRow
     from inspectd.wire.tls import Piece
 
 Side: TypeAlias = Literal["request", "response"]
@@ -44,6 +44,7 @@ class CaptureReader(Protocol):
     def connection(self, number: int, /) -> ConnectionRow | None: ...
     def listeners(self) -> Sequence[ListenerRow]: ...
     def tls(self, connection: int, /) -> TlsRow | None: ...
+    def forward(self, exchange: int, /) -> ForwardRow | None: ...
     def attempts(self, exchange: int, /) -> Sequence[EvidenceRow]: ...
     def exchanges_of(self, connection: int, /, *, limit: int = ...) -> Sequence[ExchangeRow]: ...
     def request_bytes(
@@ -206,6 +207,13 @@ class Subject:
         if self._capture is None or self.connection is None:
             return None
         return self._capture.tls(self.connection.id)
+
+    @property
+    def forward(self) -> ForwardRow | None:
+        """What became of the exchange at a server; None unless it was forwarded to one."""
+        if self._capture is None or self.row is None:
+            return None
+        return self._capture.forward(self.row.id)
 
     @property
     def attempts(self) -> Sequence[Attempt]:

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from inspectd.capture.beside import ForwardRecord
 from inspectd.capture.reader import Capture
 from inspectd.tui.subject import PREFIX, Subject
+from inspectd.tui.widgets.panes.timing import phases_of
+from tests.capture.traffic import get as traffic_get
+from tests.capture.traffic import new_writer
 from tests.tui.panes_bench import Bench, screen_text, whole_text
 from tests.tui.shell_scribe import PAGE, Scribe, get
 
@@ -112,3 +116,26 @@ async def test_bytes_the_capture_let_go_of_are_said_to_be_gone(path: Path) -> No
                 await pilot.press(number)
                 await pilot.pause()
                 assert "any more" in " ".join(screen_text(app.detail.pane.main_view).split())
+
+
+def test_the_phases_of_what_was_forwarded_are_on_the_time_line(tmp_path: Path) -> None:
+    writer = new_writer(tmp_path / "x")
+    client = writer.connection(1, "client", "here", 1)
+    _, exchange = traffic_get(writer, client, now=1000)
+    forward = ForwardRecord(exchange, "localhost:3000", 1000)
+    forward.resolve_ns, forward.connect_ns = 10, 20
+    forward.sent_ns = forward.whole_ns = 1030
+    forward.came_ns, forward.done_ns = 1040, 1045
+    client.save_forward(forward)
+    writer.close(1050)
+    with Capture.open(tmp_path / "x") as capture:
+        subject = Subject.load(capture, 1)
+        assert subject is not None
+        phases = [each for each in phases_of(subject, ()) if each.label.startswith("server: ")]
+        assert [(each.label, each.start, each.end) for each in phases] == [
+            ("server: resolve", 1000, 1010),
+            ("server: connect", 1010, 1030),
+            ("server: send", 1030, 1030),
+            ("server: wait", 1030, 1040),
+            ("server: receive", 1040, 1045),
+        ]

@@ -99,6 +99,8 @@ class Relay(Connection):
                 pieces = self._take(end)
                 if whose is not None:  # or else it is recorded, and nobody is there to have it
                     self._push(whose, pieces)
+            elif isinstance(self._reading, Forward) and self._reading.direct:
+                self._push(self._reading, self._take(end))  # half a chunk line: whatever it becomes, it is content
             else:
                 self._keep(end)
         self._read = b""
@@ -352,8 +354,6 @@ class Relay(Connection):
         if route.head is not None:
             self._replace_head(forward, route.head)
         upstream = self._upstream
-        if upstream is not None and self._parted:
-            return  # the server said that it would close: as without a proxy, nothing answers this
         alone = forward.head.framing.ambiguous
         if upstream is not None and (
             upstream.spent or upstream.fin or upstream.origin != route.origin or alone
@@ -469,6 +469,7 @@ class Relay(Connection):
         if forward is None or forward.done:
             # More than the answer, or another protocol: the client shall see it, as it would without a proxy.
             upstream.spent = True
+            self._parted = not self._tunnel  # if the server closes after it, so does this side
             self._pass_back(upstream, None, data, now)
             return
         forward.told += len(data)
@@ -606,8 +607,6 @@ class Relay(Connection):
             upstream.served += 1
             if ambiguous or upstream.fin:
                 self._drop(upstream)
-            elif last:
-                upstream.spent = True
         if last and self._upstream is not None:
             self._parted = True  # the server closes next, and so does this side then
         if (last and self._upstream is None) or ambiguous:

@@ -483,3 +483,74 @@ async def test_much_goes_through_with_little_memory(proxied: Proxied) -> None:
         assert row.res_len is not None
         assert row.res_len > size
         await client.close()
+
+
+async def test_a_server_that_says_more_than_its_answer_is_heard(proxied: Proxied) -> None:
+    async with proxied() as (running, origin):
+        client = await running.connect()
+        await client.send(REQUESTS[0])
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        await accepted.say(OK + b" and more")
+        assert await client.until(b" and more") == OK + b" and more"
+        await accepted.say(b", later")
+        assert await client.until(b"later") == b", later"
+        await accepted.close()
+        assert await client.rest() == b""
+        await client.close()
+        await running.closed(1)
+        await running.closed(2)
+        assert running.capture.stream_bytes(1, OUTGOING) == OK + b" and more, later"
+        assert running.capture.stream_bytes(2, OUTGOING) == OK + b" and more, later"
+        assert running.capture.response_bytes(1) == OK
+
+
+async def test_a_server_that_says_close_and_goes_on_is_taken_at_its_deeds(proxied: Proxied) -> None:
+    last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+    async with proxied() as (running, origin):
+        client = await running.connect()
+        await client.send(REQUESTS[0])
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        await accepted.say(last)
+        assert await client.until(b"ok") == last
+        await client.send(REQUESTS[0])
+        await accepted.until(b"\r\n\r\n")
+        await accepted.say(last)
+        assert await client.until(b"ok") == last
+        await accepted.close()
+        assert await client.rest() == b""
+        await client.close()
+
+
+async def test_a_request_whose_end_nobody_knows_is_passed_on_with_all_that_follows(proxied: Proxied) -> None:
+    async with proxied() as (running, origin):
+        client = await running.connect()
+        sent = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nZZ no chunk"
+        await client.send(sent)
+        accepted = await origin.next()
+        assert await accepted.until(b"no chunk") == sent
+        await client.send(b", and more")
+        await accepted.until(b"more")
+        await accepted.say(b"HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n")
+        await accepted.close()
+        assert (await client.rest()).startswith(b"HTTP/1.1 400 Bad\r\n")
+        await client.close()
+        await running.closed(1)
+        assert running.capture.stream_bytes(2, INCOMING) == sent + b", and more"
+
+
+async def test_what_is_no_http_at_all_is_passed_back_and_told(proxied: Proxied) -> None:
+    async with proxied() as (running, origin):
+        client = await running.connect()
+        await client.send(REQUESTS[0])
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        await accepted.say(b"220 mail.test ESMTP" + bytes(range(256)) * 4)
+        await accepted.close()
+        assert await client.rest() == b"220 mail.test ESMTP" + bytes(range(256)) * 4
+        await client.close()
+        await running.exchange(1)
+        forward = running.capture.forward(1)
+        assert forward is not None
+        assert forward.failure is not None

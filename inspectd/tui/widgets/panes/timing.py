@@ -128,6 +128,12 @@ def phases_of(subject: Subject, requests: Sequence[Read]) -> list[Phase]:
     elif row.received_ns is not None:
         phases.append(Phase("request arrives", row.started_ns, row.received_ns, "bar"))
     ready = row.received_ns or head
+    forward = subject.forward
+    if forward is not None:
+        phases += [
+            Phase(f"server: {word}", start, start + length, "bar-wait" if word == "wait" else "bar-out")
+            for word, start, length in forward.phases()
+        ]
     if row.answered_ns is not None and ready is not None:
         if row.answered_ns >= ready:
             phases.append(Phase("until the answer begins", ready, row.answered_ns, "bar-wait"))
