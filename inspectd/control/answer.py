@@ -108,7 +108,7 @@ def _preview_alone(alone: Alone, now: float) -> Preview:
 def _preview(program: Program, odd: tuple[str, ...]) -> Preview:
     return Preview(
         encoded=base64.b64encode(preview(program)).decode(),
-        length=_length(program),
+        length=length(program),
         steps=steps_of(program),
         added=tuple(map(text, program.added)),
         remarks=odd,
@@ -116,7 +116,8 @@ def _preview(program: Program, odd: tuple[str, ...]) -> Preview:
     )
 
 
-def _length(program: Program) -> int:
+def length(program: Program) -> int:
+    """The bytes that a program sends."""
     sizes = (
         len(op.data) if isinstance(op, Send) else op.length if isinstance(op, SendFile) else 0
         for op in program.ops

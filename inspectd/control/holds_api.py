@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from inspectd.control.answer import length
 from inspectd.control.messages import AnswerRequest
 from inspectd.control.routing import RefusalError, text
 from inspectd.control.traffic_messages import (
@@ -23,6 +24,7 @@ from inspectd.control.traffic_messages import (
     Released,
     ReleaseRequest,
 )
+from inspectd.engine.summary import shown
 from inspectd.rules.answer import preview
 from inspectd.rules.program import Close, LiveProgram, Program, Send, SendFile
 
@@ -87,8 +89,8 @@ class HoldsApi:
         news = HoldNews(
             id=held.id,
             connection=held.connection,
-            method=_latin(held.request.head.method),
-            target=_latin(held.request.head.target),
+            method=shown(held.request.head.method),
+            target=shown(held.request.head.target),
             outcome=outcome,
         )
         self._publish(kind, news)
@@ -256,8 +258,8 @@ def _shown(held: Held) -> HeldShown:
         connection=held.connection,
         number=held.number,
         peer=request.peer,
-        method=_latin(request.head.method),
-        target=_latin(request.head.target),
+        method=shown(request.head.method),
+        target=shown(request.head.target),
         since_ns=held.since_ns,
         timeout=held.timeout,
         client_gone=held.client_gone,
@@ -270,16 +272,3 @@ def _shown(held: Held) -> HeldShown:
         answer_length=length(program) if known and isinstance(program, Program) else None,
         label=text(program.label),
     )
-
-
-def length(program: Program) -> int:
-    """The bytes that a program sends."""
-    sizes = (
-        len(op.data) if isinstance(op, Send) else op.length if isinstance(op, SendFile) else 0
-        for op in program.ops
-    )
-    return sum(sizes)
-
-
-def _latin(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")

@@ -12,7 +12,7 @@ import msgspec
 
 from inspectd.control.messages import Complaint
 from inspectd.control.routing import RefusalError, text
-from inspectd.control.rules_in_use import CONTROL, complaints
+from inspectd.control.rules_in_use import CONTROL, PATH_KEYS, complaints
 from inspectd.control.rules_messages import (
     AcceptShown,
     GateShown,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from inspectd.rules.request import Request
     from inspectd.rules.tables import AcceptTable
 
-_PATH_KEYS: Final = frozenset({"body-file", "body_file", "raw-file", "raw_file", "folder"})
 _LONGEST_GATE: Final = 200
 
 
@@ -278,7 +277,7 @@ def _relative_paths(value: Any, place: str) -> Iterator[tuple[str, str]]:
             yield from _relative_paths(each, f"{place}[{number}]")
     elif isinstance(value, dict):
         for key, each in value.items():
-            if key in _PATH_KEYS and isinstance(each, str) and not each.startswith("/"):
+            if key in PATH_KEYS and isinstance(each, str) and not each.startswith("/"):
                 yield f"{place}.{key}", each
             elif key == "each":
                 yield from _relative_paths(each, f"{place}.{key}")
@@ -301,8 +300,7 @@ def _rule_shown(rule: Rule) -> RuleShown:
 def _showing(
     book: RuleBook, request: Request, rule: Rule | None, program: Program | LiveProgram
 ) -> RuleShowing:
-    from inspectd.control.answer import remarks_of, steps_of, timeline_of
-    from inspectd.control.holds_api import length
+    from inspectd.control.answer import length, remarks_of, steps_of, timeline_of
 
     verdicts = tuple(
         VerdictShown(

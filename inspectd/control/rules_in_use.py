@@ -38,6 +38,12 @@ _GONE_LOOKS: Final = 10
 """Looks after which a file that is empty or not there is believed to be so."""
 
 
+_AGAIN_LOOKS: Final = 4
+"""Looks after which a file that lacks another is read again."""
+PATH_KEYS: Final = frozenset({"body-file", "body_file", "raw-file", "raw_file", "folder"})
+"""Keys of rules that name another file, or a folder."""
+
+
 @dataclass(slots=True)
 class Source:
     """Rules that come from one place."""
@@ -215,11 +221,17 @@ class RulesInUse:
     async def watch(self, complain: Callable[[str], None]) -> None:
         """Read files again when they change; `complain` of what is wrong with them. Runs until it is cancelled."""
         watched = self._watched
+        looks = 0
         while watched is not None:
             await asyncio.sleep(LOOK_SECONDS)
+            looks += 1
             changed = await asyncio.to_thread(watched.changed)
             if changed:
-                for line in await self.reload(await _settled(watched, changed)):
+                changed = await _settled(watched, changed)
+            elif looks % _AGAIN_LOOKS == 0:
+                changed = [each.path for each in self._files if each.path is not None and _lacks_a_file(each)]
+            if changed:
+                for line in await self.reload(changed):
                     complain(line)
 
     async def reload(self, paths: Sequence[Path] | None = None) -> list[str]:
@@ -252,6 +264,11 @@ def _names(paths: Sequence[Path]) -> list[str]:
     """What files are called: by their names, or by their whole paths where two have the same name."""
     names = [path.name for path in paths]
     return [text(str(path) if names.count(path.name) > 1 else path.name) for path in paths]
+
+
+def _lacks_a_file(source: Source) -> bool:
+    """Whether what is wrong with it may be mended without a change to it: it can't be read, or what it names."""
+    return any(not each.line or each.key.rpartition(".")[2] in PATH_KEYS for each in source.complaints)
 
 
 async def _settled(watched: Watched, changed: list[Path]) -> list[Path]:

@@ -429,3 +429,14 @@ class TestFiles:
 
         assert all(line.startswith("HTTP/1.1 503 Busy") for line in lines)
         assert client.status().rules_error is None
+
+    def test_a_file_that_was_missing_comes_later(
+        self, engine: LiveEngine, client: ControlClient, file: Path
+    ) -> None:
+        self.replace(file, '[[rule]]\nmatch = "GET /busy"\nbody-file = "later.txt"\n')
+        assert "later.txt" in until(lambda: client.status().rules_error)
+        assert status_line(engine, "GET /busy") == "HTTP/1.1 503 Busy"
+
+        (file.parent / "later.txt").write_text("here")
+        assert until(lambda: client.status().rules_error is None)
+        assert status_line(engine, "GET /busy") == "HTTP/1.1 200 OK"
