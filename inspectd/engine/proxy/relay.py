@@ -124,6 +124,8 @@ class Relay(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
         super().connection_lost(exc)
+        if self._forward is not None and self._forward.record is not None:
+            self._record.save_forward(self._forward.record)
         self._forward = None
         if self._dial is not None:
             self._dial.cancel()

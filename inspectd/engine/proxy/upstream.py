@@ -139,13 +139,13 @@ class Upstream(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send these bytes."""
-        if not self.gone:
+        if not self.gone and not self._transport.is_closing():
             self._transport.write(data)
 
     def write_eof(self) -> None:
         """Send FIN, and go on reading."""
         record = self.record
-        if self.gone or record is None or record.fin_in_ns is not None:
+        if self.gone or record is None or record.fin_in_ns is not None or self._transport.is_closing():
             return
         record.fin_in_ns = time.time_ns()
         with contextlib.suppress(OSError):  # the server's RST is here, and asyncio has not seen it yet

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inspectd.engine.config import Forwarding
+from inspectd.engine.listener import render
 from inspectd.rules.passing import Passing
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Accepted:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.peer = render(writer.get_extra_info("peername"))
         self.got = b""
 
     async def until(self, end: bytes) -> bytes:
