@@ -29,6 +29,11 @@ from tests.live_engine import ROOT
             ("--rules", "20", "--seconds", "0.3", "--rounds", "1"),
             r"globs, in turn +[\d.]+ +[\d.]+ +[\d.]+ +aim[^$]*\n20 rules +[\d,]+ +[\d.]+ +[\d.]+ +aim",
         ),
+        (
+            "bench_proxy",
+            ("--seconds", "0.3", "--rounds", "1"),
+            r"bare relay[^\n]+1\.00\ninspectd reverse, commit +[\d,]+ +[\d.]+ +[\d.]+\n",
+        ),
         ("bench_memory", ("--exchanges", "3000", "--upload-mib", "16"), r"upload of 16 MiB at \d+ MB/s"),
     ],
 )

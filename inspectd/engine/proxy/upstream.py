@@ -166,7 +166,7 @@ class Upstream(asyncio.Protocol):
         if self.gone:
             return
         by = "server" if self.fin and how == "fin" else "client"
-        if how == "rst":
+        if how == "rst" and not self._transport.is_closing():
             tcp.reset_on_close(self._transport.get_extra_info("socket"))
         self.over(by, how)
         self._transport.abort()

@@ -63,7 +63,8 @@ class Accepted:
         """Send RST."""
         from inspectd.engine.tcp import reset_on_close
 
-        reset_on_close(self.writer.get_extra_info("socket"))
+        if not self.writer.transport.is_closing():
+            reset_on_close(self.writer.get_extra_info("socket"))
         self.writer.transport.abort()
 
 

@@ -57,7 +57,7 @@ async def behave(chance: random.Random, client: Client) -> bytes:
             client.writer.write_eof()
         async with asyncio.timeout(60):
             await listening
-    elif end == "rst":
+    elif end == "rst" and not client.writer.transport.is_closing():
         reset_on_close(client.writer.get_extra_info("socket"))
         client.writer.transport.abort()
     await client.close()
