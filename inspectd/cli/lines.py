@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -18,6 +17,7 @@ from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.cli.message_text import message_lines
 from inspectd.cli.upstream_text import upstream_json
 from inspectd.text.client import short_client
+from inspectd.text.instant import instant as rfc3339
 from inspectd.text.safe import cells, clip, pad, safe
 
 if TYPE_CHECKING:
@@ -128,10 +128,7 @@ def json_line(value: dict[str, Any]) -> str:
 
 def instant(ns: int | None) -> str | None:
     """Nanoseconds since the epoch as RFC 3339 UTC with microseconds."""
-    if ns is None:
-        return None
-    seconds, rest = divmod(ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06}Z"
+    return None if ns is None else rfc3339(ns)
 
 
 def milliseconds(start_ns: int, end_ns: int | None) -> float | None:

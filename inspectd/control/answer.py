@@ -74,7 +74,7 @@ def answer_for(request: AnswerRequest) -> Answer:
     if len(_bodies(request)) > 1:
         raise AnswerError("the answer has more than one body", "Give one of body, body_base64 and body_file.")
     return make_answer(
-        "200 OK" if request.status is None else request.status,
+        "200 OK" if request.status is None else str(request.status),
         request.headers,
         _body(request),
         auto=AUTOMATIC - frozenset(request.no_auto),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from inspectd.control.traffic_messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from inspectd.capture.model import ExchangeRow
     from inspectd.control.routing import Asked
@@ -165,7 +166,8 @@ class ExchangesApi:
             self._waiting.discard(news)
             self._left.set()
         ok = len(look.matched) >= wish.count
-        near = () if ok else await self._record.read(look.near_misses)
+        held = {each.id for each in self._engine.holds.held}
+        near = () if ok else await self._record.read(lambda capture: look.near_misses(capture, held))
         return Waited(
             ok=ok,
             count=len(look.matched),
@@ -293,17 +295,45 @@ class Look:
         connection = capture.connection(row.connection)
         return connection is None or connection.closed_ns is not None
 
-    def near_misses(self, capture: Capture) -> tuple[NearMiss, ...]:
-        """What came closest without matching, the closest first, the newest of equals."""
+    def near_misses(self, capture: Capture, held: Collection[int] = ()) -> tuple[NearMiss, ...]:
+        """What came closest without being what is looked for, the closest first, the newest of equals.
+
+        Closest is what matches and isn't as far as it is to be; `held` are those that wait for somebody to decide.
+        """
+        late = list(itertools.islice(self._late(capture, held), NEAR))
         order: list[tuple[float, int]] = []
         for row in capture.exchanges(sorted(self.missed)):
             request = _request(capture, row)
             if request is not None:
                 order.append((-self.matcher.closeness(request), -row.id))
         order.sort()
-        return tuple(
-            map(partial(self._miss, capture), capture.exchanges([-last for _, last in order[:NEAR]]))
-        )
+        other = capture.exchanges([-last for _, last in order[: NEAR - len(late)]])
+        return (*late, *map(partial(self._miss, capture), other))
+
+    def _late(self, capture: Capture, held: Collection[int]) -> Iterator[NearMiss]:
+        """What matches and isn't as far as it is to be, the newest first."""
+        for row in reversed(capture.exchanges(sorted(self.unsettled)[-MISSES:])):
+            request = _request(capture, row)
+            if request is not None and self.matcher.test(request) is not None:
+                yield NearMiss(
+                    exchange=row.id,
+                    method=row.method,
+                    target=row.target,
+                    why_not=(self._not_yet(row, held=row.id in held),),
+                )
+
+    def _not_yet(self, row: ExchangeRow, *, held: bool) -> str:
+        """Why an exchange that matches is not as far as it is to be."""
+        if not row.state & (State.REQUEST_COMPLETE | _OVER) and not held:
+            return "its request has not come whole yet"
+        if self.state == "held":
+            return "it is not held: it was answered" if row.state & _OVER else "it is not held"
+        if held:
+            return "it is held, and nobody has decided yet"
+        if not row.state & _OVER:
+            return "its answer is not over yet" if row.state & State.RESPONSE_STARTED else "not answered yet"
+        whole = "answered" if row.state & State.RESPONSE_COMPLETE else "its answer was cut short"
+        return f"{whole}, its connection is still open"
 
     def _miss(self, capture: Capture, row: ExchangeRow) -> NearMiss:
         request = _request(capture, row)

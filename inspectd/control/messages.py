@@ -21,6 +21,7 @@ class AnswerRequest(
 ):
     """What is to be answered from now on: the mirror, a rule's answer, or a status line with fields and content.
 
+    `status` is a code, as text or a number, or a whole status line.
     `PUT /v1/answer` and `POST /v1/answer/preview` take it. Text becomes bytes as UTF-8. `body_file` is the absolute
     path of a file on the engine's machine; `no_auto` names the fields that inspectd must not add by itself. `rule` is
     the id of a rule in use: its answer goes to every request that no rule matches.
@@ -28,7 +29,7 @@ class AnswerRequest(
 
     mirror: bool = False
     rule: str | None = None
-    status: str | None = None
+    status: int | str | None = None
     headers: tuple[str, ...] = ()
     body: str | None = None
     body_base64: str | None = None

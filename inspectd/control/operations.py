@@ -98,7 +98,8 @@ OPERATIONS: Final = (
             "put_rules",
             "PUT",
             "/rules",
-            "Put these rules in the place of all that came over this API. They are tried before those of files.",
+            "Put these rules in the place of all that came over this API; they begin anew. They are tried before those"
+            " of files.",
             r.RulesShown,
             takes=r.RulesRequest,
             example=_RULES_EXAMPLE,

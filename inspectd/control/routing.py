@@ -45,17 +45,22 @@ class RefusalError(Exception):
 
 
 class Asked(NamedTuple):
-    """A request that was understood as far as its path. `places` are the segments that stood for `{name}`."""
+    """A request that was understood as far as its path. `places` are the segments that stood for `{name}`; `example` is
+    a content that would do.
+    """
 
     request: Request
     places: Mapping[str, str]
+    example: Mapping[str, Any] | None = None
 
     def content(self, kind: type[T]) -> T:
         """The content as the struct that the operation takes. Raises `RefusalError`."""
         try:
             return msgspec.json.decode(self.request.content or b"{}", type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-            raise RefusalError(400, f"the content is not what is asked for here: {problem}") from problem
+            from inspectd.control.mistakes import mistake_in
+
+            raise RefusalError(400, *mistake_in(problem, kind, self.example)) from problem
 
     def id(self) -> int:
         """The number in the path. Raises `RefusalError` when it is none."""
@@ -94,7 +99,8 @@ def find(request: Request) -> tuple[Operation, Asked]:
     operation = methods.get(method)
     if operation is None:
         raise RefusalError(405, f"{path} takes {', '.join(methods)}", allow=tuple(methods))
-    return operation, Asked(request, {name: _unquoted(value) for name, value in places.items()})
+    values = {name: _unquoted(value) for name, value in places.items()}
+    return operation, Asked(request, values, operation.example)
 
 
 def _unquoted(segment: str) -> str:

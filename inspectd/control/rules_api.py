@@ -144,13 +144,14 @@ class RulesApi:
 
     def _open_gate(self, asked: Asked) -> GateShown:
         name = _gate(asked)
+        waiting = self._engine.gates.waiting(name)
         self._engine.gates.open(name)
-        return GateShown(name=name, open=True)
+        return GateShown(name=name, open=True, waiting=waiting)
 
     def _close_gate(self, asked: Asked) -> GateShown:
         name = _gate(asked)
         self._engine.gates.close(name)
-        return GateShown(name=name, open=False)
+        return GateShown(name=name, open=False, waiting=self._engine.gates.waiting(name))
 
     def _accept(self, _: Asked) -> AcceptShown:
         table, state = self._rules.accept, self._engine.accept_state

@@ -154,6 +154,7 @@ class RulesInUse:
     async def put(self, load: Callable[[], Sequence[LoadedFile]], *, in_front: bool = False) -> None:
         """Put what `load` returns in the place of the rules that came over the control API, or in front of them.
 
+        What is put in their place begins anew, also where it is the same: its calls and its places in sequences.
         `load` runs in a thread. What it raises is raised, and nothing is changed.
         """
         async with self._busy:
@@ -163,24 +164,26 @@ class RulesInUse:
             if in_front:
                 rules += self._control.rules
                 accepts += [self._control.accept] if self._control.accept is not None else []
-            await self._take(Source(CONTROL, rules, accepts[0] if accepts else None))
+            await self._take(Source(CONTROL, rules, accepts[0] if accepts else None), anew=not in_front)
 
     async def clear(self) -> None:
         """Remove the rules that came over the control API."""
         async with self._busy:
             await self._take(Source(CONTROL))
 
-    async def _take(self, control: Source) -> None:
+    async def _take(self, control: Source, *, anew: bool = False) -> None:
         self._control = control
-        await self._changed(control)
+        if anew and control.accept is not None:
+            self._settled = None  # what it counts begins anew as well
+        await self._changed(control, anew=anew)
 
-    async def _changed(self, source: Source) -> None:
+    async def _changed(self, source: Source, *, anew: bool = False) -> None:
         from inspectd.rules.alone import Alone
 
         if self._book is None and self.count:
             await asyncio.to_thread(self._open_book)
         elif self._book is not None:
-            await asyncio.to_thread(self._exchange, self._book, source)
+            await asyncio.to_thread(self._exchange, self._book, source, anew=anew)
         if isinstance(self._fallback, Alone):
             self._fallback.follow(self.in_use)
         if not self.sources:
@@ -190,11 +193,11 @@ class RulesInUse:
         self._settle_accept()
         self._tell()
 
-    def _exchange(self, book: RuleBook, source: Source) -> None:
+    def _exchange(self, book: RuleBook, source: Source, *, anew: bool) -> None:
         if source is self._control and not source.rules:
             book.remove(CONTROL)
         else:
-            book.replace(source.name, source.rules, first=source is self._control)
+            book.replace(source.name, source.rules, first=source is self._control, anew=anew)
 
     def _open_book(self) -> None:
         from inspectd.rules.book import RuleBook

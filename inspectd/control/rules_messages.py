@@ -155,7 +155,10 @@ class AcceptShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate that answers wait at, and whether they pass it now."""
+    """A gate that answers wait at, whether they pass it from now on, and how many were `waiting` there when it was
+    asked for: 0 may mean that no rule holds at a gate of this name.
+    """
 
     name: str
     open: bool
+    waiting: int = 0

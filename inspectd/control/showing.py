@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING, Final
 
 from inspectd.capture.model import State
 from inspectd.control.traffic_messages import EvidenceShown, ExchangeDetail, ExchangeShown, MessageShown
+from inspectd.text.instant import instant
 from inspectd.wire import read
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def exchange_shown(row: ExchangeRow, evidence: EvidenceRow | None) -> ExchangeSh
         method=row.method,
         target=row.target,
         version=row.version,
-        status=row.status,
+        status=_status(row.status),
         reason=row.reason,
         client=row.client or None,
         label=row.label,
@@ -40,6 +42,7 @@ def exchange_shown(row: ExchangeRow, evidence: EvidenceRow | None) -> ExchangeSh
         answered=bool(row.state & State.RESPONSE_COMPLETE),
         aborted=bool(row.state & State.ABORTED),
         held=bool(row.state & State.HELD),
+        started=instant(row.started_ns),
         started_ns=row.started_ns,
         answered_ns=row.answered_ns,
         finished_ns=row.finished_ns,
@@ -47,6 +50,11 @@ def exchange_shown(row: ExchangeRow, evidence: EvidenceRow | None) -> ExchangeSh
         response_bytes=row.res_len or 0,
         evidence=None if evidence is None else evidence_shown(evidence),
     )
+
+
+def _status(sent: str | None) -> int | str | None:
+    """A number when it is an ordinary three-digit code, as in JSON lines."""
+    return int(sent) if sent is not None and re.fullmatch(r"[1-9][0-9]{2}", sent, re.ASCII) else sent
 
 
 def evidence_shown(row: EvidenceRow) -> EvidenceShown:

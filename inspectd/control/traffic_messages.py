@@ -1,4 +1,7 @@
-"""What the control API says of held exchanges and of what was recorded, version 1. Times are ns since the epoch."""
+"""What the control API says of held exchanges and of what was recorded, version 1.
+
+Times that end in `_ns` are ns since the epoch: more digits than a number in JavaScript holds.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ class ReleaseRequest(
     raw_base64: str | None = None
     rest_from: Annotated[int, Meta(ge=0)] | None = None
     close: bool = False
-    status: str | None = None
+    status: int | str | None = None
     headers: tuple[str, ...] = ()
     body: str | None = None
     body_base64: str | None = None
@@ -140,7 +143,8 @@ class ExchangeShown(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded exchange, in short. Text from the wire is read as UTF-8, other bytes as `\\\\xNN`.
 
     `complete`: the request arrived whole; `answered`: the response was sent whole; `aborted`: the connection ended
-    before. `rule` is the id of the rule that answered.
+    before. `status` is a number when it is 100 to 999, else the text that was sent. `started` is `started_ns` in the
+    form of RFC 3339.
     """
 
     id: int
@@ -149,7 +153,7 @@ class ExchangeShown(msgspec.Struct, frozen=True, kw_only=True):
     method: str | None
     target: str | None
     version: str | None
-    status: str | None
+    status: int | str | None
     reason: str | None
     client: str | None
     label: str | None
@@ -157,6 +161,7 @@ class ExchangeShown(msgspec.Struct, frozen=True, kw_only=True):
     answered: bool
     aborted: bool
     held: bool
+    started: str
     started_ns: int
     answered_ns: int | None
     finished_ns: int | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -46,6 +47,11 @@ class Gates:
 
     def __init__(self) -> None:
         self._gates: dict[str, asyncio.Event] = {}
+        self._waiting: Counter[str] = Counter()
+
+    def waiting(self, name: str) -> int:
+        """How many answers wait at this gate."""
+        return self._waiting[name]
 
     def open(self, name: str) -> None:
         """Let everything that waits at this gate pass, and whatever comes later."""
@@ -60,11 +66,18 @@ class Gates:
     async def passed(self, name: str, seconds: float | None = None) -> bool:
         """Wait until the gate is open, so many seconds at most; whether it was."""
         gate = self._gates.setdefault(name, asyncio.Event())
+        if gate.is_set():
+            return True
+        self._waiting[name] += 1
         try:
             async with asyncio.timeout(seconds):
                 await gate.wait()
         except TimeoutError:
             return False
+        finally:
+            self._waiting[name] -= 1
+            if not self._waiting[name]:
+                del self._waiting[name]
         return True
 
 

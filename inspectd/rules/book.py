@@ -160,18 +160,19 @@ class RuleBook:
         """The sources in their order, each with its rules."""
         return list(self._snapshot.sources.items())
 
-    def replace(self, source: str, rules: Sequence[Rule], *, first: bool = False) -> None:
+    def replace(self, source: str, rules: Sequence[Rule], *, first: bool = False, anew: bool = False) -> None:
         """Exchange all rules of a source at once.
 
         A new source goes behind the others, or before them with `first`; a known one stays where it is. A rule whose
-        table is that of a rule that goes keeps its calls and places.
+        table is that of a rule that goes keeps its calls and places, unless all of them begin `anew`.
         """
         with self._changing:
             sources = dict(self._snapshot.sources)
             going = sources.get(source, ())
             sources[source] = ()
             taken = {rule.id for others in sources.values() for rule in others}
-            coming = _with_state(going, _with_own_ids(rules, taken, going))
+            own = _with_own_ids(rules, taken, going)
+            coming = tuple(own) if anew else _with_state(going, own)
             if first:
                 sources = {source: coming} | {name: kept for name, kept in sources.items() if name != source}
             else:

@@ -81,9 +81,13 @@ def test_what_waits_at_a_gate_goes_on_when_it_is_opened(engine: LiveEngine, clie
     with engine.connect() as sock:
         sock.sendall(message("GET /poll"))
         assert client.wait("/poll", state="arrived", timeout=60).ok
-        assert client.open_gate("a b/c").open
+        assert client.open_gate("a b").waiting == 0  # nothing waits at a gate of this name
+        until(lambda: client.close_gate("a b/c").waiting == 1)
+        opened = client.open_gate("a b/c")
+        assert (opened.open, opened.waiting) == (True, 1)
         assert receive_response(sock).startswith(b"HTTP/1.1 200 News\r\n")
-    assert not client.close_gate("a b/c").open
+    closed = client.close_gate("a b/c")
+    assert (closed.open, closed.waiting) == (False, 0)
     client.put_rules(
         '[[rule]]\nmatch = "/poll"\nrespond = "200 News"\npoll = { gate = "a b/c", timeout = "200ms" }\n'
     )

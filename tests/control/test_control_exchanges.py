@@ -9,6 +9,7 @@ import struct
 import sys
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from tests.live_engine import receive_response
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inspectd.control.traffic_messages import WaitState
     from tests.live_engine import LiveEngine
 
     Start = Callable[..., LiveEngine]
@@ -162,6 +164,41 @@ class TestWaiting:
         reasons = {each.exchange: each.why_not for each in waited.near_misses}
         assert "GET" in reasons[1][0]
         assert "/play" in reasons[2][0]
+
+    def test_what_is_not_as_far_yet_is_the_nearest_miss(
+        self, engine: LiveEngine, client: ControlClient
+    ) -> None:
+        client.put_rules('[[rule]]\nmatch = "/held"\nhold = true\n')
+
+        def missing(target: str, state: WaitState) -> tuple[str, ...]:
+            waited = client.wait(target, state=state, timeout=0)
+            assert not waited.ok
+            assert waited.near_misses[0].target == target
+            return waited.near_misses[0].why_not
+
+        with engine.connect() as sock, engine.connect() as half, engine.connect() as held:
+            sock.sendall(message("GET /kept"))
+            receive_response(sock)
+            half.sendall(message("POST /half", content=b"0123456789")[:-1])
+            held.sendall(message("GET /held"))
+            assert client.wait("/held", state="held", timeout=60).ok
+            client.wait("/half", state="arrived", timeout=0.2)
+
+            assert missing("/kept", "ended") == ("answered, its connection is still open",)
+            assert missing("/kept", "held") == ("it is not held: it was answered",)
+            assert missing("/half", "arrived") == ("its request has not come whole yet",)
+            assert missing("/held", "answered") == ("it is held, and nobody has decided yet",)
+
+    def test_a_status_is_a_number_and_the_start_is_there_as_text(
+        self, engine: LiveEngine, client: ControlClient
+    ) -> None:
+        for status in ("404", "HTTP/1.1 20 Odd"):
+            client.set_answer(status=status)
+            ask(engine, "GET /")
+        first, second = client.exchanges().exchanges
+
+        assert (first.status, second.status) == (404, "20")
+        assert datetime.fromisoformat(first.started).timestamp() == pytest.approx(first.started_ns / 1e9)
 
     def test_it_looks_at_fields_and_content_and_the_connection(
         self, engine: LiveEngine, client: ControlClient

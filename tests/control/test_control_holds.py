@@ -204,9 +204,9 @@ def test_a_client_that_goes_is_seen(waiting: socket.socket, client: ControlClien
         (b'{"toml": "body-file = \\"x\\""}', 400, "can't be used"),
         (b'{"rule": "none"}', 404, "there is no rule"),
         (b'{"body_file": "/no/such/file"}', 400, "no file"),
-        (b'{"rest_from": -1}', 400, "not what is asked"),
-        (b'{"unknown": 1}', 400, "not what is asked"),
-        (b"[]", 400, "not what is asked"),
+        (b'{"rest_from": -1}', 400, "'rest_from' is a whole number >= 0"),
+        (b'{"unknown": 1}', 400, "there is no key 'unknown' here"),
+        (b"[]", 400, "the content is an object, not a list"),
     ],
 )
 def test_what_is_no_answer_is_refused_and_it_goes_on_waiting(

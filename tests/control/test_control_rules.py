@@ -88,6 +88,20 @@ class TestOverTheApi:
         assert len(ids) == len(set(ids)) == 3
         assert [each.answer for each in shown.sources[0].rules] == ["429 Later", "503 Busy"]
 
+    def test_what_is_put_begins_anew_also_when_it_is_the_same(
+        self, engine: LiveEngine, client: ControlClient
+    ) -> None:
+        rules = '[[rule]]\nmatch = "/pay"\neach = ["503 Busy", "200 OK"]\n'
+        seen = []
+        for _ in range(2):
+            client.put_rules(rules)
+            seen += [status_line(engine, "GET /pay") for _ in range(2)]
+            assert [each.calls for each in client.rules().sources[0].rules] == [2]
+
+        assert seen == ["HTTP/1.1 503 Busy", "HTTP/1.1 200 OK"] * 2
+        client.add_rules(TEAPOT)
+        assert status_line(engine, "GET /pay") == "HTTP/1.1 200 OK"  # those that were there go on
+
     def test_files_are_read_by_the_engine_and_all_their_problems_told(
         self, engine: LiveEngine, client: ControlClient, tmp_path: Path
     ) -> None:

@@ -32,9 +32,9 @@ def test_a_test_in_javascript_says_what_is_answered_and_learns_what_its_client_d
 
     assert saw["paid"] == {"attempt": 3, "text": "paid"}
     assert [(each["status"], each["attempt"]) for each in saw["attempts"]] == [
-        ("503", 1),
-        ("200", 2),
-        ("200", 3),
+        (503, 1),
+        (200, 2),
+        (200, 3),
     ]
     assert (saw["attempts"][1]["ended_by"], saw["attempts"][1]["how"]) == ("server", "rst")
     assert (saw["verified"]["ok"], saw["verified"]["count"]) == (True, 3)
