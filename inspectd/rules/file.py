@@ -22,6 +22,7 @@ from inspectd.rules.problems import KeyProblem, RuleProblems, written
 from inspectd.rules.rule import Rule, make_rule
 from inspectd.rules.schema import schema
 from inspectd.rules.shape import fit
+from inspectd.rules.syntax import explained
 from inspectd.rules.tables import AcceptTable, FileTable, RuleTable
 from inspectd.rules.units import UnitError, duration
 from inspectd.rules.writing import to_toml
@@ -200,10 +201,8 @@ def _syntax(error: tomllib.TOMLDecodeError, text: str, name: str) -> Problem:
         else:
             lines = text.replace("\r\n", "\n").split("\n")
             line, column = len(lines), len(lines[-1]) + 1
-    mend = ""
-    if "escape" in said:
-        mend = "TOML knows \\n \\r \\t \\\\ \\\" \\uXXXX; a byte is \\u00NN. In '...' a backslash is itself."
-    return Problem(name, line, column, "", f"not TOML: {safe(said)}", mend)
+    what, mend = explained(said, text, line)
+    return Problem(name, line, column, "", f"not TOML: {what}", mend)
 
 
 def _placed(problem: KeyProblem, positions: Mapping[KeyPath, Position], name: str) -> Problem:
@@ -228,6 +227,7 @@ class _Reader:
         self.base = base
         self.positions = positions
         self.problems: list[KeyProblem] = []
+        self.incomplete: set[KeyPath] = set()
 
     def file(self, data: Mapping[str, Any]) -> LoadedFile:
         try:
@@ -236,6 +236,7 @@ class _Reader:
             self.problems.append(_NESTED)
             return LoadedFile(None, [], None)
         self.problems += problems
+        self.incomplete = {problem.key[:end] for problem in problems for end in range(3, len(problem.key))}
         seed = fitted.get("seed") or 0
         rules = []
         names: dict[str, int] = {}
@@ -274,7 +275,9 @@ class _Reader:
             )
         except RuleProblems as found:
             for problem in found.problems:
-                self.wrong(number, problem.key, problem.what, problem.mend)
+                # What a table lacks whose own part has been left out as wrong is no news.
+                if not problem.key or ("rule", number, *problem.key) not in self.incomplete:
+                    self.wrong(number, problem.key, problem.what, problem.mend)
         except msgspec.ValidationError as error:
             self.wrong(number, (), safe(str(error)), "")
         except RecursionError:

@@ -5,8 +5,9 @@ The library is loaded when the first rule needs it.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from jsonpath import JSONPathEnvironment
 from jsonpath.exceptions import JSONPathError
@@ -17,6 +18,8 @@ from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
     from inspectd.rules.conditions import JsonQuery
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*|\[[0-9]+\])*")
 
 
 class _Expression(FilterFunction):
@@ -64,6 +67,8 @@ def compile_json_path(path: str) -> JsonQuery:
     except (JSONPathError, RecursionError, ValueError) as error:
         # The library's own str() of its errors fails on an empty path.
         why = str(error.args[0]) if error.args else "nested too deeply"
-        raise PatternError(
-            f"not a JSON path: {safe(path)!r}: {safe(why)}", "Write '$.user.name' or '$..id'; see RFC 9535."
-        ) from None
+        if _NAME.fullmatch(path):
+            what, mend = "a path begins with '$'", f'Write "$.{path}".'
+        else:
+            what, mend = safe(why), "Write '$.user.name' or '$..id'; see RFC 9535."
+        raise PatternError(f"not a JSON path: {safe(path)!r}: {what}", mend) from None

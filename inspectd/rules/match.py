@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
+_ADDRESS: Final = re.compile(r"(?:https?://([^/]+)|(localhost|[^/]*[.:][^/]*))(/.*)?", re.IGNORECASE)
 Key: TypeAlias = tuple[str, ...]
 """Where in a match something stands: `("header", "Accept")`; empty for a match that is a string."""
 
@@ -231,7 +232,7 @@ class _Compiler:
     def path(self, text: str, key: Key, *, any_form: bool = False) -> None:
         path, mark, query = text.partition("?")
         if not path.startswith(("/", "*")) and not any_form:
-            self.wrong(key, f"not a path: {shown(path)}", f"A path begins with '/': write '/{safe(path)}'.")
+            self.wrong(key, f"not a path: {shown(path)}", _path_instead(path))
             return
         self.words.append(text)
         if path not in _EVERYTHING:
@@ -369,3 +370,12 @@ def _json_path(path: str) -> JsonQuery:
     from inspectd.rules.json_path import compile_json_path
 
     return compile_json_path(path)
+
+
+def _path_instead(path: str) -> str:
+    """What somebody probably meant who wrote this for a path. Safe text."""
+    there = _ADDRESS.fullmatch(path)
+    if there is None:
+        return f"A path begins with '/': write '/{safe(path)}'."
+    host, rest = safe(there[1] or there[2]), safe(there[3] or "/")
+    return f'Write match = {{ host = "{host}", path = "{rest}" }}, or the path alone for every host.'

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from inspectd.rules.craft import CraftProblems, compile_reply
-from inspectd.rules.manner import manner
+from inspectd.rules.manner import course, manner
 from inspectd.rules.match import Matcher, MatchErrors, compile_match
 from inspectd.rules.problems import KeyProblem, RuleProblems, did_you_mean, read_key
 from inspectd.rules.responder import ORDINARY, Plan
@@ -90,12 +90,13 @@ class Rule:
 
     @property
     def answer(self) -> str:
-        """With what it answers and how, in a few words: `503 Busy, 200 OK (reset at body+50%)`. Not yet safe."""
+        """With what it answers and how, in a few words: `503 Busy, 200 OK (gzip, reset at body+50%)`. Not yet safe."""
         replies = self.answers.replies
-        manners = (
-            [""] * len(replies) if self.table is None else [manner(item) for _, item in _items(self.table)]
-        )
-        return labels(replies, manners)
+        if self.table is None:
+            return labels(replies, [""] * len(replies))
+        said = labels(replies, [manner(item) for _, item in _items(self.table)])
+        after = course(self.table)
+        return f"{said}; {after}" if after else said
 
     @property
     def wants_content(self) -> bool:

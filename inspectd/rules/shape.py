@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import inspect
 
+from inspectd.rules.instead import example
 from inspectd.rules.problems import KeyProblem, either, nearest
-from inspectd.rules.tables import AnswerTable, FileTable, MatchTable, RuleTable, TextMatch
+from inspectd.rules.tables import AnswerTable, FileTable, MatchTable, RawLine, RuleTable, TextMatch
 from inspectd.text.safe import clip, safe
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class _Fitter:
             mend = "Write [[rule]] on a line before it."
         elif near := nearest(key, fields):
             shown += f"; did you mean '{near}'?"
+        elif shape.cls is RawLine:
+            mend, near = 'A field line is text: headers = ["Name: value"].', "raw"
         else:
             mend = _known(fields)
         self.wrong((*path, key), shown, mend)
@@ -144,11 +147,11 @@ class _Fitter:
             elif _is_scalar(value, one):
                 return self.scalar(value, one, path)
         expected = either(dict.fromkeys(filter(None, map(_expected, alternatives))))
-        mend = f"It says: {described}." if described else ""
+        mend = f"About {path[-1]}: {described}." if described and isinstance(path[-1], str) else ""
         if path == ("rule",) and isinstance(value, dict):
             mend = "Write [[rule]], in two brackets."
-        elif example := _instead(value, alternatives):
-            mend = f"Write {example}. {mend}".rstrip()
+        elif instead := example(path, value) or _instead(value, alternatives):
+            mend = f"Write {instead}. {mend}".rstrip()
         return self.wrong(path, f"expected {expected}, not {_got(value)}", mend)
 
     def array(self, values: list[Any] | tuple[Any, ...], kind: inspect.Type, path: KeyPath) -> Any:

@@ -139,7 +139,7 @@ class ChunkedTable(Table):
         ]
         | None
     ) = None
-    extension: Annotated[str, Meta(description="goes after each size, verbatim", examples=[";a=b"])] = ""
+    extension: Annotated[str, Meta(description="what goes after each size, verbatim", examples=[";a=b"])] = ""
     trailers: tuple[str | RawLine, ...] = ()
     size_lines: Annotated[
         tuple[str, ...],

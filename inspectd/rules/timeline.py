@@ -259,8 +259,11 @@ def _write(out: list[str], entry: TimelineEntry, glyphs: Glyphs, lines: int, wid
     left = entry.length - sum(len(line) + 1 for line in shown[:lines])
     if entry.data and left > 0:
         out.append(f"{indent}{'':23}({_bytes(left)} more)")
-    for other in entry.otherwise:
-        _write(out, other, glyphs, lines, width, indent + "    ")
+    if entry.otherwise:
+        out.append(f"{indent}{'':23}When the time is over, otherwise:")
+        for other in entry.otherwise:
+            _write(out, other, glyphs, lines, width, indent + "    ")
+        out.append(f"{indent}{'':23}When it is let go before:")
 
 
 def _line(data: bytes, glyphs: Glyphs, width: int) -> str:

@@ -18,7 +18,8 @@ RESET = {"do": "reset"}
 
 def told(table: dict[str, Any]) -> list[str]:
     """What is said of a rule."""
-    (rule,) = load_tables([{"match": "/x", **table}], source="t", base=Path("/nowhere"))
+    answer = {"respond": "200"} if set(table) <= {"match"} else {}
+    (rule,) = load_tables([{"match": "/x", **answer, **table}], source="t", base=Path("/nowhere"))
     return without_effect(rule)
 
 
@@ -50,6 +51,21 @@ def told(table: dict[str, Any]) -> list[str]:
         ({"match": "/caf\u00e9"}, "most clients send %C3%A9"),
         ({"match": {"path": "/a b"}}, "most clients send %20"),
         ({"match": "/a#b"}, 'without "#"'),
+        ({"respond": "OK 200"}, 'respond = "OK 200" is no status line that clients understand'),
+        ({"respond": "2000 OK"}, "a code of three digits"),
+        ({"interim": ["99"]}, 'interim[0] = "99" is no status line'),
+        ({"each": ["200", "ICY 200"]}, 'each[1] = "ICY 200" is no status line'),
+        ({"each": ["200", {"respond": "OK 1"}]}, 'respond = "OK 1" is no status line'),
+        ({"about": "nothing"}, "It says nothing of its answer, which is an empty 200 OK"),
+        ({"each": ["503", {}]}, "An item of each says nothing of its answer"),
+        ({"respond": "200", "then": "cycle"}, 'then = "cycle" has no effect'),
+        ({"each": ["200"], "then": "cycle"}, 'then = "cycle" has no effect'),
+        ({"headers": ["A: 1", "nocolon"]}, 'headers[1], "nocolon", has no colon'),
+        ({"headers": [" first"]}, "has no colon"),
+        ({"headers": ["A: 1", ""]}, "headers[1] is an empty line, which ends the head"),
+        ({"interim": [{"respond": "103", "headers": ["x"]}]}, "interim[0].headers[0]"),
+        ({"body": "x", "chunked": {"trailers": ["x"]}}, "chunked.trailers[0]"),
+        ({"headers": ["\x1b[2J"]}, '"\\x1b[2J"'),
     ],
 )  # fmt: skip
 def test_what_does_nothing_is_told_of_once(table: dict[str, Any], said: str) -> None:
@@ -73,6 +89,15 @@ def test_what_does_nothing_is_told_of_once(table: dict[str, Any], said: str) -> 
         {"body": "{{ path }}", "template": True},
         {"template": True, "each": [{"body": "{{ path }}"}]},
         {"json": {"css": "a{b:c}"}},
+        {"respond": "HTTP/1.0 200"},
+        {"respond": "299 "},
+        {"respond": "{{ path }}", "template": True},
+        {"each": ["{{ choice(['200', 'OK']) }}"], "template": True},
+        {"hold": True},
+        {"each": [{}, "503"], "headers": ["A: 1"]},
+        {"respond": "200", "then": "404"},
+        {"each": ["200", "201"], "then": "cycle"},
+        {"headers": [{"raw": "nocolon"}, "A: 1", " folded", ": nameless"]},
         {"match": "BREW /{name}/*"},
         {"match": "GET|POST /%C3%A9?q=#"},
         {"match": {"path_regex": "/caf\u00e9"}},

@@ -75,6 +75,11 @@ def test_the_other_answer_of_a_hold_is_shown_beside_it() -> None:
     shown = text([hold, normal])
     assert shown.index("204") < shown.index("200")
     assert "and then answers otherwise" in shown
+    lines = [line.strip() for line in shown.splitlines()]
+    assert lines.index("When the time is over, otherwise:") < lines.index("When it is let go before:")
+    first, second = shown.partition("When it is let go before:")[::2]
+    assert ("204" in first, "200" in first) == (True, False)
+    assert ("204" in second, "200" in second) == (False, True)
 
 
 def test_jitter_is_counted_as_it_will_be() -> None:
