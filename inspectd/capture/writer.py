@@ -89,7 +89,7 @@ class Sink(Protocol):
 class ExchangeRecord:
     """An exchange while it happens: the columns of its row, filled in as they become known."""
 
-    __slots__ = (*_OWN_COLUMNS, "changed", "saved")
+    __slots__ = (*_OWN_COLUMNS, "changed", "last_ns", "saved")
 
     id: int
     connection: int
@@ -100,6 +100,7 @@ class ExchangeRecord:
     received_ns: int | None
     answered_ns: int | None
     finished_ns: int | None
+    last_ns: int | None  # when the last byte but the first piece's left, or it was given up
     method: str | None
     target: str | None
     version: str | None
@@ -134,7 +135,7 @@ class ExchangeRecord:
         self.started_ns = started_ns
         self.req_offset = offset
         self.req_page = self.req_at = self.req_run = self.req_head = 0
-        self.received_ns = self.answered_ns = self.finished_ns = None
+        self.received_ns = self.answered_ns = self.finished_ns = self.last_ns = None
         self.method = self.target = self.version = self.status = self.reason = None
         self.client = self.dest = self.mode = self.site = self.host = self.label = self.added = None
         self.req_len = self.res_offset = self.res_page = self.res_at = None
@@ -282,6 +283,7 @@ class ConnectionRecord:
             writer.segment((self.id, OUTGOING, self.bytes_out, writer.page, at, length, now))
             if exchange is not None and exchange.res_offset is not None:
                 exchange.res_len = self.bytes_out + length - exchange.res_offset
+                exchange.last_ns = now
                 writer.save(exchange)
         self.bytes_out += length
         self.last_out_ns = now
@@ -377,8 +379,8 @@ class CaptureWriter:
         self.db.execute(f"PRAGMA synchronous = {synchronous}")
         self.error: str | None = None
         self.lost_turns = 0
-        self.committed: Callable[[Sequence[ExchangeRecord], int], object] | None = None
-        """Called with the exchanges of each commit, and its time."""
+        self.committed: Callable[[Sequence[ExchangeRecord], set[int]], object] | None = None
+        """Called with the exchanges of each commit, and the ids of those that ended in it."""
         self.newest_exchange = max(self._largest("exchange"), self._taken_upto())
         self.newest_connection = self._largest("connection")
         self.newest_listener = self._largest("listener")
@@ -494,7 +496,7 @@ class CaptureWriter:
         self._listeners.append(("UPDATE listener SET closed_ns = ? WHERE id = ?", (now, number)))
 
     def flush(self, now: int) -> None:
-        """Commit the turn. Exchanges that were answered in it get `now` (ns since the epoch) as the time of that."""
+        """Commit the turn at `now` (ns since the epoch). Exchanges that ended in it get the time of their last byte."""
         exchanges, connections, parts = self._exchanges, self._connections, self._parts
         evidence, tls, forwards = self._evidence, self._tls, self._forwards
         listeners = self._listeners
@@ -502,11 +504,12 @@ class CaptureWriter:
             exchanges or connections or parts or evidence or tls or forwards or listeners
         ):
             return
-        new, known = [], []
+        new, known, ended = [], [], set()
         for exchange in exchanges:
             exchange.changed = False
             if exchange.finished_ns is None and exchange.state & _ENDED:
-                exchange.finished_ns = now
+                exchange.finished_ns = exchange.last_ns or exchange.answered_ns or now
+                ended.add(exchange.id)
             if exchange.saved:
                 known.append(_exchange_values(exchange))
             else:
@@ -568,7 +571,7 @@ class CaptureWriter:
         self._checkpointer.wrote(self.gathered)
         self.gathered = 0
         if self.committed is not None:
-            self.committed(exchanges, now)
+            self.committed(exchanges, ended)
 
     def _give_up_turn(self, problem: Exception) -> None:
         """Drop what can't be written, so that memory stays flat, and begin afresh: what goes on is written whole."""

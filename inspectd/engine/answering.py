@@ -270,6 +270,8 @@ class Answering(Outgoing):
             self._end_of_answers()
 
     def _abort(self, exchange: ExchangeRecord, why: str) -> None:
+        if not exchange.state & _RESPONSE_COMPLETE:
+            exchange.last_ns = time.time_ns()
         exchange.state |= _ABORTED
         exchange.label = f"{exchange.label}; {why}" if exchange.label else why
         self._record.touch(exchange)

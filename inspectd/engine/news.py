@@ -53,7 +53,7 @@ class News:
 
         return end
 
-    def _committed(self, exchanges: Sequence[ExchangeRecord], now: int) -> None:
+    def _committed(self, exchanges: Sequence[ExchangeRecord], ended: set[int]) -> None:
         known = self._newest
         for exchange in exchanges:
             number, state = exchange.id, exchange.state
@@ -70,7 +70,7 @@ class News:
             elif number in self._held and not state & _HELD:
                 self._held.discard(number)
                 self._tell("released", number)
-            if exchange.finished_ns == now:
+            if number in ended:
                 self._headless.discard(number)
                 self._tell("answered" if state & _COMPLETE else "aborted", number)
 

@@ -152,7 +152,7 @@ def test_connections_without_a_request_are_seen_when_they_have_ended(
 
     second.closed_ns = 2000
     second.save()
-    get(writer, open_connection(writer))
+    get(writer, open_connection(writer), now=2000)
     writer.flush(2000)
     assert seen(follower) == ["c2", "e1"]
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,7 +14,11 @@ from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
 from inspectd.engine.config import Limits
 from inspectd.rules.answer import make_answer
+from inspectd.rules.program import Program, Send, Wait
 from inspectd.rules.responder import Fixed
+
+if TYPE_CHECKING:
+    from inspectd.rules.request import Request
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 ODD = b"GET  /a HTTP/1.1\nX-A:  v \t\r\n fold\r\n\r\n"
@@ -335,3 +342,47 @@ async def test_a_capture_that_is_removed_while_it_is_written_is_reported(run_eng
         running.engine.capture.unlink()
         assert (await running.ask(GET)).endswith(b"hello")
         assert "gone" in str(running.engine.problem)
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Always:
+    """Answers each request with the same program."""
+
+    description = status_line = ""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def respond(self, request: Request, *, now: float, persist: bool) -> Program:
+        return self._program
+
+
+@pytest.mark.parametrize("program", [Program((Send(OK),)), Program((Send(OK[:5]), Wait(0.01), Send(OK[5:])))])
+async def test_the_end_of_an_answer_is_that_of_its_last_byte_and_not_of_a_later_commit(
+    run_engine: Any, program: Program
+) -> None:
+    async with run_engine(Always(program), durability="relaxed") as running:
+        client = await running.connect()
+        await client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert await client.until(b"\r\n\r\n") == OK
+        there = time.time_ns()
+        running.engine.commit()
+        row = await running.exchange(1)
+        assert row.answered_ns <= row.finished_ns <= there
+        await client.close()
+
+
+async def test_an_exchange_that_is_given_up_ends_then(run_engine: Any) -> None:
+    async with run_engine(Always(Program((Send(OK[:5]), Wait(600)))), durability="relaxed") as running:
+        client = await running.connect()
+        await client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        await client.until(OK[:5])
+        there = time.time_ns()
+        sock = client.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.writer.transport.abort()
+        row = await running.exchange(1)
+        assert State.ABORTED in row.state
+        assert there <= row.finished_ns
