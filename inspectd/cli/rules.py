@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from inspectd.rules.request import Request
     from inspectd.rules.rule import Rule
 
+_ANSWER_CELLS: Final = 160  # of an answer in a few words
+
 SAMPLE: Final = """\
 # The first rule that matches answers; the mirror does when none does.
 [[rule]]                            # a status line, verbatim
@@ -102,7 +104,8 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
     """Say what is wrong with rule files, all of it at once. Exit code 1 when something is. - is standard input.
 
     Of several files the first comes first. A rule that never answers, because one before it takes all of its
-    requests, is told of, and a fault that never happens; that is not wrong.
+    requests, is told of, and a fault that never happens, or a status line that no client understands; that is not
+    wrong.
     """
     from inspectd.rules.file import RuleFileError
     from inspectd.rules.idle import without_effect
@@ -128,11 +131,7 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
                 )
             accepting = accepting or safe(str(path))
         if verbose:
-            for rule in loaded.rules:
-                sys.stdout.write(
-                    f"  {pad(clip(safe(rule.id), 24), 24)} {pad(clip(safe(rule.match), 40), 40)}"
-                    f" {clip(safe(rule.answer), 60)}\n"
-                )
+            sys.stdout.writelines(f"{line}\n" for line in _listed(loaded))
     for rule, before in never_answering(found):
         names = [f"{safe(one.id)} ({clip(safe(one.match), 40)})" for one in (rule, before)]
         if names[0] == names[1]:
@@ -144,6 +143,19 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
     if wrong:
         sys.stderr.write(f"inspectd: {_count(wrong, 'problem')}\n")
         context.exit(1)
+
+
+def _listed(loaded: LoadedFile) -> Iterator[str]:
+    """What a file says, a line for its `[accept]` and one for each rule."""
+    from inspectd.rules.manner import accepting
+
+    if loaded.accept is not None:
+        yield f"  {pad('[accept]', 24)} {pad('connections', 40)} {accepting(loaded.accept)}"
+    for rule in loaded.rules:
+        yield (
+            f"  {pad(clip(safe(rule.id), 24), 24)} {pad(clip(safe(rule.match), 40), 40)}"
+            f" {clip(safe(rule.answer), _ANSWER_CELLS)}"
+        )
 
 
 @rules.command(cls=SectionCommand)
@@ -184,7 +196,7 @@ def show(
     require_stdout("inspectd rules show FILE 'GET /' >text")
     asked = asked_for(request, headers, body_file.read_bytes() if body_file is not None else _encoded(body))
     try:
-        book = book_of(files)
+        book, accepting = book_of(files)
     except RuleFileError as error:
         sys.stderr.write(f"{error}\n")
         raise InspectdError(_count(len(error.problems), "problem"), exit_code=2) from None
@@ -196,14 +208,18 @@ def show(
         write_bytes_of(program)
         return
     paint = painter(colour=wants_colour())
+    if accepting:
+        sys.stdout.write(f"  {paint('accept', 'magenta')}   {accepting}\n")
     for line in verdict_lines(book.trial(asked), paint):
         sys.stdout.write(f"{line}\n")
     if matched is None:
         sys.stdout.write(f"  {paint('no rule matches', 'magenta')}: the mirror answers\n")
     from inspectd.cli.program_text import program_lines
+    from inspectd.rules.idle import of_the_rule
 
+    remarks = [*(of_the_rule(matched) if matched is not None else ()), *remarks_about(program, asked)]
     sys.stdout.write("\n")
-    for line in program_lines(program, remarks_about(program, asked), paint):
+    for line in program_lines(program, remarks, paint):
         sys.stdout.write(f"{line}\n")
 
 
@@ -223,22 +239,31 @@ def sample() -> None:
     sys.stdout.write(SAMPLE)
 
 
-def book_of(files: Sequence[Path]) -> RuleBook:
-    """A book of these files in their order, before the mirror. Raises `RuleFileError` with all that is wrong."""
+def book_of(files: Sequence[Path]) -> tuple[RuleBook, str]:
+    """A book of these files in their order, before the mirror, and what their `[accept]` does, in safe text.
+
+    Raises `RuleFileError` with all that is wrong.
+    """
     from inspectd.rules.book import RuleBook
     from inspectd.rules.file import RuleFileError
+    from inspectd.rules.manner import accepting
     from inspectd.rules.mirror import Mirror
 
     book = RuleBook(Mirror())
     problems = []
+    said = ""
     for path in files:
         try:
-            book.replace(str(path), loaded_from(path).rules)
+            loaded = loaded_from(path)
         except RuleFileError as error:
             problems += error.problems
+            continue
+        book.replace(str(path), loaded.rules)
+        if loaded.accept is not None and not said:  # the first one counts
+            said = f"{clip(safe(path.name), 40)}  {accepting(loaded.accept)}"
     if problems:
         raise RuleFileError(problems)
-    return book
+    return book, said
 
 
 def loaded_from(path: Path) -> LoadedFile:
@@ -289,7 +314,7 @@ def verdict_lines(verdicts: Sequence[Verdict], paint: Callable[[str, str], str])
         rule = verdict.rule
         name = f"{clip(safe(rule.id), 40)}  {clip(safe(rule.match), 60)}"
         if verdict.matched:
-            yield f"  {paint('answers', 'green')}  {name}  {clip(safe(rule.answer), 60)}"
+            yield f"  {paint('answers', 'green')}  {name}  {clip(safe(rule.answer), _ANSWER_CELLS)}"
             behind = len(verdicts) - place - 1
             if behind:
                 yield paint(f"           {_count(behind, 'rule')} behind it", "dim")

@@ -36,14 +36,18 @@ _PLAIN: Final = {
 
 def without_effect(rule: Rule) -> list[str]:
     """A sentence in safe text for each part of a rule that has no effect, or hardly the one that was meant."""
-    said = [*_of_match(rule)]
-    if rule.table is not None:
-        said += _of_table(rule.table)
+    said = of_the_rule(rule)
     replies = [reply for reply in (*rule.answers.replies, rule.answers.after) if reply is not None]
     for reply in replies:
         if isinstance(reply, (RawReply, WordedReply)):
             of_which = f"{safe(reply.label)}: " if len(replies) > 1 else ""
             said += [f"{of_which}{sentence}" for sentence in reply.idle]
+    return list(dict.fromkeys(said))
+
+
+def of_the_rule(rule: Rule) -> list[str]:
+    """What is said of a rule as it is written, without what does nothing in one of its answers (`Program.idle`)."""
+    said = [*_of_match(rule), *(_of_table(rule.table) if rule.table is not None else ())]
     return list(dict.fromkeys(said))
 
 

@@ -123,16 +123,16 @@ def test_check_says_everything_that_is_wrong_with_line_and_column(tmp_path: Path
 
 def test_check_tells_of_rules_that_never_answer(tmp_path: Path) -> None:
     one, two = tmp_path / "one.toml", tmp_path / "two.toml"
-    one.write_text('[[rule]]\nmatch = "/a/**"\n[[rule]]\nmatch = "GET /a/b"\n', encoding="utf-8")
-    two.write_text('[[rule]]\nname = "late"\nmatch = "POST /a/*"\n', encoding="utf-8")
+    one.write_text('[[rule]]\nmatch = "/a/**"\nhold = true\n[[rule]]\nmatch = "GET /a/b"\nrespond = "200"\n')
+    two.write_text('[[rule]]\nname = "late"\nmatch = "POST /a/*"\nrespond = "200"\n', encoding="utf-8")
     assert rules("check", one, two).stdout.decode().splitlines() == [
         f"{one}: 2 rules, nothing wrong",
         f"{two}: 1 rule, nothing wrong",
-        "one.toml:3 (GET /a/b) never answers: one.toml:1 (/a/**) comes first",
+        "one.toml:4 (GET /a/b) never answers: one.toml:1 (/a/**) comes first",
         "late (POST /a/*) never answers: one.toml:1 (/a/**) comes first",
     ]
     assert rules("check", two, one).stdout.decode().splitlines()[2:] == [
-        "one.toml:3 (GET /a/b) never answers: one.toml:1 (/a/**) comes first"
+        "one.toml:4 (GET /a/b) never answers: one.toml:1 (/a/**) comes first"
     ]
 
 
@@ -143,7 +143,7 @@ def test_check_and_show_tell_of_what_does_nothing(tmp_path: Path) -> None:
         'fault = { at = "byte 1000", do = "reset" }\n',
         encoding="utf-8",
     )
-    two.write_text('[accept]\ndo = "close"\n[[rule]]\nname = "n"\nmatch = "/a"\n', encoding="utf-8")
+    two.write_text('[accept]\ndo = "close"\n[[rule]]\nname = "n"\nmatch = "/a"\nrespond = "200"\n')
     nothing = 'The fault at "byte 1000" (reset) never happens: the answer has 10 bytes.'
     assert rules("check", one, two).stdout.decode().splitlines() == [
         f"{one}: 1 rule, nothing wrong",
@@ -152,7 +152,45 @@ def test_check_and_show_tell_of_what_does_nothing(tmp_path: Path) -> None:
         "n (/a) of two.toml never answers: n (/a) of one.toml comes first",
         f"n (/a): {nothing}",
     ]
-    assert nothing in rules("show", one, "/a").stdout.decode()
+    shown = rules("show", one, "/a").stdout.decode()
+    assert nothing in shown
+    assert shown.startswith("  accept   one.toml  resets connections\n  answers  n  /a")
+
+
+def test_check_and_show_tell_of_what_clients_do_not_understand(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(
+        '[[rule]]\nmatch = "/a"\nrespond = "OK 200"\nheaders = ["nocolon"]\n[[rule]]\nmatch = "/b"\n'
+    )
+    told = [line.partition("): ")[::2] for line in rules("check", path).stdout.decode().splitlines()[1:]]
+    assert [of for of, _ in told] == ["a.toml:1 (/a", "a.toml:1 (/a", "a.toml:5 (/b"]
+    words = ["no status line that clients understand", "has no colon", "says nothing of its answer"]
+    assert all(said in sentence for said, (_, sentence) in zip(words, told, strict=True))
+    assert told[0][1] in rules("show", path, "/a").stdout.decode()
+    assert "note   It says nothing of its answer" in rules("show", path, "/b").stdout.decode()
+
+
+def test_check_lists_what_answers_do_and_what_happens_to_connections(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(
+        '[accept]\ndo = "close"\ncount = 2\n[[rule]]\nmatch = "/a"\nbody = "x"\nchunked = true\ncoding = "gzip"\n'
+        'interim = ["103"]\nauth = { digest = { u = "p" } }\n'
+    )
+    assert [
+        line.split("  ")[-1].strip() for line in rules("check", "-v", path).stdout.decode().splitlines()[1:]
+    ] == [
+        "closes 2 connections at once",
+        "200 OK (digest auth, gzip, chunked, 1 interim)",
+    ]
+
+
+def test_show_says_which_answer_of_a_poll_is_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text('[[rule]]\nmatch = "/a"\npoll = "gate"\nrespond = "200 Ready"\n')
+    shown = rules("show", path, "/a").stdout.decode()
+    other, normal = shown.partition("otherwise:\n")[2].split("When it is let go before:\n")
+    assert "204" in other
+    assert "200·Ready" in normal
 
 
 def test_check_of_what_is_no_file_is_a_line(tmp_path: Path) -> None:
