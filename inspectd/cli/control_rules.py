@@ -11,6 +11,7 @@ import msgspec
 
 from inspectd.cli.attach import find_engine
 from inspectd.cli.group import SectionCommand
+from inspectd.errors import InspectdError
 from inspectd.text.safe import pad, safe
 
 if TYPE_CHECKING:
@@ -169,6 +170,21 @@ def held_line(held: HeldShown, now: int) -> str:
     )
 
 
+def the_one(client: ControlClient, number: int | None) -> int:
+    """The id that was given, or that of the only exchange that is held. Raises `InspectdError` with those there are."""
+    if number is not None:
+        return number
+    held = client.holds().held
+    if len(held) == 1:
+        return held[0].id
+    if not held:
+        raise InspectdError(
+            "nothing is held", "Let the next request wait: inspectd control hold", exit_code=2
+        )
+    ids = ", ".join(str(each.id) for each in held)
+    raise InspectdError(f"{len(held)} are held: {ids}", "Name one of these ids.", exit_code=2)
+
+
 @click.command(cls=SectionCommand, short_help="Answer what waits: as it would have been, or otherwise.")
 @which
 @click.argument("number", metavar="[ID]", type=click.IntRange(1), required=False)
@@ -198,35 +214,36 @@ def release(
     every: bool,
     close: bool,
 ) -> None:
-    """Answer a held exchange; `inspectd control holds` prints the ids."""
-    if (number is None) != every:
-        raise click.UsageError("Which one? Give an ID, or --all.")
+    """Answer a held exchange; `inspectd control holds` prints the ids. Without an ID it is the only one that waits."""
+    if number is not None and every:
+        raise click.UsageError("ID and --all: choose one.")
     with ask(engine) as client:
-        if number is None:
+        if every:
             sys.stdout.write(f"released {client.release_all().released}\n")
             return
         data = None
         if raw is not None:
             data = sys.stdin.buffer.read() if raw == Path("-") else raw.read_bytes()
+        number = the_one(client, number)
         client.release(number, raw=data, close=close, status=status, headers=headers, body=body, rule=rule)
 
 
 @click.command(cls=SectionCommand)
 @which
-@click.argument("number", metavar="ID", type=click.IntRange(1))
-def drop(engine: str | None, number: int) -> None:
-    """Close the connection of a held exchange without a byte (FIN)."""
+@click.argument("number", metavar="[ID]", type=click.IntRange(1), required=False)
+def drop(engine: str | None, number: int | None) -> None:
+    """Close the connection of a held exchange without a byte (FIN). Without an ID it is the only one that waits."""
     with ask(engine) as client:
-        client.drop(number)
+        client.drop(the_one(client, number))
 
 
 @click.command(cls=SectionCommand)
 @which
-@click.argument("number", metavar="ID", type=click.IntRange(1))
-def reset(engine: str | None, number: int) -> None:
-    """Abort the connection of a held exchange (RST)."""
+@click.argument("number", metavar="[ID]", type=click.IntRange(1), required=False)
+def reset(engine: str | None, number: int | None) -> None:
+    """Abort the connection of a held exchange (RST). Without an ID it is the only one that waits."""
     with ask(engine) as client:
-        client.reset(number)
+        client.reset(the_one(client, number))
 
 
 COMMANDS = (rules, hold, holds, release, drop, reset)

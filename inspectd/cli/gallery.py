@@ -14,6 +14,7 @@ from inspectd.cli.options import parse_duration
 from inspectd.cli.output import painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import clip, pad, safe
+from inspectd.text.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -241,6 +242,7 @@ def run(
     Ctrl-c ends it with the table of those that were run.
     """
     require_stdout("inspectd gallery run -- CMD {url} >table")
+    _no_names_before(command)
     if not any("{url}" in word or "{name}" in word for word in command) and "INSPECTD_" not in " ".join(
         command
     ):
@@ -272,6 +274,18 @@ def run(
     if len(results) < len(some):
         sys.stderr.write(f"interrupted: {len(results)} of {len(some)} cases were run\n")
         raise click.Abort
+
+
+def _no_names_before(command: Sequence[str]) -> None:
+    """Cases that stand before `--` would be run as a program."""
+    import shutil
+
+    names = command[: command.index("--")] if "--" in command else ()
+    if names and shutil.which(names[0]) is None:
+        only = " ".join(f"--only {quote(os.fsencode(name))}" for name in names)
+        raise click.UsageError(
+            f"cases are chosen with --only: inspectd gallery run {only} -- {' '.join(command[len(names) + 1 :])}"
+        )
 
 
 def _results(
@@ -397,10 +411,20 @@ def differences(before: dict[str, dict[str, Any]], results: Iterable[Result]) ->
         then = before.get(result.ran.case.name)
         if then is None:
             continue
-        for key in ("outcome", "exit_code", "requests"):
-            if then.get(key) != now[key]:
-                was = clip(safe(str(then.get(key))), 60)
-                yield f"{result.ran.case.name}: {key} was {was}, is {now[key]}"
+        ended = [_ending(row) for row in (then, now)]
+        if ended[0] != ended[1]:
+            yield f"{result.ran.case.name}: {ended[0]} before, now {ended[1]}"
+        if then.get("requests") != now["requests"]:
+            was = clip(safe(str(then.get("requests"))), 60)
+            yield f"{result.ran.case.name}: {was} request{'' if was == '1' else 's'} before, now {now['requests']}"
+
+
+def _ending(row: dict[str, Any]) -> str:
+    """How a run ended, as the table says it, in safe text: `killed`, `exit 0`, `signal 11`."""
+    outcome, code = row.get("outcome"), row.get("exit_code")
+    if outcome == "exit" and isinstance(code, int):
+        return f"exit {code}" if code >= 0 else f"signal {-code}"
+    return clip(safe(str(outcome)), 60)
 
 
 def _write_json(value: object) -> None:

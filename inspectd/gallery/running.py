@@ -18,7 +18,7 @@ from inspectd.errors import InspectdError
 from inspectd.gallery.serving import NOTHING, Seen, seen, served
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from inspectd.gallery.catalogue import Case
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 KEPT: Final = 4096
 """Bytes of each output in which its first line is looked for."""
 
+TRACEBACK: Final = b"Traceback (most recent call last):"
 _LAST_WORDS: Final = 1.0
 """Seconds that are waited for children that a command left behind to close its output."""
 
@@ -35,7 +36,7 @@ class Ran:
     """How one run of the command ended.
 
     `exit_code` is None when the time limit killed it, and negative for the number of a signal. `output` and `error` are
-    the first lines that aren't blank, as the command wrote them.
+    the first lines that aren't blank, as the command wrote them (of a traceback the last).
     """
 
     case: Case
@@ -185,16 +186,18 @@ def _not_started(words: Sequence[str], problem: Exception) -> InspectdError:
 
 
 class _Output(asyncio.Protocol):
-    """Reads what a command prints; keeps its beginning."""
+    """Reads what a command prints; keeps its beginning and its end."""
 
     def __init__(self) -> None:
         self._kept = b""
+        self._end = b""
         self.ended = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
         """A piece of it."""
         if len(self._kept) < KEPT:
             self._kept += data[: KEPT - len(self._kept)]
+        self._end = (self._end + data)[-KEPT:]
 
     def connection_lost(self, _: Exception | None) -> None:
         """Nobody can write any more."""
@@ -202,9 +205,15 @@ class _Output(asyncio.Protocol):
 
     @property
     def line(self) -> bytes:
-        """The first line that isn't blank, as far as it stands in the first `KEPT` bytes."""
-        lines = (line.strip() for line in self._kept.splitlines())
-        return next((line for line in lines if line), b"")
+        """The first line that isn't blank, as far as it stands in the first `KEPT` bytes; the last one when it begins
+        with a traceback of Python's, because only there it says what happened.
+        """
+        first = next(_lines(self._kept), b"")
+        return list(_lines(self._end))[-1] if first == TRACEBACK else first
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    return (line.strip() for line in data.splitlines() if line.strip())
 
 
 @contextlib.asynccontextmanager

@@ -170,8 +170,8 @@ def test_rules_are_set_shown_and_cleared(engine: LiveEngine, control: Run, tmp_p
         "control: 1 rule, over the control API\n  api.toml:1  GET /busy  503 Busy  (called 1 time)\notherwise: 404\n"
     )
     assert json.loads(control("rules", "--json")[1])["sources"][0]["rules"][0]["calls"] == 1
-    assert "answers    rules control · 1, then 404\n" in control("status")[1]
-    assert control("answer", "405") == (0, "answers rules control · 1, then 405\n", "")
+    assert "answers    1 rule of control, then 404\n" in control("status")[1]
+    assert control("answer", "405") == (0, "answers 1 rule of control, then 405\n", "")
     assert control("rules", "--clear") == (0, "answers by 0 rules, then 405\n", "")
     assert ask(engine).startswith(b"HTTP/1.1 405")
 
@@ -230,8 +230,18 @@ def test_it_is_answered_otherwise(
     assert receive_response(waiting).startswith(answer)
 
 
-def test_it_is_dropped(waiting: socket.socket, control: Run) -> None:
-    assert control("drop", 1)[0] == 0
+def test_it_is_dropped_also_without_its_id_while_it_is_the_only_one(
+    waiting: socket.socket, control: Run, engine: LiveEngine
+) -> None:
+    control("hold")
+    with engine.connect() as other:
+        other.sendall(GET)
+        while '"id":2' not in control("holds", "--json")[1]:
+            pass
+        found, _, said = control("drop")
+        assert (found, said.splitlines()[0]) == (2, "inspectd: 2 are held: 1, 2")
+        assert control("reset", 2)[0] == 0
+    assert control("drop") == (0, "", "")
     assert waiting.recv(1) == b""
 
 
@@ -245,8 +255,9 @@ def test_it_is_reset(waiting: socket.socket, control: Run) -> None:
     ("words", "code", "what"),
     [
         (("release", 7), 1, "exchange 7 is not held"),
-        (("release",), 2, "Which one?"),
-        (("release", 1, "--all"), 2, "Which one?"),
+        (("release",), 2, "nothing is held"),
+        (("drop",), 2, "nothing is held"),
+        (("release", 1, "--all"), 2, "choose one"),
         (("drop", "x"), 2, "not a valid integer"),
         (("hold", 1, "--off"), 2, "choose one"),
         (("hold", "--timeout", "soon"), 1, "not a duration"),

@@ -175,6 +175,18 @@ def test_what_a_command_prints_reaches_the_terminal_as_safe_text() -> None:
     assert "\\x1b[31mred" in run.stdout
 
 
+def test_of_a_traceback_the_last_line_is_told() -> None:
+    fail = (
+        "import sys\n"
+        "sys.tracebacklimit = 0 if '{name}' == 'status-299' else 100\n"
+        "try: 1 / 0  # {url}\n"
+        "except ZeroDivisionError as zero: raise OSError('it went wrong' + 3000 * '!') from zero"
+    )
+    rows = table("--only", "status-299", "--only", "status-999", "--", sys.executable, "-c", fail)
+    assert rows["status-299"]["error"].startswith("ZeroDivisionError")  # no traceback: the first line is told
+    assert rows["status-999"]["error"].startswith("OSError: it went wrong!")
+
+
 def test_megabytes_of_output_are_read_and_thrown_away() -> None:
     loud = "import sys; print('first'); sys.stdout.write('x' * 30_000_000); sys.stderr.write('y' * 3_000_000) # {url}"
     rows = table("--only", "status-999", "--timeout", "60s", "--", sys.executable, "-c", loud)
@@ -188,8 +200,8 @@ def test_a_table_can_be_compared_with_an_earlier_one(tmp_path: Path) -> None:
     other = ("--", sys.executable, "-c", "raise SystemExit(3)", "{url}")
     run = gallery("run", "--only", "status-299", "--expect", str(before), *other, code=1)
     assert run.stderr.splitlines() == [
-        "status-299: exit_code was 0, is 3",
-        "status-299: requests was 1, is 0",
+        "status-299: exit 0 before, now exit 3",
+        "status-299: 1 request before, now 0",
     ]
     before.write_text("[]")
     run = gallery("run", "--only", "status-299", "--expect", str(before), *client(), code=1)
@@ -207,6 +219,11 @@ def test_a_table_can_be_compared_with_an_earlier_one(tmp_path: Path) -> None:
         ),
         (("run", "--only", "status-299", "--", "curl -s {url} | head"), 1, "No shell is in between"),
         (("run", "--only", "nothing*", "--", "curl", "{url}"), 2, "there is no case 'nothing*'"),
+        (
+            ("run", "chunk*", "gzip-*", "--", "curl", "{url}"),
+            2,
+            "inspectd gallery run --only 'chunk*' --only 'gzip-*' -- curl {url}",
+        ),
         (("run", "--bogus", "--", "curl", "{url}"), 2, "No such option"),
         (("run", "--timeout", "soon", "--", "curl", "{url}"), 2, "is not a time"),
         (("run",), 2, "Missing argument"),
