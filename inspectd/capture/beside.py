@@ -110,3 +110,8 @@ class ForwardRecord:
         self.changed = False
         self.runs = exchange.req_run > 0
         """Its first bytes need no segments: retention finds the page of the exchange, and no page of its is older."""
+
+    def unsent(self) -> None:
+        """Nothing of the request has been sent after all."""
+        self.req_offset = self.sent_ns = self.whole_ns = None
+        self.req_page = self.req_at = self.req_run = self.req_len = 0

@@ -290,13 +290,13 @@ class ConnectionRecord:
         self.changed = True
 
     def came_at(self, into: int) -> tuple[int, int]:
-        """The page, and the place in it, of the byte that is `into` bytes behind the beginning of the last read."""
+        """The page of the last read, and the place in it of its byte number `into`."""
         return self._writer.page, self._at + into
 
     def put(self, data: bytes) -> tuple[int, int]:
         """Record bytes that came from neither side, or that nobody takes; their page and place in it."""
-        at = self._writer.put(data)
-        return self._writer.page, at
+        self._writer.put(data)
+        return self.last_put(len(data))
 
     def last_put(self, length: int) -> tuple[int, int]:
         """The page, and the place in it, of the `length` bytes that were recorded last."""
@@ -306,13 +306,12 @@ class ConnectionRecord:
 
     def forwarded(self, forward: ForwardRecord | None, place: tuple[int, int], length: int, now: int) -> None:
         """Bytes of a request were handed to the socket; `forward` is what they belong to, if anything."""
-        page, at = place
         if forward is not None and forward.req_offset is None:
             forward.req_offset, forward.upstream, forward.sent_ns = self.bytes_in, self.id, now
         if forward is not None and forward.runs and not forward.req_len:
-            forward.req_page, forward.req_at, forward.req_run = page, at, length
+            forward.req_page, forward.req_at, forward.req_run = *place, length
         else:
-            self._writer.segment((self.id, INCOMING, self.bytes_in, page, at, length, now))
+            self._writer.segment((self.id, INCOMING, self.bytes_in, *place, length, now))
         if forward is not None:
             forward.req_len += length
         self.bytes_in += length
@@ -321,15 +320,21 @@ class ConnectionRecord:
         self.last_in_ns = now
         self.changed = True
 
+    def in_vain(self, forward: ForwardRecord) -> None:
+        """The request was sent on this connection and is sent again on another: what was sent stays in the stream."""
+        if forward.req_run and forward.req_offset is not None:
+            place = (forward.req_page, forward.req_at, forward.req_run, forward.sent_ns or 0)
+            self._writer.segment((self.id, INCOMING, forward.req_offset, *place))
+        forward.unsent()
+
     def returned(self, forward: ForwardRecord | None, place: tuple[int, int], length: int, now: int) -> None:
         """Bytes of a response came from the server."""
-        page, at = place
         if forward is not None and forward.res_offset is None:
             forward.res_offset, forward.came_ns = self.bytes_out, now
         if forward is not None and forward.runs and not forward.res_len:
-            forward.res_page, forward.res_at, forward.res_run = page, at, length
+            forward.res_page, forward.res_at, forward.res_run = *place, length
         else:
-            self._writer.segment((self.id, OUTGOING, self.bytes_out, page, at, length, now))
+            self._writer.segment((self.id, OUTGOING, self.bytes_out, *place, length, now))
         if forward is not None:
             forward.res_len += length
         self.bytes_out += length

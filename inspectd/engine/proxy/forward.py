@@ -28,6 +28,7 @@ class Forward(Pending):
     """
 
     __slots__ = (
+        "again",
         "answered",
         "direct",
         "done",
@@ -65,6 +66,8 @@ class Forward(Pending):
         """and that was noted."""
         self.over = False
         """Nothing is forwarded for it any more."""
+        self.again: list[Piece] = []
+        """What to send again when a connection that was used before turns out to be closed."""
         self.lead = 0
         """Bytes of blank lines before the head."""
         self.seen = 0

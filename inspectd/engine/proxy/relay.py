@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from inspectd.capture.beside import ForwardRecord
 from inspectd.capture.model import State
-from inspectd.engine.connection import Connection
+from inspectd.engine.proxy.arriving import WAITING_LIMIT, Arriving
 from inspectd.engine.proxy.forward import Forward, Piece
-from inspectd.engine.proxy.routes import Failure, as_json
+from inspectd.engine.proxy.routes import Change, Failure, as_json
 from inspectd.engine.proxy.upstream import Dial, Upstream
 from inspectd.rules.answer import compile_for
 from inspectd.rules.passing import PASS
@@ -30,80 +30,33 @@ if TYPE_CHECKING:
     from inspectd.engine.proxy.routes import Forwarder
     from inspectd.engine.site import Site
     from inspectd.rules.program import LiveProgram, Program
-    from inspectd.wire import ArrivedHead, ContentData
 
-WAITING_LIMIT: Final = 128 * 1024
-"""Bytes of requests that may wait for their server; then no more are read."""
-
-KEPT_LIMIT: Final = 8 * 1024 * 1024
-"""Bytes of a request that are kept for its server while a rule or a person may still answer it."""
-
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+"""Methods whose requests may be sent again by themselves (RFC 9110 §9.2.2)."""
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection Established\r\n\r\n"
 """What CONNECT is answered."""
 
-_REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
 _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
 
 
-class Relay(Connection):
+class Relay(Arriving):
     """The protocol object of a connection that is forwarded."""
 
     __slots__ = (
         "_asked",
         "_dial",
-        "_forward",
         "_forwarder",
-        "_kept",
-        "_kept_from",
-        "_last",
-        "_lost",
         "_parted",
-        "_read",
-        "_read_from",
-        "_tunnel",
-        "_upstream",
-        "_waiting",
     )
-
-    _pending = Forward
 
     def __init__(self, site: Site, listener: int, forwarder: Forwarder) -> None:
         super().__init__(site, listener)
         self._forwarder = forwarder
-        self._upstream: Upstream | None = None
         self._dial: Dial | None = None
-        self._forward: Forward | None = None  # what is being forwarded
         self._asked: Forward | None = None  # what the responder was asked about last
-        self._last: Forward | None = None  # what comes behind the last message is forwarded with it
-        self._lost: Forward | None = None  # where this one ends can't be known: all that comes belongs to it
-        self._waiting = 0  # bytes of requests that can't be sent to their server yet
         self._parted = False  # an answer said that it is the connection's last one
-        self._tunnel = False  # both sides have left HTTP
-        self._read = b""  # what is arriving,
-        self._read_from = 0  # and the offset of its first byte
-        self._kept: list[
-            Piece
-        ] = []  # bytes of earlier reads that belong to a message whose head isn't complete
-        self._kept_from = 0
 
     # -- what asyncio calls
-
-    def data_received(self, data: bytes) -> None:
-        """A read brought bytes."""
-        self._read, self._read_from = data, self._record.bytes_in
-        super().data_received(data)
-        end = self._record.bytes_in
-        if self._kept_from < end:
-            if self._deaf or self._reader.adrift:
-                whose = self._lost if self._deaf else self._last
-                pieces = self._take(end)
-                if whose is not None:  # or else it is recorded, and nobody is there to have it
-                    self._push(whose, pieces)
-            elif isinstance(self._reading, Forward) and self._reading.direct:
-                self._push(self._reading, self._take(end))  # half a chunk line: whatever it becomes, it is content
-            else:
-                self._keep(end)
-        self._read = b""
 
     def eof_received(self) -> bool:
         """The client sent FIN: so does this side, to the server, behind all that came before."""
@@ -178,137 +131,6 @@ class Relay(Connection):
         upstream = self._upstream
         if self._waiting < WAITING_LIMIT and (upstream is None or not upstream.full):
             super()._go_on_reading()
-
-    # -- the bytes of requests
-
-    def _take(self, end: int) -> list[Piece]:
-        """The pieces of the stream up to `end` that were not taken yet."""
-        pieces: list[Piece] = []
-        while self._kept and self._kept_from < end:
-            piece = self._kept[0]
-            length = min(len(piece.data), end - self._kept_from)
-            if length == len(piece.data):
-                del self._kept[0]
-            else:
-                self._kept[0] = Piece(piece.data[length:], piece.page, piece.at + length)
-                piece = Piece(piece.data[:length], piece.page, piece.at)
-            pieces.append(piece)
-            self._kept_from += length
-        start = self._kept_from
-        if start < end:
-            first = start - self._read_from
-            whole = first == 0 and end - start == len(self._read)
-            data = self._read if whole else self._read[first : end - self._read_from]
-            pieces.append(Piece(data, *self._record.came_at(start - self._read_from)))
-            self._kept_from = end
-        return pieces
-
-    def _keep(self, end: int) -> None:
-        """Remember the rest of this read: it is known later what it belongs to."""
-        start = max(self._kept_from, self._read_from)
-        if start < end:
-            self._kept.append(
-                Piece(self._read[start - self._read_from :], *self._record.came_at(start - self._read_from))
-            )
-
-    # -- requests as they arrive
-
-    def _on_head(self, head: ArrivedHead) -> None:
-        super()._on_head(head)
-        forward = self._reading
-        if not isinstance(forward, Forward):
-            return
-        for piece in self._take(head.start):
-            forward.put(piece)  # blank lines before the request
-        forward.lead = forward.held
-        for piece in self._take(head.end):
-            forward.put(piece)
-        if forward is self._early:
-            return
-        if head.length == 0:  # or else it was looked at before its content came
-            forward.direct = self._passes(forward)
-        if forward.direct:
-            self._last = forward
-            forward.invited = True  # the server says whether it wants the content
-            self._waiting += forward.held
-            if self._queue or not self._may_answer:
-                self._queue_up(forward)
-                if self._waiting >= WAITING_LIMIT:
-                    self._stall()
-            else:
-                self._begin(forward)
-
-    def _plan(self, pending: Pending) -> None:
-        assert isinstance(pending, Forward)
-        pending.direct = self._passes(pending)
-        if not pending.direct:
-            super()._plan(pending)
-        else:
-            self._answer_at = None
-
-    def _passes(self, forward: Forward) -> bool:
-        """Whether no rule, and nobody at the hold desk, wants to see it before the server does."""
-        site = self._site
-        if site.passer is None or (site.holds.next_count != 0 and not site.stopping):
-            return False
-        return site.passer.passes(self._request(forward, complete=False))
-
-    def _on_content(self, event: ContentData) -> None:
-        forward = self._reading
-        if isinstance(forward, Forward):
-            pieces = self._take(event.end)
-            if forward.direct:
-                forward.content_length += len(event.data)
-                self._push(forward, pieces)
-                return
-            if forward.held < KEPT_LIMIT:
-                for piece in pieces:
-                    forward.put(piece)
-            else:
-                forward.held += event.end - event.start
-        super()._on_content(event)
-
-    def _on_end(self, event: MessageEnd) -> None:
-        forward = self._reading
-        if not isinstance(forward, Forward) or not forward.direct:
-            super()._on_end(event)
-            return
-        self._reading = None
-        self._record.end(forward.exchange, event.end)
-        forward.whole = event.complete
-        if event.complete:
-            forward.exchange.state |= _REQUEST_COMPLETE
-        else:
-            self._stop_reading()
-            self._lost = forward
-        if event.complete and forward is self._forward:
-            if forward.record is not None and not forward.outbox:
-                forward.record.whole_ns = time.time_ns()
-            if forward.answered:
-                self._finish(forward)
-
-    def _push(self, forward: Forward, pieces: list[Piece]) -> None:
-        """These bytes follow those of the request that have come."""
-        upstream = self._upstream
-        if upstream is not None and upstream.forward is forward and not forward.outbox:
-            for piece in pieces:
-                self._say(upstream, forward, piece)
-        elif not forward.over:
-            for piece in pieces:
-                forward.put(piece)
-                self._waiting += len(piece.data)
-            if self._waiting >= WAITING_LIMIT:
-                self._stall()
-
-    def _say(self, upstream: Upstream, forward: Forward, piece: Piece) -> None:
-        """Send bytes to the server."""
-        assert upstream.record is not None
-        now = time.time_ns()
-        record = None if self._tunnel else forward.record
-        upstream.record.forwarded(record, (piece.page, piece.at), len(piece.data), now)
-        if forward.whole and record is not None:
-            record.whole_ns = now
-        upstream.write(piece.data)
 
     # -- answering
 
@@ -391,6 +213,8 @@ class Relay(Connection):
             _, outbox = _split(outbox, forward.lead + forward.exchange.req_head)
         else:
             upstream.reader.expect(forward.head.method)
+            if upstream.served and forward.head.length == 0 and forward.head.method in IDEMPOTENT:
+                forward.again = outbox
         self._waiting -= forward.held
         forward.held = 0
         for piece in outbox:
@@ -525,7 +349,10 @@ class Relay(Connection):
                 self._answered(upstream, forward, now)
             elif not forward.told:
                 self._drop(upstream)
-                self._fail(forward, Failure(502, self._silence(upstream, "closed the connection")))
+                if forward.again:
+                    self._try_again(upstream, forward)
+                else:
+                    self._fail(forward, Failure(502, self._silence(upstream, "closed the connection")))
             else:
                 self._break_off(upstream, forward, "the server closed before its answer was whole", "fin")
         self._site.turn.soon()
@@ -543,6 +370,8 @@ class Relay(Connection):
                 self._finish(forward)
             elif self._parted:
                 self._end_of_answers()
+        elif not forward.told and forward.again:
+            self._try_again(upstream, forward)
         elif not forward.told:
             self._fail(forward, Failure(502, self._silence(upstream, f"lost the connection ({reason})")))
         else:
@@ -557,6 +386,21 @@ class Relay(Connection):
         """The server has read some."""
         if self._stalled and not self._choked:
             self._go_on_reading()
+
+    def _try_again(self, upstream: Upstream, forward: Forward) -> None:
+        """The server closed a connection that was used before while the request was on its way (RFC 9112 §9.3.1)."""
+        record = forward.record
+        assert record is not None
+        assert upstream.record is not None
+        upstream.record.in_vain(record)
+        why = f"c{upstream.record.id}, which the server had closed"
+        changes: list[Change] = [{"what": "connection", "from": why, "to": "a new one"}]
+        record.changes = as_json([*(forward.route.changes if forward.route is not None else ()), *changes])
+        for piece in forward.again:
+            forward.put(piece)
+        self._waiting += forward.held
+        forward.again = []
+        self._dial = Dial(self, upstream.origin, self._forwarder)
 
     # -- ends of an exchange
 

@@ -554,3 +554,42 @@ async def test_what_is_no_http_at_all_is_passed_back_and_told(proxied: Proxied) 
         forward = running.capture.forward(1)
         assert forward is not None
         assert forward.failure is not None
+
+
+@pytest.mark.parametrize("how", ["fin", "rst"])
+async def test_a_request_that_meets_a_closing_connection_is_sent_again_on_a_new_one(
+    proxied: Proxied, how: str
+) -> None:
+    async with proxied() as (running, origin):
+        client = await running.connect()
+        await client.send(REQUESTS[0])
+        first = await origin.next()
+        await first.until(b"\r\n\r\n")
+        await first.say(OK)
+        assert await client.until(b"ok") == OK
+        await client.send(REQUESTS[1])
+        await first.until(b"Host: a\r\n\r\n")
+        if how == "fin":
+            await first.close()
+        else:
+            first.reset()
+        second = await origin.next()
+        await second.until(b"Host: a\r\n\r\n")
+        assert second.got == REQUESTS[1]
+        await second.say(OK)
+        assert await client.until(b"ok") == OK
+        await running.exchange(2)
+        forward = running.capture.forward(2)
+        assert forward is not None
+        assert running.capture.forwarded_bytes(forward, INCOMING) == REQUESTS[1]
+        assert running.capture.forwarded_bytes(forward, OUTGOING) == OK
+        assert running.capture.stream_bytes(2, INCOMING) == first.got == REQUESTS[0] + REQUESTS[1]
+        assert "which the server had closed" in (forward.changes or "")
+        await client.send(REQUESTS[8])  # POST: nobody but the client knows whether it may be sent again
+        await second.until(b"12345")
+        await second.close()
+        assert (await client.until(b"\r\n")).startswith(b"HTTP/1.1 502 ")
+        await client.close()
+        await running.closed(1)
+        await running.closed(3)
+        assert len(origin.accepted) == 2
