@@ -87,16 +87,33 @@ class InspectdApp(Shell):
         """Send the held request its normal answer."""
         waiting = self._held_here()
         if waiting is not None:
-            self.decide(
-                lambda: self.link.release(waiting.id), f"{waiting.name}: the normal answer is on its way"
-            )
+            self.decide(lambda: self.link.release(waiting.id), self.sending(waiting, "the normal answer is"))
+
+    def sending(self, waiting: Waiting, what: str) -> Callable[[], str]:
+        """What is to be said of an answer that is sent now (`the normal answer is`); asks whether its client is there.
+
+        What is called waits for the engine.
+        """
+
+        def said() -> str:
+            newest = self.link.refresh().holds.get(waiting.id) or waiting
+            if newest.client_gone:
+                return f"{waiting.name}: {what} sent, but its client had closed its side before: few read on then"
+            return f"{waiting.name}: {what} on {'their' if what.endswith('are') else 'its'} way"
+
+        return said
 
     def release_all(self) -> None:
         """Send everything that is held, whoever held it, its normal answer, and hold no more."""
         if self.link.why_not or not self.holding.now.held:
             self.say("Nothing is held", self.link.why_not, severity="warning")
             return
-        self.decide(self.link.release_all, "The normal answers are on their way; nothing more is held")
+        self.decide(self.link.release_all, self._sending_all)
+
+    def _sending_all(self) -> str:
+        left = sum(1 for each in self.link.refresh().holds.held if each.client_gone)
+        gone = f" {left} of the clients had closed their side before: few read on then." if left else ""
+        return f"The normal answers are sent; nothing more is held.{gone}"
 
     def action_drop(self) -> None:
         """Close the held request's connection without a byte."""
@@ -111,9 +128,16 @@ class InspectdApp(Shell):
             self.decide(lambda: self.link.reset(waiting.id), f"{waiting.name}: reset, RST without a byte")
 
     @work(thread=True, group="decide")
-    def decide(self, do: Callable[[], None], said: str, done: Callable[[], None] | None = None) -> None:
-        """Do something with a held exchange and say it; `done` is called when it is done."""
+    def decide(
+        self, do: Callable[[], None], said: str | Callable[[], str], done: Callable[[], None] | None = None
+    ) -> None:
+        """Do something with a held exchange and say it; `done` is called when it is done.
+
+        What is to be said may depend on how things are right before: then it is asked for in the worker thread.
+        """
         try:
+            if not isinstance(said, str):
+                said = said()
             do()
         except InspectdError as problem:
             self.call_later(self.say, problem.what, problem.mend, severity="error")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.errors import InspectdError
+from inspectd.tui.answered import BY_HAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,13 +65,19 @@ class Deed(NamedTuple):
     """What a client did with a crafted answer, in short.
 
     `attempt` counts how often it asked, `gap_ns` says how long after the answer before, and `reset_by` who ended the
-    connection with a reset (`client`, `server`). `left`: it closed its side while it was held.
+    connection with a reset (`client`, `server`). `left`: it closed its side while it was held. `closed`: the connection
+    ended with FIN by this side and without a byte. `rule` is what the evidence names, where it says that it was held.
     """
 
     attempt: int = 1
     gap_ns: int | None = None
     reset_by: str | None = None
     left: bool = False
+    closed: bool = False
+    rule: str = ""
+
+
+NOTHING_TO_TELL: Final = Deed()
 
 
 def is_finished(row: Row) -> bool:
@@ -166,8 +173,11 @@ class Feed:
     def _read_deeds(self, exchanges: Sequence[int]) -> None:
         for exchange, evidence in self.capture.evidence_of(exchanges).items():
             reset_by = evidence.ended_by if evidence.how == "rst" else None
-            if evidence.attempt > 1 or reset_by is not None:
-                self._deeds[exchange] = Deed(evidence.attempt, evidence.gap_ns, reset_by)
+            closed = evidence.how == "fin" and evidence.ended_by == "server" and not evidence.sent
+            rule = BY_HAND if evidence.rule == BY_HAND else ""
+            deed = Deed(evidence.attempt, evidence.gap_ns, reset_by, closed=closed, rule=rule)
+            if deed != NOTHING_TO_TELL._replace(gap_ns=evidence.gap_ns):
+                self._deeds[exchange] = deed
         while len(self._deeds) > ROWS_KEPT:
             self._deeds.popitem(last=False)
 

@@ -221,7 +221,10 @@ class Subject:
         if self._attempts is None:
             self._attempts = ()
             if self._capture is not None and self.row is not None:
-                found = self._capture.attempts(self.row.id)[-ATTEMPTS_MOST:]
+                found = self._capture.attempts(self.row.id)
+                here = [each.exchange for each in found].index(self.row.id) if found else 0
+                first = max(0, min(here, len(found) - ATTEMPTS_MOST))
+                found = found[first : first + ATTEMPTS_MOST]
                 self._attempts = [Attempt(each, self._capture.exchange(each.exchange)) for each in found]
         return self._attempts
 

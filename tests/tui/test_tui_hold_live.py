@@ -83,6 +83,7 @@ async def test_the_client_gets_exactly_the_bytes_that_were_written(
         await until(pilot, lambda: "finding" in picture(app))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: not shows(app, RespondScreen))
+        await until(pilot, lambda: "✎ by hand" in picture(app))
         client.shutdown(socket.SHUT_WR)
         assert await everything(client) == b"HTTP/1.1 200 Fine\0\r\nContent-Length: 1\r\n\r\n"
 
@@ -97,7 +98,9 @@ async def test_r_sends_the_normal_answer(engine: LiveEngine, client: socket.sock
 async def test_d_drops_the_connection_with_fin(engine: LiveEngine, client: socket.socket) -> None:
     async with holding(engine, client) as (app, pilot):
         await pilot.press("d")
-        await until(pilot, lambda: "waiting" not in lines(app)[0])
+        await until(pilot, lambda: "waiting" not in lines(app)[0] and "✗ dropped" in picture(app))
+        await pilot.press("5")
+        await until(pilot, lambda: "dropped by hand · closed without a byte" in picture(app))
         assert await asyncio.to_thread(client.recv, 1) == b""
 
 
@@ -118,6 +121,8 @@ async def test_a_client_that_closes_its_side_is_seen_while_its_answer_is_edited(
         client.shutdown(socket.SHUT_WR)
         await until(pilot, lambda: "the client closed its side" in lines(app)[0])
         await pilot.press("end", "!", "ctrl+s")
+        said = "POST /pay: 41 bytes of yours are sent, but its client had closed its side before"
+        await until(pilot, lambda: any(note.message.startswith(said) for note in app._notifications))
         assert await everything(client) == b"HTTP/1.1 200 Fine!\r\nContent-Length: 0\r\n\r\n"
 
 

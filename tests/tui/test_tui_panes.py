@@ -384,7 +384,7 @@ async def test_the_response_lists_what_inspectd_added_and_where_the_answer_came_
         await pilot.press("5")
         await pilot.pause()
         lines = whole_text(app.detail.pane.main_view).splitlines()
-        assert lines[0] == "answered by  answer 204 No Content"
+        assert lines[0] == "answered by answer 204 No Content"
         assert lines[1] == "HTTP/1.1 204 No Content"
         assert "+ Date: Fri, 20 Nov 2026 11:20:00 GMT" in lines
         assert "  Access-Control-Allow-Methods: PUT" in lines

@@ -15,7 +15,7 @@ from inspectd.text.escape import to_text
 from inspectd.tui.editing import EDITABLE, LONGEST_LINE, MOST_CHARACTERS, editable
 from inspectd.tui.findings import Finding
 from inspectd.tui.net import LIVE
-from inspectd.tui.screens.pick import PickScreen
+from inspectd.tui.screens.pick import PickScreen, not_held
 from inspectd.tui.screens.respond import RespondScreen
 from inspectd.tui.widgets.byteseditor import MOST_WRITTEN, BytesEditor
 from tests.tui.shell_engine import lines, picture, screen, shows, until
@@ -82,7 +82,7 @@ async def test_what_was_not_edited_is_released_as_the_normal_answer(held: Held) 
 
 
 @pytest.mark.parametrize(
-    ("key", "said"), [("n", ("release", None, None, None)), ("d", ("drop",)), ("t", ("reset",))]
+    ("key", "said"), [("r", ("release", None, None, None)), ("d", ("drop",)), ("t", ("reset",))]
 )
 async def test_a_letter_decides_after_esc(held: Held, key: str, said: tuple[object, ...]) -> None:
     async with editing(held) as (app, pilot, editor):
@@ -321,15 +321,58 @@ async def test_another_answer_can_be_started_from(held: Held) -> None:
 
 
 async def test_a_rule_can_answer(held: Held) -> None:
-    rule = RuleShown(id="api.toml:12", name=None, line=12, match="/x", answer="503 Busy", calls=0)
+    answer = "503 Busy (held), 200 OK (after 1s)"
+    rule = RuleShown(id="api.toml:12", name=None, line=12, match="/x", answer=answer, calls=0)
     held.engine.rules_shown = RulesShown(
         sources=(SourceShown(name="api.toml", kind="file", rules=(rule,)),), fallback="mirror"
     )
     async with editing(held) as (app, pilot, _editor):
         await pilot.press("ctrl+o")
-        await until(pilot, lambda: "rule api.toml:12  answers at once: 503 Busy" in picture(app))
+        await until(
+            pilot, lambda: "rule api.toml:12  sends unedited: 503 Busy, 200 OK (after 1s)" in picture(app)
+        )
         await pilot.press("up", "enter")
         await until(pilot, lambda: held.engine.said == [(held.key, "release", None, None, "api.toml:12")])
+        await until(pilot, lambda: "the answer of rule api.toml:12 is on its way" in picture(app))
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ("200 OK (held)", "200 OK"),
+        ("200 OK (held 5m)", "200 OK"),
+        ("200 OK (held 1.5s, close at body+50% after 1s)", "200 OK (close at body+50% after 1s)"),
+        ("200 OK (chunked, held), 503 Busy (held, 1B/20ms)", "200 OK (chunked), 503 Busy (1B/20ms)"),
+        ("200 OK (chunked, held 5m, close)", "200 OK (chunked, close)"),
+        ("200 Not held", "200 Not held"),
+        ("200 OK (withheld)", "200 OK (withheld)"),
+    ],
+)
+def test_a_rule_that_is_picked_does_not_hold_a_second_time(answer: str, shown: str) -> None:
+    assert not_held(answer) == shown
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (("ctrl+s",), "the normal answer is sent"),
+        (("escape", "r"), "the normal answer is sent"),
+        (("X", "ctrl+s"), "41 bytes of yours are sent"),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_is_sent_to_a_client_that_left_is_not_said_to_arrive(
+    held: Held, keys: tuple[str, ...], said: str, *, known: bool
+) -> None:
+    async with editing(held, client_gone=known) as (app, pilot, _editor):
+        await pilot.press(*keys[:-1])
+        # It may leave between two looks of the screen: then the engine knows it, and the screen doesn't yet.
+        held.engine.hold(held.key, held.request, PAGE, client_gone=True)
+        await pilot.press(keys[-1])
+        await until(pilot, lambda: not shows(app, RespondScreen))
+        words = f"POST /pay: {said}, but its client had closed its side before: few read on then"
+        await until(pilot, lambda: words in [note.message for note in app._notifications])
+        await until(pilot, lambda: said in picture(app))
 
 
 async def test_keys_that_come_at_once_keep_their_order(held: Held) -> None:

@@ -1,10 +1,12 @@
-"""Another answer for a held request: one to start editing from, or a rule that answers at once."""
+"""Another answer for a held request: one to start editing from, or a rule's, which goes as it is."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from msgspec.structs import replace
 from textual import work
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -32,6 +34,15 @@ class Picked:
 
     data: bytes | None = None
     rule: str = ""
+
+
+_HELD: Final = re.compile(r" \(held(?: [^,)]+)?\)|(?<=\()held(?: [^,)]+)?, |, held(?: [^,)]+)?(?=[,)])")
+"""Where the words for an answer say that it waits, among the others in brackets."""
+
+
+def not_held(answer: str) -> str:
+    """A rule's answers in words, as they are when somebody picks the rule: nothing is held a second time."""
+    return _HELD.sub("", answer)
 
 
 class PickScreen(Dialog[Picked | None]):
@@ -88,7 +99,10 @@ class PickScreen(Dialog[Picked | None]):
         palette = tones(self.app)
         self._rules = all_rules(shown)
         self.query_one(OptionList).add_options(
-            [rule_option(rule, palette, "answers at once: ") for rule in self._rules]
+            [
+                rule_option(replace(rule, answer=not_held(rule.answer)), palette, "sends unedited: ")
+                for rule in self._rules
+            ]
         )
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:

@@ -54,7 +54,7 @@ TYPING_HINTS: Final = (
 )
 DECIDING_HINTS: Final = (
     Hint("s", "send this", "screen.send", 0),
-    Hint("n", "normal answer", "screen.release", 1),
+    Hint("r", "normal answer", "screen.release", 1),
     Hint("d", "drop (FIN)", "screen.drop", 1),
     Hint("t", "reset (RST)", "screen.reset", 1),
     Hint("e", "edit on", "screen.edit", 2),
@@ -82,7 +82,7 @@ class DecidingHints(FooterHints, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "screen.send", "Send these bytes", show=False),
-        Binding("n", "screen.release", "Send the normal answer", show=False),
+        Binding("r", "screen.release", "Send the normal answer", show=False),
         Binding("d", "screen.drop", "Close the connection without a byte: FIN", show=False),
         Binding("t", "screen.reset", "Abort the connection: RST", show=False),
         Binding("e,enter,up", "screen.edit", "Edit on", show=False),
@@ -348,7 +348,7 @@ class RespondScreen(Screen[None]):
         if picked.rule:
             self._decide(
                 lambda: self._main.link.release(self._waiting.id, rule=picked.rule),
-                f"{self._waiting.name}: rule {safe(picked.rule)} answers",
+                self._main.sending(self._waiting, f"the answer of rule {safe(picked.rule)} is"),
             )
             return
         if picked.data is None:
@@ -379,14 +379,14 @@ class RespondScreen(Screen[None]):
         rest_from = self._cut if self._rest else None
         self._decide(
             lambda: self._main.link.release(self._waiting.id, raw=data, rest_from=rest_from),
-            f"{self._waiting.name}: {count(len(data), 'byte')} of yours are on their way",
+            self._main.sending(self._waiting, f"{count(len(data), 'byte')} of yours are"),
         )
 
     def action_release(self) -> None:
         """Send the normal answer."""
         self._decide(
             lambda: self._main.link.release(self._waiting.id),
-            f"{self._waiting.name}: the normal answer is on its way",
+            self._main.sending(self._waiting, "the normal answer is"),
         )
 
     def action_drop(self) -> None:
@@ -403,7 +403,7 @@ class RespondScreen(Screen[None]):
             f"{self._waiting.name}: reset, RST without a byte",
         )
 
-    def _decide(self, do: Callable[[], None], said: str) -> None:
+    def _decide(self, do: Callable[[], None], said: str | Callable[[], str]) -> None:
         if self._over:
             self._main.say("It is no longer held", "y copies the text, esc leaves.", severity="warning")
             return

@@ -15,6 +15,7 @@ from typing import Final
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
+from inspectd.tui.answered import decision
 from inspectd.tui.feed import Deed, Row, is_finished
 from inspectd.tui.theme import status_tone
 from inspectd.tui.widgets.paint import Cell
@@ -296,10 +297,15 @@ def _marks(row: ExchangeRow, deed: Deed | None, *, again: bool) -> tuple[str, st
     """The one thing about a row that stands out most; `again` where nothing else says that it came again."""
     if deed is not None and deed.left and row.state & State.HELD:
         return "✗ left", "bad"
+    decided = None if deed is None else decision(deed.rule, row.label)
+    if decided == "dropped":
+        return "✗ dropped", "bad"
     if row.state & State.ABORTED:
         return "✗ cut short", "bad"
     if deed is not None and deed.reset_by is not None:
         return ("✗ reset" if deed.reset_by == "server" else "✗ RST came"), "bad"
+    if deed is not None and deed.closed:
+        return "✗ dropped", "bad"
     if row.marked:
         return "★ marked", "warn"
     if row.state & State.AMBIGUOUS:
@@ -308,6 +314,8 @@ def _marks(row: ExchangeRow, deed: Deed | None, *, again: bool) -> tuple[str, st
         return "▲ odd head", "warn"
     if again and deed is not None:
         return f"↺ attempt {deed.attempt}", "dest"
+    if decided == "edited":
+        return "✎ by hand", "odd"
     return "", "text"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from inspectd import explain
 from inspectd.capture.model import State
 from inspectd.text.safe import safe
+from inspectd.tui.answered import answerer
 from inspectd.tui.widgets.panes.evidence import evidence_blocks
 from inspectd.tui.widgets.panes.meaning import framing_blocks
 from inspectd.tui.widgets.panes.pane import TextPane, nothing_yet
@@ -38,11 +39,16 @@ class Response(TextPane):
         if row is not None and row.label:
             mine = (each.evidence.rule for each in subject.attempts if each.evidence.exchange == row.id)
             rule = next(mine, "")
+            who = answerer(rule, row.label)
             blocks.append(
                 Paragraph(
-                    Run("answered by  ", "heading"),
-                    Run(safe(row.label), "strong"),
-                    *([Run("  rule ", "dim"), Run(safe(rule), "target")] if rule else []),
+                    Run(f"{who.how} ", "heading"),
+                    *([Run(safe(who.name), "target" if who.what else "strong")] if who.name else []),
+                    *(
+                        [Run(" · " if who.name else "· ", "dim"), Run(safe(who.what), "strong")]
+                        if who.what
+                        else []
+                    ),
                 )
             )
         blocks += evidence_blocks(subject)
