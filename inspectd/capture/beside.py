@@ -111,6 +111,11 @@ class ForwardRecord:
         self.runs = exchange.req_run > 0
         """Its first bytes need no segments: retention finds the page of the exchange, and no page of its is older."""
 
+    @property
+    def request_run(self) -> tuple[int, int, int, int]:
+        """Page, place, length and time of the first bytes that were sent."""
+        return self.req_page, self.req_at, self.req_run, self.sent_ns or 0
+
     def unsent(self) -> None:
         """Nothing of the request has been sent after all."""
         self.req_offset = self.sent_ns = self.whole_ns = None

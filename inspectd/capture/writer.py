@@ -323,8 +323,7 @@ class ConnectionRecord:
     def in_vain(self, forward: ForwardRecord) -> None:
         """The request was sent on this connection and is sent again on another: what was sent stays in the stream."""
         if forward.req_run and forward.req_offset is not None:
-            place = (forward.req_page, forward.req_at, forward.req_run, forward.sent_ns or 0)
-            self._writer.segment((self.id, INCOMING, forward.req_offset, *place))
+            self._writer.segment((self.id, INCOMING, forward.req_offset, *forward.request_run))
         forward.unsent()
 
     def returned(self, forward: ForwardRecord | None, place: tuple[int, int], length: int, now: int) -> None:
@@ -566,10 +565,8 @@ class CaptureWriter:
             self._evidence = []
         if tls:
             self._tls = []
-        if forwards:
-            self._forwards = []
-        if self._upstreams:
-            self._upstreams = []
+        if forwards or self._upstreams:
+            self._forwards, self._upstreams = [], []
         self._segments = []
         self._parts = []
         self.page += 1
