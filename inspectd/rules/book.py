@@ -193,12 +193,13 @@ class RuleBook:
 
     @property
     def description(self) -> str:
-        """`rules api.toml · 12`, or what the fallback says when there are no rules."""
+        """`12 rules of api.toml`, or what the fallback says when there are no rules."""
         snapshot = self._snapshot
         if not snapshot.rules:
             return self.fallback.description
         names = [name for name, rules in snapshot.sources.items() if rules]
-        return f"rules {', '.join(names)} · {len(snapshot.rules)}"
+        count = len(snapshot.rules)
+        return f"{count} rule{'s' if count > 1 else ''} of {', '.join(names)}"
 
     @property
     def status_line(self) -> str:

@@ -56,7 +56,7 @@ class TestOverTheApi:
         ]
         assert [each.calls for each in client.rules().sources[0].rules] == [1, 1]
         assert client.status().rules == 2
-        assert client.answer().description == "rules control · 2"
+        assert client.answer().description == "2 rules of control"
         assert client.answer().otherwise == "mirror"
 
         assert client.delete_rules().sources == ()
@@ -70,7 +70,7 @@ class TestOverTheApi:
         client.put_rules(BUSY)
         current = client.set_answer(status="404 Nothing")
 
-        assert (current.description, current.otherwise) == ("rules control · 1", "404 Nothing")
+        assert (current.description, current.otherwise) == ("1 rule of control", "404 Nothing")
         assert status_line(engine, "GET /busy") == "HTTP/1.1 503 Busy"
         assert status_line(engine, "GET /else") == "HTTP/1.1 404 Nothing"
         client.delete_rules()
@@ -282,7 +282,7 @@ class TestOneRuleForTheRest:
         client.put_rules(BUSY + TWICE)
         current = client.answer_by_rule("twice")
 
-        assert (current.description, current.otherwise) == ("rules control · 2", "rule twice")
+        assert (current.description, current.otherwise) == ("2 rules of control", "rule twice")
         assert client.preview_rule("twice").data.startswith(b"HTTP/1.1 503 Busy\r\n")
         assert status_line(engine, "GET /busy") == "HTTP/1.1 503 Busy"
         assert status_line(engine, "GET /else") == "HTTP/1.1 503 Busy"
@@ -353,7 +353,7 @@ class TestFiles:
     ) -> None:
         assert status_line(engine, "GET /busy") == "HTTP/1.1 503 Busy"
         assert status_line(engine, "GET /else") == "HTTP/1.1 404"
-        assert client.answer().description == "rules api.toml · 1"
+        assert client.answer().description == "1 rule of api.toml"
         self.replace(file, BUSY + TEAPOT)
         until(lambda: client.status().rules == 2)
 

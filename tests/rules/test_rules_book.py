@@ -331,9 +331,9 @@ def test_what_a_book_says_of_itself() -> None:
     rules.fallback = FALLBACK
     assert (rules.description, rules.status_line) == ("599 Nothing", "HTTP/1.1 599 Nothing")
     rules.replace("api.toml", code_rules("api.toml", "201", "202"))
-    assert (rules.description, rules.status_line) == ("rules api.toml · 2", "")
+    assert (rules.description, rules.status_line) == ("2 rules of api.toml", "")
     rules.replace("control", code_rules("control", "203"), first=True)
-    assert rules.description == "rules control, api.toml · 3"
+    assert rules.description == "3 rules of control, api.toml"
     assert isinstance(rules, Planner)
 
 

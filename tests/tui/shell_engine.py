@@ -171,7 +171,7 @@ class FakeEngine:
 
     def _answer(self) -> CurrentAnswer:
         if self.rules_shown.sources:
-            return CurrentAnswer(description="rules api.toml · 2", otherwise=self.line or "mirror")
+            return CurrentAnswer(description="2 rules of api.toml", otherwise=self.line or "mirror")
         return CurrentAnswer(description=self.line or "mirror", status_line=self.line)
 
     def _check(self, status: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from textual.strip import Strip
+
+# How the engine sums up its rules; in the header there is room for the names and the number.
+_RULES: Final = re.compile(r"([0-9]+) rules? of (.+)", re.DOTALL)
 
 EngineState: TypeAlias = Literal["file", "starting", "up", "gone"]
 
@@ -138,8 +142,9 @@ class HeaderBar(Bar):
         if held and not words:  # where there is little room it counts for more than the answer
             out += [Cell("  "), *held]
             held = []
-        if now.status_line is None and now.answer.startswith("rules "):
-            out += self._rules(words=words)
+        rules = _RULES.fullmatch(now.answer) if now.status_line is None else None
+        if rules is not None:
+            out += self._rules(f"{rules[2]} · {rules[1]}", words=words)
         elif now.answer or now.status_line:
             out.append(Cell("   answer " if words else "  ", "muted", click="app.answer"))
             out += self._answer()
@@ -147,12 +152,11 @@ class HeaderBar(Bar):
             out += [Cell("   "), *held]
         return [*out, Cell("  ")]
 
-    def _rules(self, *, words: bool) -> list[Cell]:
+    def _rules(self, name: str, *, words: bool) -> list[Cell]:
         """Which rules answer: the click opens their list."""
-        name = safe(self.situation.answer.removeprefix("rules "))
         out = [
             Cell("   rules " if words else "  ", "muted", click="app.rules"),
-            Cell(name, "strong", bold=True, click="app.rules"),
+            Cell(safe(name), "strong", bold=True, click="app.rules"),
         ]
         if words and self.situation.otherwise and not self.situation.rules_wrong:
             out.append(Cell(" else ", "muted", click="app.answer"))
