@@ -112,8 +112,8 @@ class InspectdApp(Shell):
 
     def _sending_all(self) -> str:
         left = sum(1 for each in self.link.refresh().holds.held if each.client_gone)
-        gone = f" {left} of the clients had closed their side before: few read on then." if left else ""
-        return f"The normal answers are sent; nothing more is held.{gone}"
+        gone = f"; {left} of the clients had closed their sides before: few read on then" if left else ""
+        return f"The normal answers are sent; nothing more is held{gone}"
 
     def action_drop(self) -> None:
         """Close the held request's connection without a byte."""

@@ -187,6 +187,27 @@ async def test_all_that_is_held_can_be_released_at_once(held: Held) -> None:
         await until(pilot, lambda: "Nothing is held" in picture(app))
 
 
+async def test_a_normal_answer_is_not_on_its_way_to_a_client_that_left(held: Held) -> None:
+    left = "had closed its side before: few read on then"
+    async with screen(held.engine.capture, held.engine) as (app, pilot):
+        await until(pilot, lambda: "edit the answer" in lines(app)[-1])
+        held.engine.hold(held.key, held.request, PAGE, client_gone=True)
+        await pilot.press("r")
+        await until(
+            pilot, lambda: f"POST /pay: the normal answer is sent, but its client {left}" in said(app)
+        )
+        held.engine.hold(held.key, held.request, PAGE, client_gone=True)
+        app.engine_changed()
+        await until(pilot, lambda: "1 waiting" in lines(app)[0])
+        app.release_all()
+        await until(pilot, lambda: any("1 of the clients had closed" in each for each in said(app)))
+
+
+def said(app: InspectdApp) -> list[str]:
+    """The notes on screen, each in one piece."""
+    return [note.message for note in app._notifications]
+
+
 async def test_a_row_that_an_engine_held_when_it_was_killed_says_so(held: Held) -> None:
     held.engine.rules_error = "api.toml:1:1: wrong"
     async with screen(held.engine.capture, held.engine) as (app, pilot):
