@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -137,9 +138,11 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
         if names[0] == names[1]:
             names = [f"{name} of {safe(one.source)}" for name, one in zip(names, (rule, before), strict=True)]
         sys.stdout.write(f"{names[0]} never answers: {names[1]} comes first\n")
+    ids = Counter(rule.id for rule in found)
     for rule in found:
+        where = f" of {safe(rule.source)}" if ids[rule.id] > 1 else ""
         for sentence in without_effect(rule):
-            sys.stdout.write(f"{safe(rule.id)} ({clip(safe(rule.match), 40)}): {sentence}\n")
+            sys.stdout.write(f"{safe(rule.id)} ({clip(safe(rule.match), 40)}){where}: {sentence}\n")
     if wrong:
         sys.stderr.write(f"inspectd: {_count(wrong, 'problem')}\n")
         context.exit(1)

@@ -150,7 +150,7 @@ def test_check_and_show_tell_of_what_does_nothing(tmp_path: Path) -> None:
         f"{two}: 1 rule, nothing wrong",
         f"{two}: its [accept] does nothing: that of {one} comes first",
         "n (/a) of two.toml never answers: n (/a) of one.toml comes first",
-        f"n (/a): {nothing}",
+        f"n (/a) of one.toml: {nothing}",
     ]
     shown = rules("show", one, "/a").stdout.decode()
     assert nothing in shown

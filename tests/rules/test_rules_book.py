@@ -360,6 +360,16 @@ def test_a_rule_that_stays_the_same_keeps_its_calls_and_places() -> None:
     assert lines(rules, 1, get("/s")) == ["203"]
 
 
+def test_rules_begin_anew_where_that_is_asked_for() -> None:
+    rules = RuleBook(FALLBACK)
+    table = {"match": "/s", "each": ["201", "202", "203"]}
+    rules.replace("f", load_tables([table], source="f", base=NOWHERE))
+    assert lines(rules, 2, get("/s")) == ["201", "202"]
+    rules.replace("f", load_tables([table], source="f", base=NOWHERE), anew=True)
+    assert [rule.calls for rule in rules.rules] == [0]
+    assert lines(rules, 2, get("/s")) == ["201", "202"]
+
+
 def test_equal_rules_keep_their_state_in_their_order() -> None:
     rules = RuleBook(FALLBACK)
     once = {"each": ["201", "202"], "then": "next"}
