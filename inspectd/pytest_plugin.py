@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from inspectd.testing import Inspectd
+    from inspectd.testing.log import Trouble
     from inspectd.testing.stage import Stage
     from inspectd.testing.sweep import Cut, Sweep
 
@@ -28,6 +29,8 @@ _SWEEP = pytest.StashKey["Sweep"]()
 _LONGEST_NAME = 120
 
 _FAILED = pytest.StashKey[bool]()
+_ANSWERING = "while answering "
+"""How the note begins on what a function of a test raised."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -89,6 +92,7 @@ def inspectd(request: pytest.FixtureRequest, _inspectd_stage: Stage) -> Iterator
     It is fresh for each test: no rules, nothing seen, a port of its own. The test fails for a request that no rule is
     for (`inspectd.allow_unmatched()` lets them pass), and for a function that raises.
     """
+    __tracebackhide__ = _of_a_function
     from inspectd.testing import Inspectd
     from inspectd.testing.unmatched import NoRule
 
@@ -119,6 +123,7 @@ def inspectd_session(request: pytest.FixtureRequest) -> Iterator[Inspectd]:
 
     A test that uses it fails for what came unmatched while it ran.
     """
+    __tracebackhide__ = _of_a_function
     from inspectd.testing import Inspectd
 
     server = Inspectd(base=request.config.rootpath, listen=request.config.getini("inspectd_listen"))
@@ -176,15 +181,43 @@ def _hidden(raised: pytest.ExceptionInfo[BaseException]) -> bool:
     return not raised.errisinstance(pytest.fail.Exception)
 
 
+def _of_a_function(raised: pytest.ExceptionInfo[BaseException]) -> bool:
+    """What a function of the test raised is shown where that is: our frames on the way from there are not."""
+    return any(note.startswith(_ANSWERING) for note in getattr(raised.value, "__notes__", ()))
+
+
 def _judge(server: Inspectd) -> None:
-    """Fail for what came that no rule is for, and for functions that raised, whose tracebacks are shown."""
+    """Fail for what came that no rule is for, and for functions that raised: the first of these as if called here."""
     __tracebackhide__ = _hidden
-    problem = server.problem()
-    if problem is None:
+    trouble = server.trouble()
+    if not trouble:
         return
-    if problem.__cause__ is not None:
-        raise problem
-    pytest.fail(str(problem), pytrace=False)
+    first = trouble.failed[0] if trouble.failed else None
+    if first is not None and first.error.__traceback__ is not None and _may_rise(first.error):
+        first.error.add_note(f"{_ANSWERING}{first.request} by the rule {first.rule}")
+        for line in trouble.lines[1:]:
+            first.error.add_note(f"also, {line}")
+        raise first.error
+    pytest.fail(_in_words(trouble), pytrace=False)
+
+
+def _may_rise(error: BaseException) -> bool:
+    """Whether pytest takes it for a failure: others end or skip tests, and that no answer may do."""
+    return isinstance(error, Exception) or type(error) is pytest.fail.Exception
+
+
+def _in_words(trouble: Trouble) -> str:
+    """All of it as safe text, with the tracebacks of functions, each once."""
+    import traceback
+
+    from inspectd.text.safe import safe
+
+    traces = [
+        safe("".join(traceback.format_exception(failed.error)).rstrip(), newline=True, doubling=False)
+        for failed in trouble.failed
+        if failed.error.__traceback__ is not None
+    ]
+    return "\n\n".join(["\n".join(trouble.lines), *dict.fromkeys(traces)])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -193,6 +226,12 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test shows its traffic, and where its capture is kept."""
     report = yield
+    raised = call.excinfo
+    if raised is not None and call.when != "teardown" and not raised.errisinstance(pytest.skip.Exception):
+        for trouble in filter(
+            None, [server.trouble() for server in _servers(item)]
+        ):  # not told once more at the end
+            report.sections.append(("inspectd: what else failed", _in_words(trouble)))
     if report.failed and call.when != "teardown":
         item.stash[_FAILED] = True
         for server in _servers(item):

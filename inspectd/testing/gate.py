@@ -114,10 +114,15 @@ class Gate:
         return self._server.stage.call(self._held_now)
 
     def _wait(self, count: int, timeout: float, instead: str) -> None:
-        what = f"{count} requests wait" if count > 1 else "a request waits"
-        self._server.wait(
-            lambda: self.held >= count, timeout, f"{what} at the gate of the rule {self.rule}", instead
-        )
+        gate = f"at the gate of the rule {self.rule}"
+        what = f"until {count} requests wait {gate}" if count > 1 else f"until a request waits {gate}"
+
+        def late() -> str:
+            if count == 1:
+                return f"no request waits {gate} after {timeout:g} s"
+            return f"{self.held} of {count} requests wait {gate} after {timeout:g} s"
+
+        self._server.wait(lambda: self.held >= count, timeout, what, instead, late)
 
     def _first(self, timeout: float) -> Held:
         self._wait(1, timeout, "await gate.await_held() first")

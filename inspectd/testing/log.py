@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +37,36 @@ class Failed:
     request: SeenRequest
     rule: str
     error: BaseException
+
+    def __str__(self) -> str:
+        return f"a function of the rule {self.rule} failed on {self.request}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a test did not provide for; false when there is nothing of the kind."""
+
+    failed: list[Failed]
+    unmatched: list[Unmatched]
+
+    def __bool__(self) -> bool:
+        return bool(self.failed or self.unmatched)
+
+    @property
+    def lines(self) -> list[str]:
+        """What is to be said of each, as safe text; once of those that are alike."""
+        lines = [f"{each}: {_said(each.error)}" for each in self.failed]
+        lines += [each.explanation for each in self.unmatched]
+        return [
+            line if times == 1 else f"{line}\n  ({times} times)" for line, times in Counter(lines).items()
+        ]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def _said(error: BaseException) -> str:
+    return safe(f"{type(error).__name__}: {error}", newline=True, doubling=False)
 
 
 class Log:

@@ -49,6 +49,8 @@ def traffic(record: Record, requests: Mapping[Key, SeenRequest], kept: Path | No
             lines += ["", f"  connection {connection.id}: {_alone(connection)}"]
     if kept is not None:
         lines += ["", f"capture: inspectd open {quote(bytes(kept))}"]
+        if rows:
+            lines.append(f"exchange #{rows[-1].id}: inspectd show {quote(bytes(kept))} {rows[-1].id}")
     return "\n".join(lines)
 
 
@@ -87,7 +89,7 @@ class _Exchange:
         row = self._row
         when = f"+{(row.started_ns - start) / 1e9:.3f} s"
         rule = self._seen.rule if self._seen is not None else ""
-        found = [f"  #{row.connection}.{row.number} {when}  {safe(rule) or 'no rule'}"]
+        found = [f"  #{row.id} {when}  {safe(rule) or 'no rule'}"]
         found += _message("> ", capture.request_bytes(row, limit=_BYTES), row.req_head or None)
         if row.res_len:
             found += _message("< ", capture.response_bytes(row, limit=_BYTES), row.res_head)
@@ -97,6 +99,7 @@ class _Exchange:
     def _outcome(self, capture: Capture) -> str:
         row = self._row
         words = []
+        connection = f"connection {row.connection}"
         evidence = capture.evidence(row.id)
         if evidence is not None:
             if evidence.attempt > 1:
@@ -108,14 +111,14 @@ class _Exchange:
             words.append(f"{evidence.sent}{of} bytes sent")
             if evidence.acked is not None:
                 words.append(f"{evidence.acked} acknowledged")
-            words.append("reused connection" if evidence.reused else "new connection")
+            connection = f"{'reused' if evidence.reused else 'new'} {connection}"
+        words.append(connection)
         if State.HELD in row.state:
             words.append("held")
         if State.ABORTED in row.state and row.label:
             words.append(safe(row.label))
-        connection = self._connection
-        if connection is not None and connection.exchanges == row.number:
-            words.append(_end(connection) or "connection open")
+        if self._connection is not None and self._connection.exchanges == row.number:
+            words.append(_end(self._connection) or "still open")
         return ", ".join(words)
 
 

@@ -12,6 +12,7 @@ from inspectd.rules.tables import MatchTable
 from inspectd.testing.answer import Verbs
 from inspectd.testing.gate import Gate
 from inspectd.testing.hiding import hidden
+from inspectd.testing.waiting import Waiting
 from inspectd.testing.words import AnswerWords, WordsError, keys, one_answer
 
 if TYPE_CHECKING:
@@ -207,8 +208,13 @@ class Rule(Verbs):
 
     def wait(self, count: int = 1, timeout: float = 5.0) -> list[SeenRequest]:
         """Wait until it has answered so many requests; these. AssertionError when the time is over."""
-        instead = "await rule.await_(...)"
-        return self._server.wait_until(lambda: self.requests, count, timeout, f"rule {self.id}", instead)
+        waiting = Waiting(
+            lambda: self.requests,
+            f"to the rule {self}",
+            "await rule.await_(...)",
+            lambda: self._server.explain_silence(self),
+        )
+        return self._server.wait_until(waiting, count, timeout)
 
     async def await_(self, count: int = 1, timeout: float = 5.0) -> list[SeenRequest]:  # noqa: ASYNC109
         """`wait` for tests whose client runs in the event loop of the test."""

@@ -122,6 +122,11 @@ class SeenRequest:
         return stream.content(stream.messages[0]) if stream.messages else b""
 
     @property
+    def body(self) -> bytes:
+        """The same as `content`."""
+        return self.content
+
+    @property
     def text(self) -> str:
         """The content as UTF-8, what isn't valid replaced."""
         return self.content.decode("utf-8", "replace")
@@ -141,6 +146,11 @@ class SeenRequest:
         return self._record.stage.read(lambda capture: capture.request_bytes(row))
 
     # -- where and when
+
+    @property
+    def id(self) -> int:
+        """The number of its exchange in the capture, which `inspectd show FILE ID` takes."""
+        return self._row().id
 
     @property
     def connection(self) -> int:
@@ -164,7 +174,7 @@ class SeenRequest:
 
     @property
     def key(self) -> Key:
-        """Connection and number: the name of its exchange in the capture."""
+        """Connection and number: no other request has both."""
         return self._request.connection, self._request.number
 
     # -- what became of it
@@ -202,7 +212,7 @@ class SeenRequest:
         return safe(b" ".join((self._request.head.method, self._request.head.target[:200])))
 
     def __repr__(self) -> str:
-        return f"<request {self.connection}.{self.number} {self}>"
+        return f"<request {self}, number {self.number} of connection {self.connection}>"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SeenRequest) and (self.key, self._record) == (other.key, other._record)

@@ -15,6 +15,7 @@ import asyncio
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
@@ -30,14 +31,15 @@ from inspectd.testing import report
 from inspectd.testing.accept import Accept
 from inspectd.testing.again import compiled_once
 from inspectd.testing.functions import with_function
-from inspectd.testing.hiding import hidden
+from inspectd.testing.hiding import hidden, leave_to_function
 from inspectd.testing.kept import keep
-from inspectd.testing.log import Failed
+from inspectd.testing.log import Failed, Trouble
 from inspectd.testing.record import Record
 from inspectd.testing.recorder import Recorder
 from inspectd.testing.rule import Place, Rule
 from inspectd.testing.seen import SeenConnection
 from inspectd.testing.stage import LISTEN, Stage
+from inspectd.testing.waiting import Waiting
 from inspectd.testing.where import Where, with_where
 from inspectd.testing.words import MatchWords, WordsError, match_of
 
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from inspectd.rules.book import Rule as BookRule
     from inspectd.rules.craft import Reply
+    from inspectd.rules.match import Matcher
     from inspectd.rules.request import Request
     from inspectd.testing.log import Log
     from inspectd.testing.seen import SeenRequest
@@ -343,13 +346,13 @@ class Inspectd:
 
     def wait_for(self, count: int = 1, match: str = "*", timeout: float = 5.0) -> list[SeenRequest]:
         """Wait until so many requests have come that a match is for; these. AssertionError when the time is over."""
-        return self.wait_until(
+        waiting = Waiting(
             lambda: self.seen(match),
-            count,
-            timeout,
-            f"request for {match!r}",
+            f"for {match!r}",
             "await inspectd.await_for(...)",
+            lambda: self._nearest(compile_match(match)),
         )
+        return self.wait_until(waiting, count, timeout)
 
     async def await_for(
         self,
@@ -360,11 +363,12 @@ class Inspectd:
         """`wait_for` for tests whose client runs in the event loop of the test."""
         return await asyncio.to_thread(self.wait_for, count, match, timeout)
 
-    def wait_until(
-        self, look: Callable[[], list[SeenRequest]], count: int, timeout: float, what: str, instead: str
-    ) -> list[SeenRequest]:
-        """Wait until `look` finds so many requests."""
-        self.wait(lambda: len(look()) >= count, timeout, f"{count} times: {what}", instead, look)
+    def wait_until(self, waiting: Waiting, count: int, timeout: float) -> list[SeenRequest]:
+        """Wait until so many requests are found."""
+        look = waiting.look
+        what = f"until {count if count > 1 else 'a'} request{'s' * (count > 1)} {waiting.what} came"
+        late = partial(waiting.late, count, timeout)
+        self.wait(lambda: len(look()) >= count, timeout, what, waiting.instead, late)
         return look()
 
     def wait(
@@ -373,9 +377,12 @@ class Inspectd:
         timeout: float,
         what: str,
         instead: str,
-        found: Callable[[], list[SeenRequest]] | None = None,
+        late: Callable[[], str] | None = None,
     ) -> None:
-        """Wait for a condition. A wait that would stop the event loop that it waits for is an error at once."""
+        """Wait for a condition; AssertionError, which says what `late` says, when the time is over.
+
+        A wait that would stop the event loop that it waits for is an error at once.
+        """
         if condition():
             return
         if _in_event_loop():
@@ -384,8 +391,7 @@ class Inspectd:
                 f"Write {instead}.",
             )
         if not self.log.wait(condition, timeout):
-            came = "" if found is None else f"; {len(found())} came"
-            raise AssertionError(f"not within {timeout:g} s: {what}{came}")
+            raise AssertionError(late() if late is not None else f"waited {timeout:g} s in vain: {what}")
 
     # -- judging
 
@@ -395,6 +401,7 @@ class Inspectd:
 
     def failed(self, request: SeenRequest, rule: Rule, error: BaseException) -> None:
         """A function of the test raised."""
+        leave_to_function(error)
         self.log.note(Failed(request, str(rule), error))
 
     def assert_all_called(self) -> None:
@@ -406,7 +413,9 @@ class Inspectd:
 
     def explain_silence(self, rule: Rule | BookRule) -> str:
         """Why the requests that came weren't for a rule, the nearest first."""
-        matcher = (rule.compiled if isinstance(rule, Rule) else rule).matcher
+        return self._nearest((rule.compiled if isinstance(rule, Rule) else rule).matcher)
+
+    def _nearest(self, matcher: Matcher) -> str:
         near = sorted(self.requests, key=lambda each: -matcher.closeness(each.request))[:3]
         if not near:
             return "; no request came at all"
@@ -429,21 +438,19 @@ class Inspectd:
         if problem is not None:
             raise problem
 
-    def problem(self) -> Unexpected | None:
-        """What `check` would raise; it is told once."""
+    def trouble(self) -> Trouble:
+        """What nobody has been told of yet; it is told once."""
         unmatched, failed = self._told
         self._told = (len(self.log.unmatched), len(self.log.failed))
-        problems = self.log.failed[failed:]
-        lines = [
-            f"a function of the rule {each.rule} failed on {each.request}: {type(each.error).__name__}: {each.error}"
-            for each in problems
-        ]
-        if not self._allowed:
-            lines += [each.explanation for each in self.log.unmatched[unmatched:]]
-        if not lines:
+        return Trouble(self.log.failed[failed:], [] if self._allowed else self.log.unmatched[unmatched:])
+
+    def problem(self) -> Unexpected | None:
+        """What `check` would raise; it is told once."""
+        trouble = self.trouble()
+        if not trouble:
             return None
-        problem = Unexpected("\n".join(lines))
-        problem.__cause__ = problems[0].error if problems else None
+        problem = Unexpected(str(trouble))
+        problem.__cause__ = trouble.failed[0].error if trouble.failed else None
         return problem
 
     def traffic(self, kept: Path | None = None) -> str:

@@ -101,10 +101,98 @@ def test_it(inspectd):
         [
             '>   *number = int("seven")',
             "E   *ValueError: invalid literal*",
-            "*direct cause*",
-            "*'GET /x' (test_it.py:18) failed on GET /x: ValueError*",
+            "E   *while answering GET /x by the rule 'GET /x' (test_it.py:18)",
         ]
     )
+    result.stdout.no_fnmatch_line("*traceback entries are hidden*")
+    result.stdout.no_fnmatch_line("*inspectd/testing/*")
+    result.stdout.no_fnmatch_line("*pytest_plugin*")
+
+
+def test_a_function_that_raises_elsewhere_and_late_is_shown_there_and_nothing_of_ours(
+    run: Run, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(helper="def answer(request):\n    return {}['a']\n")
+    result = run(
+        """
+import helper
+
+@pytest.fixture
+def leaving(inspectd):
+    inspectd.on("GET /bye").call(helper.answer)
+    yield
+    ask(inspectd, "/bye")
+
+def test_late(leaving):
+    pass
+
+def test_returned(inspectd):
+    inspectd.on("GET /x").call(lambda request: 1.5)
+    ask(inspectd)
+
+def test_condition(inspectd):
+    inspectd.on("GET /x", where=helper.answer)
+    ask(inspectd)
+
+def test_skipped(inspectd):
+    inspectd.on("GET /x").call(lambda request: pytest.skip("not here"))
+    ask(inspectd)
+"""
+    )
+
+    result.assert_outcomes(passed=1, failed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E   *KeyError: 'a'",
+            "E   *while answering GET /bye by the rule 'GET /bye' (test_it.py:17)",
+            "*failed on GET /x: WordsError: a function returned float, which is no answer",
+            "E   *while answering GET /x by the rule 'GET /x' (test_it.py:29)",
+            "*failed on GET /x: Skipped: not here",
+        ]
+    )
+    for ours in "*traceback entries are hidden*", "*inspectd/testing/*", "*pytest_plugin*":
+        result.stdout.no_fnmatch_line(ours)
+
+
+def test_what_fails_beside_the_test_is_told_once_with_it(run: Run) -> None:
+    result = run(
+        """
+def answer(request):
+    raise ValueError("seven\\x1b[31m")
+
+def test_function(inspectd):
+    inspectd.on("GET /x").call(answer)
+    ask(inspectd)
+    assert b"200 " in ask(inspectd)
+
+def test_unmatched(inspectd):
+    assert b"200 " in ask(inspectd)
+
+@pytest.mark.xfail(strict=True)
+def test_expected(inspectd):
+    inspectd.on("GET /x").call(answer)
+    assert b"200 " in ask(inspectd)
+
+@pytest.fixture
+def ready(inspectd):
+    inspectd.on("GET /x").call(answer)
+    assert b"200 " in ask(inspectd)
+
+def test_setup(ready):
+    pass
+"""
+    )
+
+    result.assert_outcomes(failed=2, xfailed=1, errors=1)
+    parts = re.split(r"^___.*? (\S+) ___+$", result.stdout.str(), flags=re.MULTILINE)
+    shown = dict(zip(parts[1::2], parts[2::2], strict=True))
+    for name in "test_function", "test_setup":
+        assert "assert b'200 ' in" in shown[name]
+        assert shown[name].count("failed on GET /x: ValueError: seven\\x1b[31m") == 1
+        assert shown[name].count("in answer\n    raise ValueError(") == 1
+    assert "(2 times)" in shown["test_function"]
+    assert shown["test_unmatched"].count("\nno rule matches GET /x") == 1
+    result.stdout.no_fnmatch_line("*ERROR at teardown*")
 
 
 def test_a_failure_shows_the_traffic_and_keeps_the_capture_of_this_test(run: Run) -> None:
@@ -133,16 +221,18 @@ def test_it(inspectd):
             "    > Host: a",
             "    < HTTP/1.1 503 Busy",
             "    < X-A: 1",
-            "*bytes sent*",
+            "*bytes sent*new connection *",
             "    < HTTP/1.1 200 OK",
             "*attempt 2*after the one before*",
             "capture: inspectd open */test_it-test_it.inspectd",
+            "exchange #3: inspectd show */test_it-test_it.inspectd 3",
         ]
     )
+    assert re.findall(r"^  #(\d+) ", result.stdout.str(), re.MULTILINE) == ["2", "3"]
     (path,) = re.findall(r"^capture: inspectd open (.+)$", result.stdout.str(), re.MULTILINE)
     with Capture.open(path) as capture:
         rows = capture.exchanges_after(0, 10)
-        assert [(row.target, row.status) for row in rows] == [("/x", "503"), ("/x", "200")]
+        assert [(row.id, row.target, row.status) for row in rows] == [(2, "/x", "503"), (3, "/x", "200")]
         assert [capture.request_bytes(row) for row in rows] == [b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"] * 2
         assert capture.evidence(rows[1].id) is not None
         assert all(row.closed_ns for row in capture.connections([row.connection for row in rows]))
@@ -457,7 +547,7 @@ def test_waiting(inspectd):
         [
             "E *fault*do: 'rst' is not one of *reset*",
             "E *fault*at: *boody*",
-            "E *not within 0.01 s: *; 0 came",
+            "E *none of 2 requests for '[*]' came within 0.01 s; no request came at all",
         ]
     )
     result.stdout.no_fnmatch_line("*inspectd/testing/*")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from inspectd.capture.reader import Capture
 from inspectd.testing import answer
 from tests.testing.asking import DEADLINE, ask, until
 
@@ -23,6 +24,7 @@ def test_a_request_is_its_bytes_and_its_words(server: Inspectd) -> None:
 
     (request,) = rule.requests
     assert (request.head, request.content, request.raw) == (head, b"abcde", sent)
+    assert request.body == request.content
     assert (request.method, request.target, request.version) == ("POST", "/a%20b?x=1&x=2&y", "HTTP/1.1")
     assert (request.path, request.query) == ("/a%20b", {"x": ["1", "2"], "y": [""]})
     assert request.lines == [b"x-A:  1", b"X-a: 2", b"Transfer-Encoding: chunked"]
@@ -30,7 +32,22 @@ def test_a_request_is_its_bytes_and_its_words(server: Inspectd) -> None:
     assert (request.header("X-A"), request.headers("x-a"), request.header("none")) == ("1", ["1", "2"], None)
     assert (request.number, request.complete, request.text) == (1, True, "abcde")
     assert request.answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert repr(request) == f"<request {request.connection}.1 POST /a%20b?x=1&x=2&y>"
+    assert repr(request) == f"<request POST /a%20b?x=1&x=2&y, number 1 of connection {request.connection}>"
+
+
+def test_a_request_knows_its_number_in_the_capture(server: Inspectd) -> None:
+    functions: list[int] = []
+    server.on("/call").call(lambda request: functions.append(request.id))
+    server.on("/x")
+    with socket.create_connection(server.address, DEADLINE) as client:
+        for target in "/x", "/call", "/x":
+            client.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+            until(client, b"\r\n\r\n")
+
+    with Capture.open(server.capture) as capture:
+        rows = capture.exchanges([request.id for request in server.requests])
+    assert [(row.number, row.target) for row in rows] == [(1, "/x"), (2, "/call"), (3, "/x")]
+    assert functions == [rows[1].id]
 
 
 def test_a_large_content_is_there_whole(server: Inspectd) -> None:

@@ -31,8 +31,19 @@ def test_waiting_in_vain_says_for_what_and_what_came(server: Inspectd) -> None:
     server.on("/x").reply("204 Done")
     ask(server, "GET /x HTTP/1.1")
 
-    with pytest.raises(AssertionError, match="2 times: request for 'GET /x'; 1 came"):
+    with pytest.raises(AssertionError, match=r"^1 of 2 requests for 'GET /x' came within 0.05 s$"):
         server.wait_for(2, "GET /x", timeout=0.05)
+    with pytest.raises(AssertionError, match=r"^no request for '/y' came within 0.05 s\n.*'/x' is not '/y'$"):
+        server.wait_for(1, "/y", timeout=0.05)
+    rule = server.on("/z")
+    with pytest.raises(
+        AssertionError, match=r"^none of 2 requests to the rule '/z' \(.*\) came within 0.05 s\n"
+    ):
+        rule.wait(2, timeout=0.05)
+    with pytest.raises(
+        AssertionError, match=r"^no request waits at the gate of the rule '/z' .* after 0.05 s$"
+    ):
+        rule.hold().wait_held(timeout=0.05)
 
 
 async def test_waiting_never_blocks_the_loop_of_the_client_it_waits_for() -> None:
