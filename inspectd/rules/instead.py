@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from inspectd.rules.problems import KeyPath
 
 _LONGEST: Final = 60
+_MOST: Final = 10  # items of a value that may be quoted
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _TIME: Final = re.compile(r"[0-9.]+ *(?:ms|s|m|h)?")
 _DEEDS: Final = ("close", "half-close", "reset", "stall", "truncate", "garbage")
@@ -44,7 +45,18 @@ def example(path: KeyPath, value: Any) -> str:
     if isinstance(path[-1], int):
         key += "[]"
     make = _EXAMPLES.get(f"{within}.{key}", _EXAMPLES.get(key))
-    return make(value) if make is not None else ""
+    return make(value if _is_small(value) else None) if make is not None else ""
+
+
+def _is_small(value: Any) -> bool:
+    """Whether a value may be quoted: a file can hold numbers of so many digits that Python refuses to write them."""
+    if isinstance(value, dict):
+        return len(value) <= _MOST and all(_is_small(key) and _is_small(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return len(value) <= _MOST and all(map(_is_small, value))
+    if isinstance(value, str):
+        return len(value) <= _LONGEST
+    return not isinstance(value, int) or abs(value) < 1 << 64
 
 
 def _toml(value: Any, otherwise: str = "") -> str:

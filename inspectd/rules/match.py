@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
+_LONGEST_SHOWN: Final = 200  # characters of a path that is written as it should be
 _ADDRESS: Final = re.compile(r"(?:https?://([^/]+)|(localhost|[^/]*[.:][^/]*))(/.*)?", re.IGNORECASE)
 Key: TypeAlias = tuple[str, ...]
 """Where in a match something stands: `("header", "Accept")`; empty for a match that is a string."""
@@ -375,6 +376,8 @@ def _json_path(path: str) -> JsonQuery:
 def _path_instead(path: str) -> str:
     """What somebody probably meant who wrote this for a path. Safe text."""
     there = _ADDRESS.fullmatch(path)
+    if len(path) > _LONGEST_SHOWN:
+        return "A path begins with '/'."
     if there is None:
         return f"A path begins with '/': write '/{safe(path)}'."
     host, rest = safe(there[1] or there[2]), safe(there[3] or "/")

@@ -171,14 +171,14 @@ class _Fitter:
             self.wrong(path, f"{_got(value)} is not one of {', '.join(choices)}{meant}")
             return near or BAD  # with what was meant the rest of its table can be looked at
         if isinstance(kind, (inspect.IntType, inspect.FloatType)):
+            if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+                return self.wrong(path, "a number of more than 64 bits", "Write a smaller one.")
             if not math.isfinite(value):
                 return self.wrong(path, f"{value} is no number to count with")
             if kind.ge is not None and value < kind.ge:
                 return self.wrong(path, f"{value} is less than {kind.ge}", "It is the least that is allowed.")
             if kind.le is not None and value > kind.le:
                 return self.wrong(path, f"{value} is more than {kind.le}", "It is the most that is allowed.")
-            if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
-                return self.wrong(path, "a number of more than 64 bits", "Write a smaller one.")
         return value
 
     def jsonable(self, value: Any, path: KeyPath) -> bool:
@@ -206,7 +206,8 @@ def _instead(value: Any, alternatives: list[inspect.Type]) -> str:
     }
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and inspect.StrType in kinds:
-        return f'it in quotes: "{value}"' if len(f"{value}") < 20 else "it in quotes"
+        small = abs(value) < 1 << 64 and len(f"{value}") < 20
+        return f'it in quotes: "{value}"' if small else "it in quotes"
     if isinstance(value, str) and inspect.StrType in items:
         return f"it in brackets: [{_got(value)}]"
     if isinstance(value, dict) and inspect.StrType in items:

@@ -371,6 +371,33 @@ def test_deep_nesting_and_long_numbers_are_mistakes_like_others(text: str, tmp_p
     assert len(problems(text, tmp_path)) >= 1
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["respond", "headers", "fault", "pace", "auth", "auth.basic", "auth.bearer", "cors", "interim", "match", "hold",
+     "match.path", "match.header", "body", "cookies", "poll", "conditional", "redirect", "chunked", "chunked.sizes"],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0x" + "f" * 9000,
+        "{ a = 0x" + "f" * 9000 + " }",
+        "[0x" + "f" * 9000 + "]",
+        '"' + "a:/" * 9000 + '"',
+        "[[[1]]]",
+    ],
+    ids=["number", "table", "array", "text", "nested"],
+)
+def test_large_values_of_the_wrong_type_are_mistakes_like_others(
+    key: str, value: str, tmp_path: Path
+) -> None:
+    said = ""
+    try:
+        load_text(f"[[rule]]\n{key} = {value}\n", source="a", base=tmp_path)
+    except RuleFileError as error:
+        said = str(error)
+    assert len(said) < 2000
+
+
 def test_what_stands_beside_a_mistake_is_looked_at_as_well(tmp_path: Path) -> None:
     found = problems("[[rule]]\nfault = { do = 'resett', at = 'bodi', after = 'soon' }", tmp_path)
     assert [problem.key for problem in found] == [
