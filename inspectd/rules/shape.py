@@ -30,6 +30,7 @@ _TABLES: Final = (inspect.StructType, inspect.DictType)
 _ARRAYS: Final = (inspect.VarTupleType, inspect.ListType)
 
 _MANY_KEYS: Final = 20
+_MOST_BITS: Final = 14_000  # of a number that Python writes in decimal: it stops at 4,300 digits
 
 _MEANT: Final = {
     "status": "respond",
@@ -189,6 +190,11 @@ class _Fitter:
         if isinstance(value, (list, tuple)):
             results = [self.jsonable(item, (*path, number)) for number, item in enumerate(value)]
             return all(results)
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            self.wrong(
+                path, "a number of thousands of digits", "Write a smaller one, or it in quotes, as text."
+            )
+            return False
         if isinstance(value, (dt.date, dt.time)):
             self.wrong(path, f"{_got(value)} is no JSON value", "Write it in quotes, as text.")
             return False

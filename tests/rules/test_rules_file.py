@@ -373,8 +373,9 @@ def test_deep_nesting_and_long_numbers_are_mistakes_like_others(text: str, tmp_p
 
 @pytest.mark.parametrize(
     "key",
-    ["respond", "headers", "fault", "pace", "auth", "auth.basic", "auth.bearer", "cors", "interim", "match", "hold",
-     "match.path", "match.header", "body", "cookies", "poll", "conditional", "redirect", "chunked", "chunked.sizes"],
+    ["respond", "json", "headers", "fault", "pace", "auth", "auth.basic", "auth.bearer", "cors", "interim", "match",
+     "hold", "match.path", "match.header", "body", "cookies", "poll", "conditional", "redirect",
+     "chunked", "chunked.sizes"],
 )  # fmt: skip
 @pytest.mark.parametrize(
     "value",
