@@ -538,3 +538,14 @@ async def test_reads_are_counted_at_the_end_of_the_head() -> None:
         await pilot.pause()
         last = screen_text(app.view("#bytes")).splitlines()[-1]
         assert last.endswith(f"↵   8 fields, {len(PREFLIGHT)} bytes, 2 reads at +1.00 ms")
+
+
+async def test_an_answer_that_left_in_one_piece_takes_no_time_of_its_own() -> None:
+    app = Bench(subject(answered_ns=START + 5 * MS, finished_ns=START + 5 * MS))
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("5")
+        await pilot.pause()
+        assert "after the request began, and all of it at once" in whole_text(app.detail.pane.main_view)
+        await pilot.press("6")
+        await pilot.pause()
+        assert "answer is written" not in whole_text(app.detail.pane.main_view)

@@ -145,7 +145,8 @@ def _life(row: ExchangeRow) -> list[Block]:
         return []
     text = f"first byte {duration(row.answered_ns - row.started_ns)} after the request began"
     if row.finished_ns is not None and row.state & State.RESPONSE_COMPLETE:
-        text += f", last byte {duration(row.finished_ns - row.answered_ns)} later"
+        later = row.finished_ns - row.answered_ns
+        text += f", last byte {duration(later)} later" if later else ", and all of it at once"
         return [Paragraph(Run(text, "dim"))]
     ended = "the connection ended before the answer did" if row.state & State.ABORTED else "still being sent"
     return [Paragraph(Run(text, "dim"), Run(f"; {ended}", "warning"))]

@@ -137,7 +137,7 @@ def phases_of(subject: Subject, requests: Sequence[Read]) -> list[Phase]:
     if row.answered_ns is not None and ready is not None:
         if row.answered_ns >= ready:
             phases.append(Phase("until the answer begins", ready, row.answered_ns, "bar-wait"))
-        if row.finished_ns is not None:
+        if row.finished_ns is not None and row.finished_ns > row.answered_ns:
             phases.append(Phase("answer is written", row.answered_ns, row.finished_ns, "bar-out"))
     return phases
 
