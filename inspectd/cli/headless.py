@@ -18,7 +18,7 @@ from inspectd.capture.reader import BytesGone, Capture
 from inspectd.cli.follow import Follower
 from inspectd.cli.lines import JsonLines, PlainLines, json_line
 from inspectd.cli.listening import FORCED_EXIT_CODE, farewell, listening_line
-from inspectd.cli.output import let_go_of_stdout, painter, require_stdout, wants_colour
+from inspectd.cli.output import draws_glyphs, let_go_of_stdout, painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -102,7 +102,7 @@ class Headless:
             if sys.stdout.isatty() and not self._verbosity
             else None
         )
-        return PlainLines(self._paint, width=width, verbosity=self._verbosity)
+        return PlainLines(self._paint, width=width, verbosity=self._verbosity, ascii_only=not draws_glyphs())
 
 
 class Printer(threading.Thread):

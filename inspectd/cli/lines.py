@@ -14,6 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.capture.reader import BytesGone
+from inspectd.cli.marks import author, mark, missing, sign
 from inspectd.cli.message_text import message_lines
 from inspectd.cli.upstream_text import upstream_json
 from inspectd.text.client import short_client
@@ -222,16 +224,24 @@ class PlainLines:
     cells, or None when lines may be as long as they like.
     """
 
-    def __init__(self, paint: Callable[[str, str], str], *, width: int | None, verbosity: int) -> None:
+    def __init__(
+        self,
+        paint: Callable[[str, str], str],
+        *,
+        width: int | None,
+        verbosity: int,
+        ascii_only: bool = False,
+    ) -> None:
         self._paint = paint
         self._width = width
         self._verbosity = verbosity
+        self._ascii = ascii_only
 
     def exchange(self, row: ExchangeRow, capture: Capture) -> str:
         """The line, then the heads and bodies that are asked for."""
         paint, wide = self._paint, self._wider_than
-        status, colour = self._status(row)
-        place = "/".join(part for part in (row.dest, row.mode) if part)
+        status_width = 20 if wide(96) else 14
+        status, colour = self._status(row, status_width)
         taken = milliseconds(row.started_ns, row.finished_ns)
         before = f"{row.id:>5} {clock(row.started_ns)}  "
         if wide(96):
@@ -239,18 +249,22 @@ class PlainLines:
         after = f" {size(row.res_len or 0):>7}"
         if wide(70):
             after += f" {'' if taken is None else f'{taken:.1f} ms':>10}"
+        # The last column is kept when it is empty: on a terminal the ones before it must not move.
+        evidence = capture.evidence(row.id)
+        lost = "" if evidence is None else missing(row, evidence, content_length(row, capture))
         if wide(120):
-            # The column is kept when it is empty: on a terminal the ones before it must not move.
-            extra = row.label if row.state & State.ABORTED and row.label else place
-            after += f"  {self._cell(extra, 22)}"
+            extra = self._extra(row, evidence, lost)
+            after += f"  {self._cell(extra, extra_width(self._width), escaped=True)}"
             after = after.rstrip() if self._width is None else after
+        elif wide(80):
+            after += f" {pad(sign(row, evidence, cut=bool(lost), ascii_only=self._ascii), 2)}"
         method = f"{self._cell(row.method or '-', 7)} "
-        status = self._cell(status, 20 if wide(96) else 14)
+        status = pad(status, status_width)
         target = safe(row.target or "")
         room = 36
         if self._width is not None:
             room = max(8, self._width - sum(map(cells, (before, method, "  ", status, after))))
-            target = clip(target, room)
+            target = self._clip(target, room)
         line = (
             f"{paint(before, 'dim')}{paint(method, 'bold')}{pad(target, room)}  "
             f"{paint(status, colour)}{paint(after, 'dim')}\n"
@@ -270,16 +284,33 @@ class PlainLines:
             sentence = clip(sentence, max(12, self._width - len(before) - cells(after)))
         return f"{self._paint(before, 'dim')}{self._paint(sentence, 'yellow')}{self._paint(after, 'dim')}\n"
 
-    def _cell(self, text: str, width: int) -> str:
-        shown = safe(text)
-        return pad(clip(shown, width) if self._width is not None else shown, width)
+    def _cell(self, text: str, width: int, *, escaped: bool = False) -> str:
+        shown = text if escaped else safe(text)
+        return pad(self._clip(shown, width) if self._width is not None else shown, width)
 
-    def _status(self, row: ExchangeRow) -> tuple[str, str]:
+    def _clip(self, text: str, width: int) -> str:
+        clipped = clip(text, width)
+        return f"{clipped[:-1]}." if self._ascii and clipped != text else clipped
+
+    def _extra(self, row: ExchangeRow, evidence: EvidenceRow | None, lost: str) -> str:
+        """What is worth saying beside the status, as safe text: marks, what became of it, for what it was asked."""
+        marks = mark(row, evidence, cut=bool(lost), ascii_only=self._ascii) if evidence is not None else ""
+        if row.state & State.ABORTED and row.label:
+            place = _without_status(row)
+        else:
+            place = safe("/".join(part for part in (row.dest, row.mode) if part))
+        about = ", ".join(part for part in (lost, author(row, evidence)) if part)
+        return "  ".join(part for part in (marks, place, about) if part)
+
+    def _status(self, row: ExchangeRow, width: int) -> tuple[str, str]:
+        """The status in at most so many cells, and its colour."""
         if not row.state & State.RESPONSE_STARTED:
             return ("no answer" if row.state & State.REQUEST_COMPLETE else "cut short"), "magenta"
         colour = _STATUS_COLOURS.get((row.status or "")[:1], "magenta")
-        text = f"{row.status or '-'} {row.reason or ''}".rstrip()
-        return (text if row.state & State.RESPONSE_COMPLETE else f"{text} (cut)"), colour
+        text = safe(f"{row.status or '-'} {row.reason or ''}".rstrip())
+        if row.state & State.RESPONSE_COMPLETE:
+            return self._clip(text, width), colour
+        return f"{self._clip(text, width - 6)} (cut)", colour
 
     def _messages(self, row: ExchangeRow, capture: Capture) -> Iterator[str]:
         if not self._verbosity:
@@ -288,16 +319,45 @@ class PlainLines:
             (">", "cyan", capture.request_bytes, row.req_head, row.req_len or 0),
             ("<", "green", capture.response_bytes, row.res_head or 0, row.res_len or 0),
         )
-        for mark, colour, fetch, head, length in sides:
+        for glyph, colour, fetch, head, length in sides:
             yield from message_lines(
                 head,
                 length,
                 partial(fetch, row),
-                prefix=self._paint(f"      {mark} ", colour),
+                prefix=self._paint(f"      {glyph} ", colour),
                 remark=lambda text: self._paint(text, "dim"),
                 content=self._verbosity > 1,
             )
         yield ""
+
+
+def extra_width(width: int | None) -> int:
+    """Cells of the last column, on a terminal with room for it."""
+    return 22 if width is None else 22 + max(width - 120, 0) // 2
+
+
+def _without_status(row: ExchangeRow) -> str:
+    """The label of an exchange that came to nothing, without the status line that stands before it already."""
+    label = row.label or ""
+    if row.status is not None:
+        for said in (f"{row.status} {row.reason or ''}".rstrip(), row.status):
+            rest = label.removeprefix(said)
+            if rest != label and rest[:1] in {"", ";"}:
+                return safe(rest.removeprefix(";").strip())
+    return safe(label)
+
+
+def content_length(row: ExchangeRow, capture: Capture) -> int | None:
+    """The length of the content as the head of the response says it, if it does and is still in the capture."""
+    if not row.res_len:
+        return None
+    try:
+        data = capture.response_bytes(row, limit=min(row.res_head or row.res_len, HEAD_READ))
+    except BytesGone:
+        return None
+    fields = read_head(data, "response").fields
+    found = [value for name, value in fields if name.lower() == "content-length"]
+    return int(found[0]) if found and re.fullmatch(r"[0-9]{1,18}", found[0]) else None
 
 
 _STATUS_COLOURS: Final = {"1": "blue", "2": "green", "3": "cyan", "4": "yellow", "5": "red"}

@@ -16,8 +16,8 @@ import click
 from inspectd.capture.model import ConnectionRow
 from inspectd.capture.reader import SEARCH_STRETCH, Capture
 from inspectd.cli.group import SectionCommand
-from inspectd.cli.lines import JsonLines, PlainLines
-from inspectd.cli.output import painter, require_stdout, wants_colour
+from inspectd.cli.lines import JsonLines, PlainLines, extra_width
+from inspectd.cli.output import draws_glyphs, painter, require_stdout, wants_colour
 from inspectd.text.safe import pad
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def command(capture: Path, words: tuple[str, ...], *, as_json: bool) -> None:
         if not as_json:
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
             paint = painter(colour=wants_colour())
-            lines = PlainLines(paint, width=width, verbosity=0)
+            lines = PlainLines(paint, width=width, verbosity=0, ascii_only=not draws_glyphs())
             if width is not None:
                 sys.stdout.write(paint(heading(width), "dim") + "\n")
         exchanges, connections = chosen(opened, " ".join(words))
@@ -75,7 +75,9 @@ def heading(width: int) -> str:
     if width >= 70:
         after += f" {'time':>10}"
     if width >= 120:
-        after += f"  {pad('dest/mode', 22)}"
+        after += f"  {pad('dest/mode', extra_width(width))}"
+    elif width >= 80:
+        after += 3 * " "
     room = max(8, width - len(before) - 2 - len(status) - len(after))
     return f"{before}{pad('target', room)}  {status}{after}".rstrip()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Final
 
+from inspectd.cli.output import draws_glyphs
 from inspectd.rules.timeline import text, timeline
 from inspectd.text.safe import clip, safe
 
@@ -32,7 +32,7 @@ def program_lines(
     Of each step at most so many `lines` of bytes are shown.
     """
     yield paint(_HEADING, "dim")
-    yield from text(timeline(program, peek=_PEEKED), ascii_only=not _draws_glyphs(), lines=lines).split("\n")
+    yield from text(timeline(program, peek=_PEEKED), ascii_only=not draws_glyphs(), lines=lines).split("\n")
     if added := _sent(program):
         yield ""
         yield from (f"{paint('added', 'cyan')}  {clip(safe(line), 200)}" for line in added)
@@ -45,11 +45,6 @@ def _sent(program: Program | LiveProgram) -> list[str]:
     """The field lines that inspectd added, without those that a fault keeps from being sent."""
     data = bytes_of(program)
     return [line for line in program.added if data is None or f"\r\n{line}\r\n".encode() in data]
-
-
-def _draws_glyphs() -> bool:
-    """Whether standard output can show the signs for SP, CR and LF."""
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def bytes_of(program: Program | LiveProgram) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from inspectd.cli.group import Formatter, SectionCommand, SectionGroup
 from inspectd.cli.output import painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import clip, pad, safe
+from inspectd.text.shell import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -197,6 +199,7 @@ def show(
     from inspectd.rules.file import RuleFileError
 
     require_stdout("inspectd rules show FILE 'GET /' >text")
+    _in_quotes(files, request)
     asked = asked_for(request, headers, body_file.read_bytes() if body_file is not None else _encoded(body))
     try:
         book, accepting = book_of(files)
@@ -240,6 +243,20 @@ def schema() -> None:
 def sample() -> None:
     """Print a rule file to begin with."""
     sys.stdout.write(SAMPLE)
+
+
+def _in_quotes(files: Sequence[Path], request: str) -> None:
+    """A method that stands among the files was to be a part of the request."""
+    *before, last = map(str, files)
+    if (
+        last.isalpha()
+        and last.isupper()
+        and request.startswith(("/", "*", "http:"))
+        and not files[-1].exists()
+    ):
+        names = " ".join(quote(os.fsencode(name)) for name in before) or "FILE"
+        asked = quote(os.fsencode(f"{last} {request}"))
+        raise click.UsageError(f"put the request in quotes: inspectd rules show {names} {asked}")
 
 
 def book_of(files: Sequence[Path]) -> tuple[RuleBook, str]:

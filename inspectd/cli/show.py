@@ -15,11 +15,13 @@ from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.hello_text import hello_of, summary_lines
-from inspectd.cli.lines import JsonLines, instant, milliseconds
+from inspectd.cli.lines import JsonLines, content_length, instant
+from inspectd.cli.marks import author, missing
 from inspectd.cli.message_text import BODY_SHOWN, body_lines, message_lines
-from inspectd.cli.output import painter, require_stdout, wants_colour
+from inspectd.cli.output import draws_glyphs, painter, require_stdout, wants_colour
 from inspectd.cli.upstream_text import forward_lines, upstream_lines
 from inspectd.errors import InspectdError
+from inspectd.text.instant import brief
 from inspectd.text.safe import safe
 from inspectd.text.shell import quote
 
@@ -134,6 +136,10 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
     connection = capture.connection(row.connection)
     yield paint(f"exchange {row.id}", "bold") + (f" · {safe(row.client)}" if row.client else "")
     yield from (paint(line, "dim") for line in time_lines(row))
+    evidence = capture.evidence(row.id)
+    if answered := answer_line(row, evidence):
+        lost = missing(row, evidence, content_length(row, capture))
+        yield paint(f"{answered}, {lost}" if lost else answered, "dim")
     if connection is not None:
         yield paint(
             f"request {row.number} of connection c{connection.id}: {connection_sentence(connection)}", "dim"
@@ -154,8 +160,8 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
         if row.state & State.ABORTED:
             ending = "the request was cut short here"
         else:
-            answered = row.state & State.RESPONSE_COMPLETE
-            ending = "it was answered here, and not read on" if answered else "more is to come"
+            whole = row.state & State.RESPONSE_COMPLETE
+            ending = "it was answered here, and not read on" if whole else "more is to come"
         yield paint(f"  {ending}", "magenta")
     yield ""
     if row.res_len:
@@ -172,7 +178,8 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
                 "magenta",
             )
     else:
-        yield paint("  no answer was sent" if row.state & State.ABORTED else "  no answer yet", "magenta")
+        over = bool(row.state & State.ABORTED) or (evidence is not None and evidence.ended_by is not None)
+        yield paint("  no answer was sent" if over else "  no answer yet", "magenta")
     yield from attempt_lines(capture, row, paint)
 
 
@@ -184,13 +191,14 @@ def attempt_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str]
     yield ""
     yield paint(f"rule {safe(attempts[-1].rule)}", "bold")
     for each in attempts:
-        mark = ">" if each.exchange == row.id else " "
-        yield f"{mark} attempt {each.attempt}, exchange {each.exchange}: {attempt_sentence(each)}"
+        here = each.exchange == row.id and len(attempts) > 1
+        pointer = ("▸" if draws_glyphs() else "*") if here else " "
+        yield f"{pointer} attempt {each.attempt}, exchange {each.exchange}: {attempt_sentence(each)}"
 
 
 def attempt_sentence(evidence: EvidenceRow) -> str:
     """How much of an answer a client took, and who ended the connection with it, how and when."""
-    parts = [] if evidence.gap_ns is None else [f"came after {milliseconds(0, evidence.gap_ns):g} ms"]
+    parts = [] if evidence.gap_ns is None else [f"came after {brief(evidence.gap_ns)}"]
     parts.append("on a reused connection" if evidence.reused else "on a new connection")
     planned = "" if evidence.planned is None else f" of {evidence.planned}"
     parts.append(f"{evidence.sent}{planned} bytes sent")
@@ -201,7 +209,8 @@ def attempt_sentence(evidence: EvidenceRow) -> str:
         parts.append(_HOW.get(evidence.how or "", "closed by the {who}").format(who=who))
         if evidence.after_ns is not None:
             when = "after" if evidence.after_ns >= 0 else "before"
-            parts.append(f"{abs(evidence.after_ns) / 1e6:g} ms {when} the last byte")
+            what = "the last byte" if evidence.sent else "the request"
+            parts.append(f"{brief(abs(evidence.after_ns))} {when} {what}")
     return ", ".join(parts)
 
 
@@ -213,12 +222,20 @@ def time_lines(row: ExchangeRow) -> Iterator[str]:
         ("answer begun", row.answered_ns),
         ("answer sent", row.finished_ns),
     ):
-        taken = milliseconds(row.started_ns, ns)
-        if taken is not None:
-            parts.append(f"{what} after {taken:g} ms")
+        if ns is not None:
+            parts.append(f"{what} after {brief(ns - row.started_ns)}")
     yield " · ".join(parts)
-    if row.label:
-        yield f"answered by {safe(row.label)}"
+
+
+def answer_line(row: ExchangeRow, evidence: EvidenceRow | None) -> str:
+    """Who answered, and with what: `answered by rule api.toml:4: 200 OK`, as safe text; empty without an answer."""
+    who, label = author(row, evidence), safe(row.label or "")
+    if who == "by hand":  # the label says so as well
+        decided = label.startswith(("dropped", "reset", "answered"))
+        return label if decided else f"answered by hand: {label.replace(' by hand', '', 1)}"
+    if who:
+        return f"answered by {who}: {label}"
+    return f"answered by {label}" if label else ""
 
 
 # ---------------------------------------------------------------------------------------------------- one connection
@@ -273,7 +290,7 @@ def tls_lines(capture: Capture, row: ConnectionRow) -> Iterator[str]:
     if tls.certificate:
         parts.append(f"certificate for {safe(tls.certificate)}")
     if tls.shaken_ns is not None:
-        parts.append(f"handshake complete after {milliseconds(row.opened_ns, tls.shaken_ns):g} ms")
+        parts.append(f"handshake complete after {brief(tls.shaken_ns - row.opened_ns)}")
     if tls.hello:
         yield f"TLS: {', '.join(parts)}, ClientHello of {len(tls.hello)} bytes"
     if tls.sentence and tls.sentence != row.sentence:
@@ -284,7 +301,7 @@ def connection_sentence(row: ConnectionRow) -> str:
     """Who spoke to whom, how much, and how it ended."""
     parts = [f"from {safe(row.peer)} to {safe(row.local)}", f"opened {instant(row.opened_ns)}"]
     if row.rtt_us is not None:
-        parts.append(f"round trip {row.rtt_us / 1000:g} ms")
+        parts.append(f"round trip {brief(row.rtt_us * 1000)}")
     exchanges = "1 exchange" if row.exchanges == 1 else f"{row.exchanges} exchanges"
     parts.append(f"{exchanges}, {row.bytes_in} bytes in, {row.bytes_out} bytes out")
     if row.closed_ns is None:
@@ -292,5 +309,5 @@ def connection_sentence(row: ConnectionRow) -> str:
     else:
         who = "client" if row.closed_by == "client" else "server"
         how = _HOW.get(row.how or "", "closed by the {who}").format(who=who)
-        parts.append(f"{how} after {milliseconds(row.opened_ns, row.closed_ns):g} ms")
+        parts.append(f"{how} after {brief(row.closed_ns - row.opened_ns)}")
     return ", ".join(parts)

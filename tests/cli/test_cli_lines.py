@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from inspectd.capture.model import State
 from inspectd.cli import lines, message_text
 from inspectd.cli.output import painter
-from inspectd.cli.show import attempt_sentence
+from inspectd.cli.show import answer_line, attempt_sentence
+from inspectd.text.instant import brief
 from inspectd.wire import read
-from tests.cli.rows import REQUEST, RESPONSE, capture, connection, evidence, exchange
+from tests.cli.rows import DONE, REQUEST, RESPONSE, capture, connection, evidence, exchange
 
 
 def test_an_exchange_as_json() -> None:
@@ -267,3 +269,120 @@ def test_colours_say_the_class_of_a_status_and_nothing_else_is_escaped() -> None
 
     assert "\x1b[31m503 OK" in line
     assert "/\\x1b[31m" in line
+
+
+CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 1122\r\n\r\n"
+RESET: dict[str, Any] = {"attempt": 1, "ended_by": "server", "how": "rst"}
+
+
+def marked(
+    changes: dict[str, Any],
+    state: State = DONE,
+    *,
+    width: int | None = None,
+    ascii_only: bool = False,
+    **row: Any,
+) -> str:
+    """The line of a crafted answer whose head promises 1,122 bytes, and of which 561 were sent."""
+    values = {"dest": None, "mode": None, "res_head": len(CUT), "res_len": len(CUT) + 561} | row
+    plain = lines.PlainLines(painter(colour=False), width=width, verbosity=0, ascii_only=ascii_only)
+    return plain.exchange(
+        exchange(state, **values), capture(response=CUT, evidence=evidence(**changes))
+    ).rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "row", "end"),
+    [
+        (RESET, {}, "  ✗ reset  half of 1,122 bytes, rule api.toml:4"),
+        (RESET, {"res_len": len(CUT) + 5}, "  ✗ reset  5 of 1,122 bytes, rule api.toml:4"),
+        (RESET | {"attempt": 3, "how": "fin"}, {}, "  ✗ closed ↺ 3  half of 1,122 bytes, rule api.toml:4"),
+        (RESET | {"how": "fin"}, {"method": "HEAD"}, "  rule api.toml:4"),
+        (
+            {"ended_by": None, "how": None},
+            {"dest": "style", "res_len": len(CUT) + 1122},
+            "  ↺ 2  style  rule api.toml:4",
+        ),
+        ({"attempt": 1, "ended_by": None, "how": None}, {}, "  ✗ cut  half of 1,122 bytes, rule api.toml:4"),
+        ({"attempt": 1, "how": "rst"}, {"res_len": len(CUT) + 1122}, "  ✗ RST came  rule api.toml:4"),
+        (RESET | {"how": "fin", "sent": 0}, {"res_len": None}, "  ✗ dropped  rule api.toml:4"),
+        (
+            {"attempt": 1, "ended_by": None, "how": None, "rule": "held"},
+            {"label": "37 bytes by hand", "res_len": len(CUT) + 1122},
+            "  by hand",
+        ),
+    ],
+)
+def test_marks_say_what_became_of_a_crafted_answer(
+    changes: dict[str, Any], row: dict[str, Any], end: str
+) -> None:
+    assert marked(changes, **row).endswith(f" ms{end}")
+
+
+def test_marks_are_ascii_where_nothing_else_can_be_written() -> None:
+    line = marked(RESET | {"attempt": 2}, ascii_only=True, reason="Very " * 20)
+
+    assert line.endswith("  x reset ~ 2  half of 1,122 bytes, rule api.toml:4")
+    assert line.isascii() is False  # the target is: bytes of a target are not marks
+    assert "\u2026" not in line
+
+
+def test_marks_keep_the_columns_of_a_terminal() -> None:
+    reset = marked(RESET, width=80)
+    again = marked({"how": None}, width=80, res_len=len(CUT) + 1122)
+    plain = lines.PlainLines(painter(colour=False), width=80, verbosity=0).exchange(exchange(), capture())
+
+    assert (reset[-3:], again[-3:]) == (" ✗ ", " ↺2")
+    assert len(reset) == len(again) == len(plain.rstrip("\n")) == 80
+    assert "200 OK" in reset
+    assert {line.index("200 OK") for line in (reset, again, plain)} == {plain.index("200 OK")}
+
+
+def test_a_long_status_keeps_the_columns_in_a_pipe_as_well() -> None:
+    plain = lines.PlainLines(painter(colour=False), width=None, verbosity=0)
+    long, short = (plain.exchange(exchange(reason=reason), capture()) for reason in ("Very " * 20, "OK"))
+
+    assert "200 Very Very Very …" in long
+    assert long.index("2.0 ms") == short.index("2.0 ms")
+    cut = plain.exchange(exchange(State.RESPONSE_STARTED, reason="Very " * 20), capture())
+    assert "… (cut) " in cut
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [("413 Too Large; cut off", "cut off"), ("413 Too Large", ""), ("413 Too Larger", "413 Too Larger")],
+)
+def test_a_refusal_is_said_once(label: str, said: str) -> None:
+    row = exchange(DONE | State.ABORTED, status="413", reason="Too Large", label=label)
+    line = lines.PlainLines(painter(colour=False), width=None, verbosity=0).exchange(row, capture())
+
+    assert "  413 Too Large " in line
+    assert line.partition(" ms")[2].strip() == said
+
+
+@pytest.mark.parametrize(
+    ("label", "rule", "said"),
+    [
+        ("200 OK", "api.toml:4", "answered by rule api.toml:4: 200 OK"),
+        ("37 bytes by hand; held 3.2 s", "held", "answered by hand: 37 bytes; held 3.2 s"),
+        ("dropped by hand: closed without a byte", "held", "dropped by hand: closed without a byte"),
+        ("mirror; held 1.0 s", "held", "answered by mirror; held 1.0 s"),
+        ("mirror", None, "answered by mirror"),
+    ],
+)
+def test_who_answered_is_said(label: str, rule: str | None, said: str) -> None:
+    assert answer_line(exchange(label=label), None if rule is None else evidence(rule=rule)) == said
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0 ms"),
+        (18_400, "0.018 ms"),
+        (639_355, "0.64 ms"),
+        (51_835_000, "51.8 ms"),
+        (1_234_567_890, "1235 ms"),
+    ],
+)
+def test_times_have_few_digits(ns: int, text: str) -> None:
+    assert brief(ns) == text

@@ -267,6 +267,7 @@ def test_schema_is_json_schema_that_knows_the_keys() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (("show", "FILE", "GET", "/w"), "put the request in quotes: inspectd rules show "),
         (("show", "FILE", "slow"), "names no path"),
         (("show", "FILE", "/a", "-H", "no colon"), "is no field line"),
         (("show", "FILE"), "Missing argument"),

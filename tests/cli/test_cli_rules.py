@@ -103,7 +103,7 @@ def test_show_tells_every_attempt(tmp_path: Path) -> None:
 
     assert title == "rule pay"
     assert first.startswith("  attempt 1, exchange 1: on a new connection, ")
-    assert second.startswith("> attempt 2, exchange 2: came after ")
+    assert second.startswith("▸ attempt 2, exchange 2: came after ")
     assert " on a reused connection, 10 of 10 bytes sent, " in second
     assert ", closed by the server, " in second
 
