@@ -108,6 +108,30 @@ def test_show_tells_every_attempt(tmp_path: Path) -> None:
     assert ", closed by the server, " in second
 
 
+def test_lines_say_what_became_of_a_crafted_answer_as_they_come_and_later(tmp_path: Path) -> None:
+    rules = tmp_path / "cut.toml"
+    rules.write_text(
+        '[[rule]]\nname = "cut"\nmatch = "/busy"\nrespond = "200 OK"\nbody = "0123456789"\n'
+        'fault = { at = "body+50%", do = "reset" }\n'
+    )
+    with LiveEngine(tmp_path, "--rules", str(rules)) as engine:
+        for number in (1, 2):
+            with engine.connect() as sock:
+                sock.sendall(GET)
+                with pytest.raises(ConnectionResetError):
+                    list(iter(lambda: sock.recv(65536), b""))
+            assert engine.exchange(id=number)["rule"] == "cut"
+        engine.stop()
+    _, shown, _ = inspectd(tmp_path, "list", engine.capture)
+    first, second = shown.splitlines()
+
+    assert first.endswith("  ✗ reset  half of 10 bytes, rule cut")
+    assert second.endswith("  ✗ reset ↺ 2  half of 10 bytes, rule cut")
+    assert (
+        "answered by rule cut: 200 OK, half of 10 bytes\n" in inspectd(tmp_path, "show", engine.capture, 2)[1]
+    )
+
+
 @pytest.mark.parametrize(
     "command", [("--headless", "--listen", "127.0.0.1:0"), ("serve", "--listen", "127.0.0.1:0")]
 )

@@ -362,6 +362,18 @@ class TestFiles:
         assert (source.name, source.kind, source.path) == ("api.toml", "file", str(file))
         assert engine.stderr == ""
 
+    def test_rules_that_stay_the_same_go_on_where_they_were(
+        self, engine: LiveEngine, client: ControlClient, file: Path
+    ) -> None:
+        pay = '[[rule]]\nname = "pay"\nmatch = "/pay"\neach = ["503 Busy", "200 OK"]\n'
+        self.replace(file, pay)
+        until(lambda: status_line(engine, "GET /pay") == "HTTP/1.1 503 Busy")
+        self.replace(file, TEAPOT + pay)
+        until(lambda: client.status().rules == 2)
+
+        assert status_line(engine, "GET /pay") == "HTTP/1.1 200 OK"
+        assert [each.calls for each in client.rules().sources[0].rules] == [0, 2]
+
     def test_a_bad_edit_keeps_the_rules_and_says_where_it_is_wrong(
         self, engine: LiveEngine, client: ControlClient, file: Path
     ) -> None:
