@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.engine.player import PIECE
 from inspectd.rules.program import Close, Send
+from inspectd.wire.head import head_end
 
 if TYPE_CHECKING:
     from inspectd.rules.program import Op
@@ -48,7 +49,7 @@ def answered(ops: tuple[Op, ...]) -> Answered:
     simple = first if at_once and (len(ops) == 1 or closes) else None
     start = 0
     while True:
-        end = _head_end(first, start)
+        end = head_end(first, start)
         line = _STATUS_LINE.match(first, start)
         if line is None:
             return Answered(None, None, end, simple, closes)
@@ -65,7 +66,7 @@ def begun(data: bytes) -> Answered:
     """
     start = 0
     while True:
-        end = _head_end(data, start)
+        end = head_end(data, start)
         line = _STATUS_LINE.match(data, start)
         if line is None:
             return Answered(None, None, end, None, closes=False)
@@ -81,11 +82,3 @@ def begun(data: bytes) -> Answered:
         if end is None or end >= len(data):
             return Answered(None, None, None, None, closes=False)
         start = end
-
-
-def _head_end(data: bytes, start: int) -> int | None:
-    strict = data.find(b"\n\r\n", start)
-    bare = data.find(b"\n\n", start)
-    if strict < 0 and bare < 0:
-        return None
-    return strict + 3 if bare < 0 or 0 <= strict < bare else bare + 2

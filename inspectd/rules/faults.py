@@ -15,6 +15,7 @@ from inspectd.rules.program import Close, HalfClose, Hold, Reset, Send, SendFile
 from inspectd.rules.tables import FaultTable
 from inspectd.rules.units import UnitError, duration, size, wire_bytes
 from inspectd.text.safe import safe
+from inspectd.wire.head import head_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,21 +170,13 @@ def landmarks(data: bytes) -> Layout:
     """
     start = 0
     while True:
-        end = _head_end(data, start)
+        end = head_end(data, start)
         if end is None or end >= len(data) or _INTERIM.match(data, start) is None:
             break
         start = end
     line_feed = data.find(b"\n", start)
     line_end = len(data) if line_feed < 0 else line_feed + 1
     return Layout(start, line_end, len(data) if end is None else end, len(data))
-
-
-def _head_end(data: bytes, start: int) -> int | None:
-    strict = data.find(b"\n\r\n", start)
-    bare = data.find(b"\n\n", start)
-    if strict < 0 and bare < 0:
-        return None
-    return strict + 3 if bare < 0 or 0 <= strict < bare else bare + 2
 
 
 class _Point(NamedTuple):

@@ -373,3 +373,12 @@ def _continue_field(
     add_span(out, base + text_end, base + stop, Role.OWS)
     _line_end(data, base, stop, after, out)
     field.end = base + after
+
+
+def head_end(data: bytes, start: int) -> int | None:
+    """Where the head that begins at `start` ends, its empty line included; None when there is none."""
+    strict = data.find(b"\n\r\n", start)
+    bare = data.find(b"\n\n", start)
+    if strict < 0 and bare < 0:
+        return None
+    return strict + 3 if bare < 0 or 0 <= strict < bare else bare + 2
