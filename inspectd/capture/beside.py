@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from inspectd.capture.model import EvidenceRow, ForwardRow, TlsRow
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.capture.records import ExchangeRecord
 
 EVIDENCE_COLUMNS: Final = EvidenceRow.__struct_fields__
 TLS_COLUMNS: Final = TlsRow.__struct_fields__
@@ -60,12 +60,13 @@ class TlsRecord:
     shaken_ns: int | None
     alert: str | None
     sentence: str | None
+    shown: bytes | None
 
     def __init__(self, connection: int) -> None:
         self.connection = connection
         self.hello = b""
         self.sni = self.alpn = self.version = self.cipher = self.certificate = None
-        self.shaken_ns = self.alert = self.sentence = None
+        self.shaken_ns = self.alert = self.sentence = self.shown = None
         self.changed = False
 
 
@@ -96,17 +97,19 @@ class ForwardRecord:
     res_len: int
     changes: str | None
     failure: str | None
+    tls_ns: int | None
+    res_changes: str | None
 
     def __init__(self, exchange: ExchangeRecord, origin: str, begun_ns: int) -> None:
         self.exchange = exchange.id
-        self.upstream = self.resolve_ns = self.connect_ns = None
+        self.upstream = self.resolve_ns = self.connect_ns = self.tls_ns = None
         self.origin = origin
         self.begun_ns = begun_ns
         self.sent_ns = self.whole_ns = self.came_ns = self.done_ns = None
         self.req_offset = self.res_offset = None
         self.req_page = self.req_at = self.req_run = self.req_len = 0
         self.res_page = self.res_at = self.res_run = self.res_len = 0
-        self.changes = self.failure = None
+        self.changes = self.res_changes = self.failure = None
         self.changed = False
         self.runs = exchange.req_run > 0
         """Its first bytes need no segments: retention finds the page of the exchange, and no page of its is older."""

@@ -39,7 +39,18 @@ def _add_what_is_beside_exchanges(db: sqlite3.Connection) -> None:
     )
 
 
-STEPS: Final[Mapping[int, Step]] = {1: _add_what_is_beside_exchanges}
+def _add_what_tunnels_and_servers_tell(db: sqlite3.Connection) -> None:
+    for table, column in (
+        ("connection", "inside INTEGER"),
+        ("tls", "shown BLOB"),
+        ("upstream", "via TEXT"),
+        ("forward", "tls_ns INTEGER"),
+        ("forward", "res_changes TEXT"),
+    ):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
+STEPS: Final[Mapping[int, Step]] = {1: _add_what_is_beside_exchanges, 2: _add_what_tunnels_and_servers_tell}
 """Version n -> what turns it into n + 1. A step must not commit."""
 
 

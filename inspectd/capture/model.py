@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 APPLICATION_ID: Final = 0x494E5350  # "INSP"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 INCOMING: Final = 0
 """Direction of bytes from the client to inspectd."""
@@ -98,6 +98,7 @@ class ConnectionRow(msgspec.Struct, frozen=True, kw_only=True):
     kind: str | None
     sentence: str | None
     after: int
+    inside: int | None
 
 
 class ListenerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +143,7 @@ class TlsRow(msgspec.Struct, frozen=True, kw_only=True):
     shaken_ns: int | None
     alert: str | None
     sentence: str | None
+    shown: bytes | None
 
 
 class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +152,7 @@ class UpstreamRow(msgspec.Struct, frozen=True, kw_only=True):
     connection: int
     client: int
     origin: str
+    via: str | None
 
 
 class ForwardRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,16 +180,22 @@ class ForwardRow(msgspec.Struct, frozen=True, kw_only=True):
     res_len: int
     changes: str | None
     failure: str | None
+    tls_ns: int | None
+    res_changes: str | None
 
     def phases(self) -> list[tuple[str, int, int]]:
         """What took how long: a word, when it began (ns since the epoch) and its length in ns, in order.
 
-        "resolve" and "connect" are there for a new connection only; "wait" lasts from the last byte of the request to
-        the first of the response and is missing when the response came earlier.
+        "resolve", "connect" and "tls" are there for a new connection only; "wait" lasts from the last byte of the
+        request to the first of the response and is missing when the response came earlier.
         """
         found: list[tuple[str, int, int]] = []
         at = self.begun_ns
-        for word, length in (("resolve", self.resolve_ns), ("connect", self.connect_ns)):
+        for word, length in (
+            ("resolve", self.resolve_ns),
+            ("connect", self.connect_ns),
+            ("tls", self.tls_ns),
+        ):
             if length is not None:
                 found.append((word, at, length))
                 at += length

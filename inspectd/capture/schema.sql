@@ -1,4 +1,4 @@
--- The capture file, version 2. Bytes are the record: `page` holds what was on the wire, and every other table
+-- The capture file, version 3. Bytes are the record: `page` holds what was on the wire, and every other table
 -- says where in the pages something lies and when it happened. Times are nanoseconds since the epoch.
 
 CREATE TABLE meta (
@@ -43,7 +43,9 @@ CREATE TABLE connection (
                                           -- "socks" "garbage" "over-limit" "reset-on-accept"
                                           -- "closed-on-accept" "other"
     sentence    TEXT,                     -- what it was, in words
-    after       INTEGER NOT NULL DEFAULT 0 -- id of the newest exchange when `kind` was first set: its place in the list
+    after       INTEGER NOT NULL DEFAULT 0, -- id of the newest exchange when `kind` was first set: its place in the list
+    inside      INTEGER                   -- the connection that carries this one in a tunnel (CONNECT, SOCKS): what was
+                                          -- read inside it, decrypted when it is TLS; NULL for one of its own
 );
 
 -- One narrow row an exchange: enough for the list and the filter, and where its bytes lie.
@@ -127,8 +129,8 @@ CREATE TABLE evidence (
 );
 CREATE INDEX evidence_previous ON evidence (previous) WHERE previous IS NOT NULL;
 
--- What was agreed upon before a byte of HTTP, on a listener that speaks TLS: a row for each of its connections that
--- sent something. The pages hold what was decrypted.
+-- What was agreed upon before a byte of HTTP: a row for each connection of a client that sent something where TLS is
+-- spoken, and for each connection to a server that speaks it. The pages hold what was decrypted.
 CREATE TABLE tls (
     connection  INTEGER PRIMARY KEY,
     hello       BLOB NOT NULL,            -- the ClientHello with its record headers, as sent; or as much as came of it
@@ -139,7 +141,8 @@ CREATE TABLE tls (
     certificate TEXT,                     -- the names in the certificate that was shown, with spaces between them
     shaken_ns   INTEGER,                  -- the handshake was complete
     alert       TEXT,                     -- the fatal alert that ended it, by its name in RFC 8446 §6
-    sentence    TEXT                      -- what went wrong, in words
+    sentence    TEXT,                     -- what went wrong, in words
+    shown       BLOB                      -- the certificate (DER) that the other side showed: a server's, or a client's
 );
 
 -- A connection that inspectd made to a server, to forward what came on another one. In its row in `connection` the
@@ -147,7 +150,8 @@ CREATE TABLE tls (
 CREATE TABLE upstream (
     connection INTEGER PRIMARY KEY,
     client     INTEGER NOT NULL,          -- the connection whose requests it carries
-    origin     TEXT NOT NULL              -- the server by its name: "localhost:3000"
+    origin     TEXT NOT NULL,             -- the server by its name: "localhost:3000"
+    via        TEXT                       -- the proxy on the way to it, without credentials; NULL when there is none
 );
 
 -- An exchange that was forwarded to a server: what was sent there and came back, and what that took. Bytes that are
@@ -175,7 +179,10 @@ CREATE TABLE forward (
     res_len    INTEGER NOT NULL,
     changes    TEXT,                      -- JSON: [{"what": ..., "from": ..., "to": ...}, ...]: where the request that
                                           -- was sent differs from the one that came; NULL when nowhere
-    failure    TEXT                       -- what went wrong with the server, in words
+    failure    TEXT,                      -- what went wrong with the server, in words
+    tls_ns     INTEGER,                   -- how long the TLS handshake took; NULL without one
+    res_changes TEXT                      -- as `changes`, for the response: where what the client was sent differs from
+                                          -- what the server sent; NULL when nowhere
 );
 
 -- Retention asks whether anything still needs a page. For exchanges it needs no index: ids and req_page ascend

@@ -23,7 +23,7 @@ from inspectd.rules.program import LiveProgram, Program, Send
 from inspectd.rules.request import Request
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.capture.records import ExchangeRecord
     from inspectd.engine.holds import Held
     from inspectd.engine.site import Site
     from inspectd.wire import RequestReader

@@ -23,7 +23,7 @@ from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, Request
 from inspectd.wire.strict import refusal
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.capture.records import ExchangeRecord
     from inspectd.engine.site import Site
     from inspectd.wire import Event
 

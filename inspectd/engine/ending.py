@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ConnectionRecord
+    from inspectd.capture.records import ConnectionRecord
 
 
 def who_ended_it(record: ConnectionRecord, closing: str | None, *, reset: bool) -> tuple[str, str]:

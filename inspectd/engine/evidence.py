@@ -18,7 +18,7 @@ from inspectd.rules.program import Hold, Program, Send, SendFile
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
 
-    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
+    from inspectd.capture.records import ConnectionRecord, ExchangeRecord
     from inspectd.engine.pending import Pending
     from inspectd.rules.program import LiveProgram
 

@@ -12,7 +12,8 @@ from inspectd.capture.model import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from inspectd.capture.writer import CaptureWriter, ExchangeRecord
+    from inspectd.capture.records import ExchangeRecord
+    from inspectd.capture.writer import CaptureWriter
 
     Listener: TypeAlias = Callable[[str, int], object]
     """Called with what happened and the id of the exchange."""

@@ -15,7 +15,7 @@ from inspectd.engine import tcp
 from inspectd.engine.sent import begun
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
+    from inspectd.capture.records import ConnectionRecord, ExchangeRecord
     from inspectd.engine.evidence import Witness
     from inspectd.engine.pending import Pending
     from inspectd.engine.site import Site

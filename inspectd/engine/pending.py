@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inspectd.capture.model import State
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.capture.records import ExchangeRecord
     from inspectd.rules.program import Program
     from inspectd.wire import ArrivedHead
 

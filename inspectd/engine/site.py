@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from inspectd.capture.writer import ConnectionRecord
+from inspectd.capture.records import ConnectionRecord
 from inspectd.engine import tcp
 from inspectd.engine.evidence import Attempts
 from inspectd.engine.holds import HoldDesk

@@ -12,7 +12,7 @@ from inspectd.capture.model import State
 from inspectd.text.client import client_name
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.capture.records import ExchangeRecord
     from inspectd.wire import ArrivedHead
 
 TARGET_KEPT: Final = 4096

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from inspectd.capture.beside import EvidenceRecord, ForwardRecord, TlsRecord
-    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord, Segment
+    from inspectd.capture.records import ConnectionRecord, ExchangeRecord, Segment
 
 
 class Unrecorded:

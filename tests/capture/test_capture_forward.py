@@ -14,7 +14,8 @@ from tests.capture.traffic import ANSWERED, OK, new_writer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inspectd.capture.writer import CaptureWriter, ConnectionRecord
+    from inspectd.capture.records import ConnectionRecord
+    from inspectd.capture.writer import CaptureWriter
 
 HEAD = b"POST / HTTP/1.1\r\nContent-Length: 20000\r\n\r\n"
 CONTENT = bytes(range(250)) * 80

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from inspectd.capture.writer import CaptureWriter, ConnectionRecord
+    from inspectd.capture.records import ConnectionRecord
+    from inspectd.capture.writer import CaptureWriter
 
 MIB = 1024 * 1024
 

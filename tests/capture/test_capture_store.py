@@ -396,6 +396,7 @@ def first_version(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         for table in ("evidence", "tls", "upstream", "forward"):
             db.execute(f"DROP TABLE {table}")
+        db.execute("ALTER TABLE connection DROP COLUMN inside")
         db.execute("PRAGMA user_version = 1")
 
 

@@ -18,7 +18,8 @@ from tests.capture.traffic import ANSWERED, new_writer, open_connection
 if TYPE_CHECKING:
     import pytest
 
-    from inspectd.capture.writer import CaptureWriter, ConnectionRecord, ExchangeRecord
+    from inspectd.capture.records import ConnectionRecord, ExchangeRecord
+    from inspectd.capture.writer import CaptureWriter
 
 
 @dataclass

@@ -50,6 +50,7 @@ def test_what_was_agreed_is_read_as_it_was_written_and_goes_with_its_connection(
             shaken_ns=3,
             alert=None,
             sentence=None,
+            shown=None,
         )
         assert capture.tls(connection.id + 1) is None
 

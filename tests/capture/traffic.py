@@ -10,7 +10,7 @@ from inspectd.capture.writer import CaptureWriter
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
+    from inspectd.capture.records import ConnectionRecord, ExchangeRecord
 
 ANSWERED = (
     State.HEAD_COMPLETE

@@ -71,6 +71,7 @@ def forward(**changes: object) -> ForwardRow:
         "done_ns": 9_500_000, "req_offset": 0, "req_page": 1, "req_at": 0, "req_run": 30, "req_len": 30,
         "res_offset": 0, "res_page": 1, "res_at": 30, "res_run": 40, "res_len": 40,
         "changes": '[{"what": "Host", "from": "a\\u001b", "to": null}]', "failure": "It broke.",
+        "tls_ns": None, "res_changes": None,
     }  # fmt: skip
     return ForwardRow(**(values | changes))  # type: ignore[arg-type]
 
@@ -80,6 +81,7 @@ def tls(**changes: object) -> TlsRow:
     values: dict[str, object] = {
         "connection": 3, "hello": b"", "sni": "lab.test", "alpn": "http/1.1", "version": "TLSv1.3",
         "cipher": "TLS_AES_256_GCM_SHA384", "certificate": "lab.test", "shaken_ns": 1, "alert": None, "sentence": None,
+        "shown": None,
     }  # fmt: skip
     return TlsRow(**(values | changes))  # type: ignore[arg-type]
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from inspectd.capture.writer import CaptureWriter, ConnectionRecord, ExchangeRecord
+    from inspectd.capture.records import ConnectionRecord, ExchangeRecord
+    from inspectd.capture.writer import CaptureWriter
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from inspectd.wire import read
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inspectd.capture.writer import ConnectionRecord, ExchangeRecord
+    from inspectd.capture.records import ConnectionRecord, ExchangeRecord
 
 SECOND = 1_000_000_000
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"

@@ -14,7 +14,7 @@ from tests.tui.panes_bench import Bench, whole_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inspectd.capture.writer import ConnectionRecord
+    from inspectd.capture.records import ConnectionRecord
 
 OPENED = 1_700_000_000_000_000_000
 HELLO = bytes.fromhex("16 0301 002d 01 000029 0303" + "00" * 32 + "00 0002 1301 01 00")

@@ -8,7 +8,7 @@ from inspectd.engine.pending import Pending
 
 if TYPE_CHECKING:
     from inspectd.capture.beside import ForwardRecord
-    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.capture.records import ExchangeRecord
     from inspectd.engine.proxy.routes import Route
     from inspectd.wire import ArrivedHead, ArrivedResponseHead
 

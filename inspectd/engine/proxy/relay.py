@@ -25,7 +25,7 @@ from inspectd.rules.passing import PASS
 from inspectd.wire import ArrivedResponseHead, MessageEnd
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ExchangeRecord
+    from inspectd.capture.records import ExchangeRecord
     from inspectd.engine.pending import Pending
     from inspectd.engine.proxy.routes import Forwarder
     from inspectd.engine.site import Site

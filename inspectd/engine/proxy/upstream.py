@@ -22,7 +22,7 @@ from inspectd.engine.proxy.routes import Failure, Origin
 from inspectd.wire import ResponseReader
 
 if TYPE_CHECKING:
-    from inspectd.capture.writer import ConnectionRecord
+    from inspectd.capture.records import ConnectionRecord
     from inspectd.engine.proxy.forward import Forward
     from inspectd.engine.proxy.routes import Forwarder
 
