@@ -1,4 +1,4 @@
-"""What is wrong, odd or worth knowing about the bytes of messages: findings, each with an id, its bytes and a source."""
+"""What is wrong, odd or worth knowing about the bytes of messages: findings, each with an id and its bytes."""
 
 from __future__ import annotations
 
