@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from inspectd.lint.model import Entry, Finding, Risk, Severity
+from inspectd.lint.catalogue import catalogue, entry
+from inspectd.lint.model import Context, Entry, Finding, Risk, Severity
+from inspectd.lint.run import findings, quick
 
-__all__ = ["Entry", "Finding", "Risk", "Severity"]
+__all__ = ["Context", "Entry", "Finding", "Risk", "Severity", "catalogue", "entry", "findings", "quick"]

@@ -6,7 +6,7 @@ Findings are computed from bytes and never change what is recorded or answered.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -55,16 +55,44 @@ class Finding(NamedTuple):
     also: tuple[tuple[int, int], ...] = ()
 
 
+class Context(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """What bytes alone don't tell. Whoever knows nothing of it leaves it out, and nothing is said about it."""
+
+    seconds: float | None = None
+    """How long the first head took to arrive, from its first byte to its last."""
+    answered: tuple[int, ...] | None = None
+    """For each message but interim ones: how many bytes of the data had arrived when its answer began."""
+    tls: bool = False
+    """The connection is encrypted."""
+    loopback: bool = False
+    """Nobody but this machine sees the bytes."""
+    closed: bool | None = None
+    """Whether the sender closed the connection after the last message."""
+
+
+NO_CONTEXT: Final = Context()
+
+
 class Example(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     """Bytes that have the finding: the smallest message that shows it. Each character up to U+00FF is that byte."""
 
     data: str
+    """`…` (U+2026) stands for the text of `fill`."""
     at: tuple[tuple[int, int], ...]
     """Where the finding lies in them: the first range is `Finding.start` and `.end`, the others `also`."""
     eof: bool = True
     """Nothing follows."""
     request: str | None = None
     """The request that a response answers, where that matters."""
+    fill: tuple[str, int] | None = None
+    """What `…` stands for: a text, and how often it comes. It keeps miles of bytes out of the file."""
+    context: Context = NO_CONTEXT
+
+    @property
+    def wire(self) -> bytes:
+        """The bytes of the example."""
+        text, times = self.fill or ("", 0)
+        return self.data.replace("…", text * times).encode("latin-1")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):

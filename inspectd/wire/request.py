@@ -53,6 +53,11 @@ def _certify(data: bytes, after_line: int, section: bytes) -> Facts | None:
     return facts
 
 
+def is_plain_request(raw: bytes) -> bool:
+    """Whether the whole head `raw` of a request has the certificate that `ArrivedHead.plain` tells of."""
+    return _PLAIN_REQUEST.fullmatch(raw) is not None
+
+
 class RequestReader(MessageReader):
     """Reads what a client sends.
 

@@ -35,6 +35,11 @@ _NAME: Final = b"HTTP/"
 _STATUS_WINDOW: Final = 512
 
 
+def is_plain_response(raw: bytes) -> bool:
+    """Whether the whole head `raw` of a response has the certificate that `ArrivedResponseHead.plain` tells of."""
+    return _PLAIN_RESPONSE.fullmatch(raw) is not None
+
+
 class ResponseReader(MessageReader):
     """Reads what a server sends. Tell it the method of each request, in order: HEAD and CONNECT change framing."""
 
