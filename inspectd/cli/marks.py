@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from inspectd.capture.answered import BY_HAND, decision
 from inspectd.capture.model import State
 from inspectd.text.safe import safe
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 _GLYPHS: Final = str.maketrans({"✗": "x", "↺": "~"})
 """What stands for a glyph where none can be written."""
-HELD: Final = "held"
-"""The rule of an answer that waited for a person; its label says what was decided."""
 
 
 def mark(row: ExchangeRow, evidence: EvidenceRow | None, *, cut: bool, ascii_only: bool = False) -> str:
@@ -71,6 +70,6 @@ def author(row: ExchangeRow, evidence: EvidenceRow | None) -> str:
     """Who made the answer: `rule api.toml:4`, `by hand`; empty for one that wasn't crafted."""
     if evidence is None or not evidence.rule:
         return ""
-    if evidence.rule != HELD:
+    if evidence.rule != BY_HAND:
         return f"rule {safe(evidence.rule)}"
-    return "by hand" if " by hand" in (row.label or "") else ""
+    return "" if decision(evidence.rule, row.label) is None else "by hand"

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from inspectd.capture.answered import answerer
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.hello_text import hello_of, summary_lines
 from inspectd.cli.lines import JsonLines, content_length, instant
-from inspectd.cli.marks import author, missing
+from inspectd.cli.marks import missing
 from inspectd.cli.message_text import BODY_SHOWN, body_lines, message_lines
 from inspectd.cli.output import draws_glyphs, painter, require_stdout, wants_colour
 from inspectd.cli.upstream_text import forward_lines, upstream_lines
@@ -229,13 +230,10 @@ def time_lines(row: ExchangeRow) -> Iterator[str]:
 
 def answer_line(row: ExchangeRow, evidence: EvidenceRow | None) -> str:
     """Who answered, and with what: `answered by rule api.toml:4: 200 OK`, as safe text; empty without an answer."""
-    who, label = author(row, evidence), safe(row.label or "")
-    if who == "by hand":  # the label says so as well
-        decided = label.startswith(("dropped", "reset", "answered"))
-        return label if decided else f"answered by hand: {label.replace(' by hand', '', 1)}"
-    if who:
-        return f"answered by {who}: {label}"
-    return f"answered by {label}" if label else ""
+    if not row.label:
+        return ""
+    how, name, what = answerer(evidence.rule if evidence is not None else "", row.label)
+    return safe(f"{how} {name}".strip() + (f": {what}" if what else ""))
 
 
 # ---------------------------------------------------------------------------------------------------- one connection

@@ -11,9 +11,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from inspectd.capture.answered import BY_HAND
 from inspectd.capture.model import State
 from inspectd.engine.evidence import Witness
-from inspectd.engine.holds import BY_HAND
 from inspectd.engine.outgoing import UNSENT_LIMIT, Outgoing
 from inspectd.engine.pending import Pending, Refused
 from inspectd.engine.player import Player

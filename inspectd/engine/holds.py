@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from inspectd.capture.answered import BY_HAND
 from inspectd.errors import InspectdError
 from inspectd.rules.program import Close, Program, Reset
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 HOLD_TIMEOUT: Final = 300.0
 """Seconds that an exchange is held when nothing else is said."""
-BY_HAND: Final = "held"
-"""The rule that evidence names when a person, and no rule, decided what the client got."""
-
 DROPPED: Final = Program((Close(),), "dropped by hand: closed without a byte", rule=BY_HAND)
 RESET: Final = Program((Reset(),), "reset by hand: not a byte was sent", rule=BY_HAND)
 

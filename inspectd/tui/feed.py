@@ -14,9 +14,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
+from inspectd.capture.answered import BY_HAND
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.errors import InspectdError
-from inspectd.tui.answered import BY_HAND
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

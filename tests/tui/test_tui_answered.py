@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from inspectd.capture.answered import BY_HAND, answerer, decision
 from inspectd.capture.beside import EvidenceRecord
 from inspectd.capture.model import State
-from inspectd.engine.holds import BY_HAND as RULE_OF_A_DECISION
 from inspectd.engine.holds import DROPPED, RESET
-from inspectd.tui.answered import BY_HAND, answerer, decision
 from inspectd.tui.subject import ATTEMPTS_MOST
 from tests.tui.shell_engine import lines, picture, screen, until
 from tests.tui.shell_scribe import PAGE, Scribe, browse, get
@@ -22,7 +21,6 @@ HELD = "; held 2.0 s"
 
 
 def test_a_decision_is_called_what_the_engine_calls_it() -> None:
-    assert BY_HAND == RULE_OF_A_DECISION
     assert decision(DROPPED.rule, DROPPED.label + HELD) == "dropped"
     assert decision(RESET.rule, RESET.label + HELD) == "reset"
 
@@ -36,6 +34,7 @@ def test_a_decision_is_called_what_the_engine_calls_it() -> None:
         (BY_HAND, "1,037 bytes by hand" + HELD, "edited", ("answered by", "hand", "1,037 bytes" + HELD)),
         (BY_HAND, "dropped by hand: not one" + HELD, "dropped", ("dropped by hand", "", "not one" + HELD)),
         (BY_HAND, "reset by hand: not one", "reset", ("reset by hand", "", "not one")),
+        (BY_HAND, "answered by hand" + HELD, "edited", ("answered by", "hand", HELD[2:])),
         # a rule may call its answer what it likes
         ("a.toml:1", "200 bytes by hand", None, ("answered by rule", "a.toml:1", "200 bytes by hand")),
         ("", "200 bytes by hand", None, ("answered by", "200 bytes by hand", "")),

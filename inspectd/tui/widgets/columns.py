@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from inspectd.capture.answered import decision
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
-from inspectd.tui.answered import decision
 from inspectd.tui.feed import Deed, Row, is_finished
 from inspectd.tui.theme import status_tone
 from inspectd.tui.widgets.paint import Cell

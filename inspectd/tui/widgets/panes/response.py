@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from inspectd import explain
+from inspectd.capture.answered import answerer
 from inspectd.capture.model import State
 from inspectd.text.safe import safe
-from inspectd.tui.answered import answerer
 from inspectd.tui.widgets.panes.evidence import evidence_blocks
 from inspectd.tui.widgets.panes.meaning import framing_blocks
 from inspectd.tui.widgets.panes.pane import TextPane, nothing_yet

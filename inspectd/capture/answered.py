@@ -10,12 +10,12 @@ import re
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 BY_HAND: Final = "held"
-"""The rule that evidence names when no rule decided about what was held: `engine.holds` says so."""
+"""The rule that evidence names when no rule decided about what was held."""
 
 Deciding: TypeAlias = Literal["edited", "dropped", "reset"]
 
 _DECIDED: Final = re.compile(
-    r"(?P<edited>[\d,]+ bytes) by hand(?=;|$)|(?P<dropped>dropped) by hand|(?P<reset>reset) by hand"
+    r"(?P<edited>[\d,]+ bytes|answered) by hand(?=;|$)|(?P<dropped>dropped) by hand|(?P<reset>reset) by hand"
 )
 
 
@@ -47,7 +47,9 @@ def answerer(rule: str, label: str) -> Answerer:
     """
     decided = decision(rule, label)
     if decided == "edited":
-        return Answerer("answered by", "hand", label.replace(" by hand", "", 1))
+        return Answerer(
+            "answered by", "hand", label.replace(" by hand", "", 1).removeprefix("answered").lstrip("; ")
+        )
     if decided is not None:
         how, _, what = label.partition(": ")
         return Answerer(how, "", what)
