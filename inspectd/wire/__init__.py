@@ -16,13 +16,14 @@ from inspectd.wire.head import Field, Head
 from inspectd.wire.request import RequestReader
 from inspectd.wire.response import ResponseReader
 from inspectd.wire.sniff import NeedMore, Sniff, sniff
-from inspectd.wire.span import Kind, Role, Span
+from inspectd.wire.span import BitSpan, Kind, Role, Span
 from inspectd.wire.stream import Message, Stream, StreamReader, read, spans
 
 __all__ = [
     "Alternative",
     "ArrivedHead",
     "ArrivedResponseHead",
+    "BitSpan",
     "ContentData",
     "Event",
     "Field",

@@ -104,6 +104,21 @@ class Role(StrEnum):
     TLS_ALERT_LEVEL = "tls-alert-level"
     TLS_ALERT_DESCRIPTION = "tls-alert-description"
 
+    # WebSocket frames, RFC 6455 §5.2; the close frame's payload, §5.5.1
+    WS_FIN = "ws-fin"
+    WS_RSV1 = "ws-rsv1"
+    WS_RSV2 = "ws-rsv2"
+    WS_RSV3 = "ws-rsv3"
+    WS_OPCODE = "ws-opcode"
+    WS_MASK = "ws-mask"
+    """The bit that says whether a masking key follows."""
+    WS_PAYLOAD_LENGTH = "ws-payload-length"
+    """The seven bits, and the 16 or 64 that follow when they are 126 or 127."""
+    WS_MASKING_KEY = "ws-masking-key"
+    WS_PAYLOAD = "ws-payload"
+    WS_CLOSE_CODE = "ws-close-code"
+    WS_CLOSE_REASON = "ws-close-reason"
+
 
 class Span(NamedTuple):
     """Bytes `start` up to, not including, `end` play `role`. Offsets count from the start of the stream."""
@@ -111,6 +126,24 @@ class Span(NamedTuple):
     start: int
     end: int
     role: Role
+
+
+class BitSpan(NamedTuple):
+    """A part of one byte: `bits` of them from bit `bit` on, where 0 is the most significant (RFC 6455 §5.2 counts so).
+
+    The first three members are those of a `Span` of the whole byte, so whoever knows bytes only can show it as one;
+    several of them in order tile that byte.
+    """
+
+    start: int
+    end: int
+    role: Role
+    bit: int
+    bits: int
+
+    def value(self, byte: int) -> int:
+        """The number that these bits of the byte are."""
+        return byte >> (8 - self.bit - self.bits) & ((1 << self.bits) - 1)
 
 
 def add_span(out: list[Span], start: int, end: int, role: Role) -> None:
