@@ -42,7 +42,7 @@ class Headless:
         self._quiet = quiet
         self._verbosity = verbosity
         self._paint = painter(colour=not as_json and wants_colour())
-        self._after = _newest_exchange(capture)
+        self._after = newest_exchange(capture)
         self._printer: Printer | None = None
         self._started: Started | None = None
 
@@ -165,7 +165,7 @@ class Printer(threading.Thread):
         return f"    · {count} exchanges were removed from the capture before they could be printed\n"
 
 
-def _newest_exchange(path: Path) -> int:
+def newest_exchange(path: Path) -> int:
     """The newest exchange of a capture that is going to be continued; 0 for a new one."""
     if not path.exists() or not path.stat().st_size:
         return 0

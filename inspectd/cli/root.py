@@ -22,6 +22,11 @@ _COMMANDS: Final = {
     "proxy": LazyCommand(
         "inspectd.cli.forwarding", "proxy", "Be the proxy of clients and see all that passes."
     ),
+    "run": LazyCommand(
+        "inspectd.cli.run_program",
+        "run",
+        "Run a program through a proxy of its own, and sum up what it said.",
+    ),
     "attach": LazyCommand("inspectd.cli.attach", "attach", "Open the screen on an engine that is running."),
     "open": LazyCommand("inspectd.cli.open_capture", "open_capture", "Open the screen on a capture file."),
     "list": LazyCommand("inspectd.cli.listing", "command", "Print a capture's exchanges, a line each."),
@@ -29,6 +34,7 @@ _COMMANDS: Final = {
     "anatomy": LazyCommand(
         "inspectd.cli.anatomy", "anatomy", "Explain the bytes of a message from a file or a pipe."
     ),
+    "export": LazyCommand("inspectd.cli.export", "command", "Turn a capture into a rule file."),
     "rules": LazyCommand("inspectd.cli.rules", "rules", "Check rule files, and see what they answer."),
     "gallery": LazyCommand(
         "inspectd.cli.gallery", "gallery", "Ready crafted answers to serve, or to run a client against."

@@ -56,7 +56,7 @@ def run(arguments: Sequence[str], command: Sequence[str] = ("serve",)) -> int:
             died = engine.poll()
             if stop:
                 stop_engine(engine)
-        _print_errors(errors)
+        print_errors(errors)
     if died is None and not stop:
         raise InspectdError(
             f"the screen failed; the engine goes on (process {engine.pid})",
@@ -105,7 +105,7 @@ def wait_until_listening(engine: subprocess.Popen[bytes], errors: IO[bytes]) -> 
         return read_listening_line(line)
     except msgspec.DecodeError:
         code = engine.wait()
-        _print_errors(errors)
+        print_errors(errors)
         return code or 1
 
 
@@ -121,7 +121,8 @@ def stop_engine(engine: subprocess.Popen[bytes]) -> None:
         engine.wait()
 
 
-def _print_errors(errors: IO[bytes]) -> None:
+def print_errors(errors: IO[bytes]) -> None:
+    """What an engine has said on its standard error goes to ours."""
     errors.seek(0)
     if said := errors.read():
         sys.stderr.write(said.decode("utf-8", "backslashreplace"))

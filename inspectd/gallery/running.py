@@ -155,7 +155,7 @@ async def _run(words: Sequence[str], case: Case, more: Mapping[str, str], limit:
                 env={**os.environ, **more},
             )
         except (OSError, ValueError) as problem:
-            raise _not_started(words, problem) from None
+            raise not_started(words, problem, "inspectd gallery run -- curl -sS {url}", "CMD {url}") from None
         finally:
             os.close(out)
             os.close(err)
@@ -177,12 +177,15 @@ async def _run(words: Sequence[str], case: Case, more: Mapping[str, str], limit:
         return Ran(case, None if killed else code, seconds, output.line, error.line)
 
 
-def _not_started(words: Sequence[str], problem: Exception) -> InspectdError:
+def not_started(
+    words: Sequence[str], problem: Exception, example: str, in_shell: str, *, exit_code: int = 1
+) -> InspectdError:
+    """What to say of a command that can't be started. `example` is one that can, `in_shell` what `sh -c` would get."""
     why = str(getattr(problem, "strerror", None) or problem).lower()
-    mend = "Name a program that is there: inspectd gallery run -- curl -sS {url}"
+    mend = f"Name a program that is there: {example}"
     if len(words) == 1 and " " in words[0]:
-        mend = "No shell is in between: write its words without quotes, or -- sh -c 'CMD {url}'"
-    return InspectdError(f"can't run {words[0]!r}: {why}", mend)
+        mend = f"No shell is in between: write its words without quotes, or -- sh -c '{in_shell}'"
+    return InspectdError(f"can't run {words[0]!r}: {why}", mend, exit_code=exit_code)
 
 
 class _Output(asyncio.Protocol):
