@@ -35,22 +35,30 @@ _FAILED: Final = "tls-failed"
 class TlsWitness(Witness):
     """Knows how many bytes of the answers the client's system has acknowledged: the kernel counts encrypted ones."""
 
-    tunnel: TlsTransport
+    pump: TlsTransport
 
     def _acknowledged(self) -> int | None:
-        return self.tunnel.acknowledged(tcp.acknowledged(self._sock))
+        return self.pump.acknowledged(tcp.acknowledged(self._sock))
 
 
-class Encrypted(Connection):
-    """The protocol object of a connection that is, or should be, encrypted."""
+SLOTS: Final = ("_hello_ns", "_pump", "_tls", "encrypted")
+"""The attributes of `Encrypting`, which the classes made of it declare: two bases with slots can't be combined."""
 
-    __slots__ = ("_hello_ns", "_tls", "_tunnel", "encrypted")
 
-    def __init__(self, site: Site, listener: int, tunnel: TlsTransport) -> None:
-        super().__init__(site, listener)
+class Encrypting(Connection):
+    """What a connection that is, or should be, encrypted does beside all that others do."""
+
+    __slots__ = ()
+
+    _hello_ns: int
+    _pump: TlsTransport
+    _tls: TlsRecord | None
+
+    def _encrypt_with(self, pump: TlsTransport) -> None:
+        """Say who decrypts and encrypts; the first thing to be done."""
         self.encrypted = True
-        self._tunnel = tunnel
-        self._tls: TlsRecord | None = None
+        self._pump = pump
+        self._tls = None
         self._hello_ns = 0
 
     # -- what the transport says
@@ -184,9 +192,9 @@ class Encrypted(Connection):
         if self._witness is None and self.encrypted and self._site.recorded:
             sock = self._transport.get_extra_info("socket")
             self._witness = witness = TlsWitness(self._record, sock, self._site.attempts)
-            witness.tunnel = self._tunnel
+            witness.pump = self._pump
             if tcp.acknowledged(sock) is not None:
-                self._tunnel.count()
+                self._pump.count()
         super()._watch(pending, program, rule)
 
     def tick(self, now: int) -> None:
@@ -195,7 +203,7 @@ class Encrypted(Connection):
         limit = self._site.limits.handshake_timeout
         shaking = tls is not None and tls.shaken_ns is None and self.encrypted
         if shaking and self._closing is None and now - self._hello_ns > limit * 1e9:
-            self._tunnel.give_up(f"The handshake was not complete after {limit:g} s.", "handshake_failure")
+            self._pump.give_up(f"The handshake was not complete after {limit:g} s.", "handshake_failure")
         super().tick(now)
         self._say_how_far(_AHEAD)
 
@@ -218,8 +226,18 @@ class Encrypted(Connection):
     def abort(self) -> None:
         """The engine stops now."""
         if self._playing is None and not self._transport.get_write_buffer_size():
-            self._tunnel.say_goodbye()
+            self._pump.say_goodbye()
         super().abort()
+
+
+class Encrypted(Encrypting):
+    """The protocol object of a connection that is, or should be, encrypted, and is answered here."""
+
+    __slots__ = SLOTS
+
+    def __init__(self, site: Site, listener: int, pump: TlsTransport) -> None:
+        super().__init__(site, listener)
+        self._encrypt_with(pump)
 
 
 def _bytes(count: int) -> str:
