@@ -119,6 +119,14 @@ class Role(StrEnum):
     WS_CLOSE_CODE = "ws-close-code"
     WS_CLOSE_REASON = "ws-close-reason"
 
+    # server-sent events, WHATWG HTML §9.2.5
+    SSE_BOM = "sse-bom"
+    SSE_FIELD_NAME = "sse-field-name"
+    SSE_FIELD_VALUE = "sse-field-value"
+    SSE_COMMENT = "sse-comment"
+    SSE_CR = "sse-cr"
+    """A line end that is a lone CR."""
+
 
 class Span(NamedTuple):
     """Bytes `start` up to, not including, `end` play `role`. Offsets count from the start of the stream."""

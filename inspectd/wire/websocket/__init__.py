@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspectd.wire.oddity import Oddity
 from inspectd.wire.websocket.deflate import Deflate, Extension, extensions, negotiated
 from inspectd.wire.websocket.frame import Frame, Opcode, frame_spans, unmask
 from inspectd.wire.websocket.message import (
@@ -11,7 +12,6 @@ from inspectd.wire.websocket.message import (
     WsMessage,
     allowed_close_code,
 )
-from inspectd.wire.websocket.oddity import Oddity
 from inspectd.wire.websocket.reader import FrameReader
 
 __all__ = [

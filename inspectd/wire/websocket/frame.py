@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from inspectd.wire.span import BitSpan, Role, Span
 
 if TYPE_CHECKING:
-    from inspectd.wire.websocket.oddity import Oddity
+    from inspectd.wire.oddity import Oddity
 
 LONGEST_HEADER: Final = 14
 _EXTENDED: Final = {126: 2, 127: 8}

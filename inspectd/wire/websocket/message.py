@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from inspectd.wire.websocket.frame import Frame, Opcode, unmask
-from inspectd.wire.websocket.oddity import Oddity, oddity
+from inspectd.wire.websocket.oddities import oddity
 from inspectd.wire.websocket.reader import FrameReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from inspectd.wire.oddity import Oddity
     from inspectd.wire.websocket.deflate import Deflate, Inflater
 
 PAYLOAD_LIMIT: Final = 1 << 20

@@ -20,9 +20,10 @@ from inspectd.wire.websocket.frame import (
     frame_spans,
     header_size,
 )
-from inspectd.wire.websocket.oddity import Oddity, oddity
+from inspectd.wire.websocket.oddities import oddity
 
 if TYPE_CHECKING:
+    from inspectd.wire.oddity import Oddity
     from inspectd.wire.websocket.deflate import Deflate
 
 

@@ -1,22 +1,10 @@
-"""What can be wrong with frames and messages: an id, the bytes, a sentence, the section that says otherwise."""
+"""What can be wrong with frames and messages (RFC 6455, RFC 7692)."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Oddity(NamedTuple):
-    """Something ill-formed: the bytes `start` to `end` of the stream, and what is wrong with them.
-
-    `section` names the specification and its section. The sentence quotes nothing that the peer wrote but numbers.
-    """
-
-    id: str
-    start: int
-    end: int
-    sentence: str
-    section: str
-
+from inspectd.wire.oddity import Oddity
 
 ODDITIES: Final = {
     # frames
