@@ -35,6 +35,7 @@ _COMMANDS: Final = {
         "inspectd.cli.anatomy", "anatomy", "Explain the bytes of a message from a file or a pipe."
     ),
     "export": LazyCommand("inspectd.cli.export", "command", "Turn a capture into a rule file."),
+    "playback": LazyCommand("inspectd.cli.playback", "command", "Serve the answers of a capture again."),
     "rules": LazyCommand("inspectd.cli.rules", "rules", "Check rule files, and see what they answer."),
     "gallery": LazyCommand(
         "inspectd.cli.gallery", "gallery", "Ready crafted answers to serve, or to run a client against."

@@ -1,0 +1,170 @@
+"""Taking credentials out of what leaves in an export, without moving a byte.
+
+What is taken out is filled with the letter x, as many as there were bytes: lengths, offsets and framing stay right
+whatever the message is. Names stay, so that it can be seen what was there: the scheme of credentials (RFC 9110
+§11.4), the names of cookies (RFC 6265 §4.1.1, §4.2.1), of query parameters. Content is not searched for secrets of its
+own; only what was found in the head it follows is looked for there again, because an echo is common.
+
+Nothing here raises, whatever the bytes are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_to_bytes
+
+from inspectd.wire import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from inspectd.wire import Field, Kind, Message
+
+FIELDS: Final = (
+    "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "x-auth-token",
+    "x-access-token", "x-csrf-token", "x-xsrf-token", "x-amz-security-token", "private-token", "x-gitlab-token",
+    "x-vault-token", "x-goog-api-key", "ocp-apim-subscription-key",
+)  # fmt: skip
+"""Fields whose values are credentials."""
+
+QUERY: Final = (
+    "access_token", "refresh_token", "id_token", "token", "api_key", "apikey", "key", "secret", "client_secret",
+    "password", "passwd", "pwd", "auth", "session", "sessionid", "sid", "sig", "signature", "jwt", "x-amz-signature",
+    "x-amz-security-token", "x-amz-credential", "code",
+)  # fmt: skip
+"""Query parameters whose values are credentials."""
+
+SHORTEST_ECHO: Final = 8
+"""Bytes that a secret has at least to be looked for in content: a shorter one may stand there by chance."""
+
+_SCHEMED: Final = frozenset({b"authorization", b"proxy-authorization"})
+# credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]                 ; RFC 9110 §11.4
+_SCHEME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]+(?=[^ \t])")
+# cookie-pair = cookie-name "=" cookie-value                                   ; RFC 6265 §4.1.1
+_COOKIE: Final = re.compile(rb"(?:^|;)[ \t]*([^=;]*=)?([^;]*)")
+_SET_COOKIE: Final = re.compile(rb"^([^=;]*=)?([^;]*)")
+_PARAMETER: Final = re.compile(rb"(?<=[?&;#])([^=&;#?\s]+)=([^&;#\s\"'<>]*)")
+_USER_INFO: Final = re.compile(rb"(?<=://)[^/?#@\s\"'<>]+(?=@)")
+
+
+@dataclass(slots=True)
+class Found:
+    """What was seen: how often each thing, in words that can be shown, and the secrets themselves."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    secrets: set[bytes] = field(default_factory=set)
+
+    def add(self, what: str, secret: bytes) -> None:
+        """Note one."""
+        self.counts[what] += 1
+        self.secrets.add(secret)
+
+    @property
+    def sentence(self) -> str:
+        """`Cookie (3), Set-Cookie, ?token= (2)`; empty when there was nothing."""
+        return ", ".join(
+            what if count == 1 else f"{what} ({count:,})" for what, count in sorted(self.counts.items())
+        )
+
+
+class Redaction:
+    """Which fields and query parameters hold credentials; more of them can be named."""
+
+    def __init__(self, fields: Iterable[str] = (), query: Iterable[str] = ()) -> None:
+        self._fields = frozenset(name.strip().lower().encode() for name in (*FIELDS, *fields))
+        self._query = frozenset(name.lower().encode() for name in (*QUERY, *query))
+
+    def names(self, parameter: str) -> bool:
+        """Whether the query parameter of this name, decoded, holds a credential."""
+        return parameter.lower().encode() in self._query
+
+    def hides(self, name: str) -> bool:
+        """Whether the field of this name does."""
+        return name.strip().lower().encode() in self._fields
+
+    def message(self, data: bytes, kind: Kind, found: Found) -> bytes:
+        """The same number of bytes with x for each secret in heads, trailers and, where it comes again, content.
+
+        `data` begins with a message; interim responses count. What is cut off is read as far as it goes.
+        """
+        redacted = bytearray(data)
+        for message in read(data, kind).messages:
+            secrets = self._heads(message, redacted, found)
+            for start, end in message.content:
+                for secret in secrets:
+                    if len(secret) >= SHORTEST_ECHO and secret in data[start:end]:
+                        redacted[start:end] = redacted[start:end].replace(secret, _filled(secret))
+        return bytes(redacted)
+
+    def target(self, target: bytes, found: Found) -> bytes:
+        """A request target, or a URL, without its secrets."""
+        redacted = bytearray(target)
+        for start, end, what in self._in_url(target):
+            _fill(redacted, start, end, what, found)
+        return bytes(redacted)
+
+    def _heads(self, message: Message, redacted: bytearray, found: Found) -> list[bytes]:
+        """Fill in what is in the head and the trailers of a message. Returns its secrets, the longest first."""
+        own = Found()
+        target = message.head.target
+        if target is not None:
+            start, end = target
+            for first, last, what in self._in_url(bytes(redacted[start:end])):
+                _fill(redacted, start + first, start + last, what, own)
+        for line in (*message.head.fields, *message.trailers):
+            self._field(line, redacted, own)
+        found.counts += own.counts
+        found.secrets |= own.secrets
+        return sorted(own.secrets, key=len, reverse=True)
+
+    def _field(self, line: Field, redacted: bytearray, found: Found) -> None:
+        name = line.name_bytes.strip().lower()
+        hidden = name in self._fields
+        what = line.name_bytes.decode("ascii", "backslashreplace")
+        for number, (start, end) in enumerate(line.value):
+            value = bytes(redacted[start:end])
+            if not hidden:
+                for first, last, of_url in self._in_url(value):
+                    _fill(redacted, start + first, start + last, f"{of_url} in {what}", found)
+                continue
+            for first, last in _secret_parts(name, value, folded=number > 0):
+                _fill(redacted, start + first, start + last, what, found)
+
+    def _in_url(self, value: bytes) -> Iterator[tuple[int, int, str]]:
+        """Where secrets are in a target or in the value of a field that holds URLs."""
+        for place in _USER_INFO.finditer(value):
+            yield place.start(), place.end(), "user information"
+        for place in _PARAMETER.finditer(value):
+            name = unquote_to_bytes(place[1].replace(b"+", b" ")).lower()
+            if name in self._query and place[2]:
+                yield place.start(2), place.end(2), f"?{place[1].decode('ascii', 'backslashreplace')}="
+
+
+def _secret_parts(name: bytes, value: bytes, *, folded: bool) -> Iterator[tuple[int, int]]:
+    """The parts of a credential field's value that are secret. A folded line goes on with what was before."""
+    if name in _SCHEMED:
+        scheme = None if folded else _SCHEME.match(value)
+        yield (scheme.end() if scheme else 0), len(value)
+    elif name == b"cookie":
+        for pair in _COOKIE.finditer(value):
+            yield pair.start(2), pair.end(2)
+    elif name == b"set-cookie" and not folded:
+        first = _SET_COOKIE.match(value)
+        if first is not None:
+            yield first.start(2), first.end(2)
+    else:
+        yield 0, len(value)
+
+
+def _fill(redacted: bytearray, start: int, end: int, what: str, found: Found) -> None:
+    secret = bytes(redacted[start:end])
+    if secret and secret.strip(b"x"):
+        found.add(what, secret)
+        redacted[start:end] = _filled(secret)
+
+
+def _filled(secret: bytes) -> bytes:
+    return b"x" * len(secret)
