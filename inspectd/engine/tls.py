@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from inspectd.engine.credentials import Credentials
+    from inspectd.engine.encrypted import Encrypting
     from inspectd.engine.site import Site
 
 _RECORD: Final = 16 * 1024
@@ -34,10 +35,11 @@ _TOO_LONG: Final = "The ClientHello is longer than 64 KiB."
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
     """One connection's TLS."""
 
-    def __init__(self, site: Site, listener: int, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, make: Callable[[TlsTransport], Encrypting]) -> None:
+        """`make` gives the connection, which is told what is decrypted and what becomes of the handshake."""
         super().__init__()
         self._credentials = credentials
-        self._connection = Encrypted(site, listener, self)
+        self._connection = make(self)
         self._hello: HelloReader | None = HelloReader()  # until it is known what the client speaks
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
@@ -391,4 +393,4 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
 def tls_protocol(site: Site, credentials: Credentials) -> Callable[[int], asyncio.Protocol]:
     """Makes the protocol object of a connection from the number of its listener."""
-    return lambda listener: TlsTransport(site, listener, credentials)
+    return lambda listener: TlsTransport(credentials, lambda pump: Encrypted(site, listener, pump))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import socket
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from inspectd.errors import InspectdError
 
@@ -27,14 +27,25 @@ class OriginError(InspectdError):
     """The URL of a server can't be used."""
 
 
+PORTS: Final = {"http": 80, "https": 443}
+"""The schemes of servers, and the port that each means where a URL names none."""
+
+
 class Origin(NamedTuple):
-    """A server: a name or an address without brackets, and a port."""
+    """A server: a name or an address without brackets, a port, and whether it is spoken to through TLS."""
 
     host: str
     port: int
+    tls: bool = False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Its URL, without a port that goes without saying: https://example.test."""
+        scheme = "https" if self.tls else "http"
+        return f"{scheme}://{str(self).removesuffix(f':{PORTS[scheme]}')}"
 
 
 class Route(NamedTuple):
@@ -54,11 +65,16 @@ class Failure(NamedTuple):
 
 
 def parse_origin(url: str) -> Origin:
-    """The server that `http://HOST[:PORT]` names. Raises OriginError (exit code 2) that says how to write it."""
-    mend = "Write http://HOST:PORT, for example http://localhost:3000."
+    """The server that `http[s]://HOST[:PORT]` names. Raises OriginError (exit code 2) that says how to write it."""
+    mend = "Write http://HOST:PORT or https://HOST:PORT, for example http://localhost:3000."
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme.lower() != "http":
-        why = "names no scheme" if not separator else f"is not http: {scheme} can't be forwarded to"
+    scheme = scheme.lower()
+    if not separator or scheme not in PORTS:
+        why = (
+            "names no scheme"
+            if not separator
+            else f"is neither http nor https: {scheme} can't be forwarded to"
+        )
         raise OriginError(f"{url!r} {why}", mend, exit_code=2)
     authority = rest.removesuffix("/")
     if not authority or set(authority) & set("/?#@ \t"):
@@ -67,10 +83,10 @@ def parse_origin(url: str) -> Origin:
             mend,
             exit_code=2,
         )
-    origin = read_authority(authority, 80)
+    origin = read_authority(authority, PORTS[scheme])
     if origin is None:
         raise OriginError(f"{url!r} names no host, or no port between 1 and 65535", mend, exit_code=2)
-    return origin
+    return origin._replace(tls=scheme == "https")
 
 
 def read_authority(text: str, port: int | None) -> Origin | None:
