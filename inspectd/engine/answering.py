@@ -15,6 +15,7 @@ from inspectd.capture.answered import BY_HAND
 from inspectd.capture.model import State
 from inspectd.engine.evidence import Witness
 from inspectd.engine.outgoing import UNSENT_LIMIT, Outgoing
+from inspectd.engine.overheard import Overheard
 from inspectd.engine.pending import Pending, Refused
 from inspectd.engine.player import Player
 from inspectd.engine.sent import as_json
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from inspectd.capture.records import ExchangeRecord
     from inspectd.engine.holds import Held
     from inspectd.engine.site import Site
+    from inspectd.rules.inbox import Inbox
     from inspectd.wire import RequestReader
 
 QUEUE_LIMIT: Final = 64
@@ -45,8 +47,10 @@ class Answering(Outgoing):
         "_choked",
         "_early",
         "_held",
+        "_inbox",
         "_player",
         "_queue",
+        "_reader",
     )
 
     encrypted: bool = False
@@ -61,6 +65,7 @@ class Answering(Outgoing):
         self._early: Pending | None = (
             None  # the request that is arriving, if its answer did not wait for all of it
         )
+        self._inbox: Inbox | None = None  # where what the client sends goes, once it is no HTTP any more
         self._choked = False  # the client reads slower than this side sends
 
     # -- whose turn it is
@@ -220,8 +225,39 @@ class Answering(Outgoing):
                 return
         else:
             exchange.added = as_json(program.added)
+            if program.inbox is not None:
+                self._converse(exchange, program.inbox)
         self._playing = exchange
         self._player = Player(program, self, self._site.gates, self._played)
+
+    def _converse(self, exchange: ExchangeRecord, inbox: Inbox) -> None:
+        """The answer leaves HTTP: what comes behind the request is for the program, and is read at its pace."""
+        self._inbox = inbox
+        inbox.drained = self._drained
+        end = exchange.req_offset + (exchange.req_len or 0)
+        self._reader = Overheard(self._reader, inbox, self._listen_slower, end)
+
+    @property
+    def _cut_off(self) -> str:
+        """What it means that the connection is gone while an answer is under way."""
+        if self._inbox is None:
+            return "the connection ended before the whole answer was sent"
+        return self._inbox.outcome or "the connection ended without a Close frame"
+
+    def _listen_slower(self) -> None:
+        if not self._silent:
+            self._stall()
+
+    def _drained(self) -> None:
+        """The program has heard what came."""
+        if self._stalled and not self._choked:
+            self._go_on_reading()
+
+    def stall(self) -> None:
+        """Send nothing more, and listen to nothing more."""
+        if self._inbox is not None:
+            self._inbox.mute()
+        super().stall()
 
     def _played(self, problem: str | None) -> None:
         """The player has come to the end of its program."""
@@ -229,6 +265,10 @@ class Answering(Outgoing):
         self._player = self._playing = None
         if exchange is None:
             return
+        if self._inbox is not None:
+            self._inbox.drained = None
+            if self._inbox.outcome:
+                exchange.label = f"{exchange.label}; {self._inbox.outcome}"
         if problem is None:
             exchange.state |= _RESPONSE_COMPLETE
             self._record.touch(exchange)

@@ -17,6 +17,7 @@ from inspectd.capture.model import State
 from inspectd.engine import ending, tcp
 from inspectd.engine.answering import Answering
 from inspectd.engine.foreign import farewell
+from inspectd.engine.overheard import Overheard
 from inspectd.engine.pending import Pending
 from inspectd.engine.summary import TARGET_KEPT, shown
 from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
@@ -49,7 +50,6 @@ class Connection(Answering):
         "_head_ns",
         "_listener",
         "_listening_ns",
-        "_reader",
         "_taken_ns",
         "_unread",
     )
@@ -109,6 +109,8 @@ class Connection(Answering):
         if not self._deaf:
             for event in reader.feed(data):
                 self._on_event(event)
+            if self._reader is not reader and isinstance(self._reader, Overheard):
+                self._reader.catch_up(data, record.bytes_in)
             start = reader.head_start
             if start is not None and start >= record.bytes_in - len(data):
                 self._head_ns = now
@@ -152,7 +154,7 @@ class Connection(Answering):
             self._unhold(self._playing, self._held)
             self._abort(self._playing, "the connection ended before anybody decided")
         elif self._playing is not None:
-            self._abort(self._playing, "the connection ended before the whole answer was sent")
+            self._abort(self._playing, self._cut_off)
         record.closed_ns = now
         record.closed_by, record.how = ending.who_ended_it(record, self._closing, reset=reset)
         ending.describe(record, now)
@@ -385,6 +387,8 @@ class Connection(Answering):
         """The engine stops: finish what is in flight, then close."""
         if self._silent:
             self.close("rst")  # a FIN would say that the answer was whole
+        elif self._inbox is not None:
+            self._inbox.stop()
         elif self._closing is None and not self._answering and self._reading is self._early:
             self.close("fin")
 

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, Protocol
 
-from inspectd.rules.program import Close, HalfClose, Hold, Program, Reset, Send, SendFile, Stall, Wait
+from inspectd.rules.program import Close, HalfClose, Hold, Listen, Program, Reset, Send, SendFile, Stall, Wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from inspectd.rules.inbox import Inbox
     from inspectd.rules.program import LiveProgram, Op, Pace
 
 PIECE: Final = 256 * 1024
@@ -114,6 +115,21 @@ async def wait_until(due: float) -> None:
         await asyncio.sleep(max(left, _FIRST_LOOK))
 
 
+async def _news(inbox: Inbox, seconds: float | None) -> None:
+    """Wait until there is something in the inbox, so many seconds at most."""
+    if inbox.news:
+        return
+    woken = asyncio.Event()
+    inbox.woken = woken.set
+    try:
+        async with asyncio.timeout(seconds):
+            await woken.wait()
+    except TimeoutError:
+        pass
+    finally:
+        inbox.woken = None
+
+
 class Player:
     """One program on its way through one connection; `finished` is called with an error text, or None."""
 
@@ -186,6 +202,8 @@ class Player:
             case Hold(gate, timeout, otherwise):
                 if not await self._gates.passed(gate, timeout):
                     return otherwise
+            case Listen(inbox, seconds):
+                await _news(inbox, seconds)
             case Stall():
                 self._outlet.stall()
                 await asyncio.get_running_loop().create_future()  # whoever ends the connection ends this

@@ -18,7 +18,7 @@ from inspectd.rules.answer import (
     read_slice,
     status_code,
 )
-from inspectd.rules.draft import FileSlice, Live, Script
+from inspectd.rules.draft import Conversation, FileSlice, Live, Script
 from inspectd.rules.faults import ANSWER_END, Breaker, Layout, Mark
 from inspectd.rules.program import Close, Hold, LiveProgram, Program, Send, SendFile, Stall, Wait
 from inspectd.rules.timing import AT_ONCE, Timing, join
@@ -85,10 +85,16 @@ def assemble(draft: Draft, call: Call, finish: Finish) -> Program | LiveProgram:
         *finish.interim,
         Send(said.head),
     )
+    stamp = finish.stamp
+    if isinstance(said.content, Conversation):
+        breaker = Breaker(finish.faults, layout, sent=call.request.sent)
+        talk = _talk(heads, said.content, finish, breaker)
+        shown = (*heads, *said.content.shown)
+        return LiveProgram(talk, stamp.label, said.added, stamp.rule, stamp.hold, said.content.inbox, shown)
     if isinstance(said.content, Live):
         breaker = Breaker(finish.faults, layout, sent=call.request.sent)
         ops = _live(heads, said.content, finish, breaker, closes=said.closes)
-        return LiveProgram(ops, said.label, said.added, finish.stamp.rule, finish.stamp.hold)
+        return LiveProgram(ops, said.label, said.added, stamp.rule, stamp.hold)
     body = list(_content(said.content, finish))
     layout = replace(layout, total=layout.head + sum(map(length, body)))
     items: list[Item] = [finish.timing.on(op, head=True) for op in heads]
@@ -157,7 +163,7 @@ def _say(draft: Draft, call: Call, finish: Finish) -> _Said:
     )
     added = (*draft.added, *(line.decode("utf-8", "replace") for line in more), *automatic)
     head = head_bytes(draft.status_line, fields, automatic)
-    bodiless = has_no_content(asked.method, code)
+    bodiless = has_no_content(asked.method, code) and not isinstance(content, Conversation)
     idle: tuple[str, ...] = ()
     if bodiless and asked.method != b"HEAD" and size != 0:
         idle = (f"The content is not sent: an answer of {code} ends with its head.",)
@@ -242,6 +248,24 @@ async def _live(
         yield op
 
 
+async def _talk(
+    heads: tuple[Op, ...], content: Conversation, finish: Finish, breaker: Breaker
+) -> AsyncIterator[Op]:
+    for head in heads:
+        for op in breaker.feed(finish.timing.on(head, head=True)):
+            yield op
+    steps = content.steps()
+    try:
+        async for step in steps:
+            for op in breaker.feed(finish.timing.on(step, head=False)):
+                yield op
+            if breaker.ended:
+                break
+    finally:
+        if close := getattr(steps, "aclose", None):
+            await close()
+
+
 def _paced(items: Iterable[Item], breaker: Breaker, timing: Timing) -> Iterator[Op]:
     for item in items:
         yield from breaker.feed(item if isinstance(item, Mark) else timing.on(item, head=False))
@@ -282,7 +306,7 @@ def content_size(content: Content | None) -> int | None:
         return len(content)
     if isinstance(content, FileSlice):
         return content.length
-    if isinstance(content, Live) or any(isinstance(step, Stall) for step in content.steps):
+    if isinstance(content, (Live, Conversation)) or any(isinstance(step, Stall) for step in content.steps):
         return None
     return sum(map(length, content.steps))
 

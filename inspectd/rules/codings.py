@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from inspectd.rules.answer import file_state, read_slice
-from inspectd.rules.draft import FileSlice, Live, Script
+from inspectd.rules.draft import Conversation, FileSlice, Live, Script
 from inspectd.rules.program import Send
 from inspectd.rules.units import UnitError, wire_bytes
 
@@ -151,6 +151,8 @@ class Codings:
         """
         if isinstance(content, Live):
             return self._live(content)
+        if isinstance(content, Conversation):
+            return content
         if isinstance(content, Script):
             return self._script(content)
         key = (content, file_state(content.path) if isinstance(content, FileSlice) else times)

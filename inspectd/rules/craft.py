@@ -69,14 +69,15 @@ LARGEST_HEAD: Final = 64 << 20
 LARGEST_REPEATED: Final = 64 << 30
 """Bytes that a repeated body may have."""
 
-_BODIES: Final[tuple[str, ...]] = ("body", "json", "body-file", "body-hex", "folder", "events")
+_BODIES: Final[tuple[str, ...]] = ("body", "json", "body-file", "body-hex", "folder", "events", "websocket")
 _WHOLE: Final[tuple[str, ...]] = ("raw", "raw-file", "raw-hex", "mirror")
 _WORDS: Final[tuple[str, ...]] = (
     "respond", "headers", *_BODIES, "body-repeat", "template", "auto", "interim", "coding", "chunked", "conditional",
     "redirect", "auth", "cookies", "cors", "poll",
 )  # fmt: skip
+_CONTENT_ONLY: Final[tuple[str, ...]] = ("coding", "chunked", "conditional", "redirect")
 _BEHAVIOURS: Final[tuple[str, ...]] = (
-    "template", "conditional", "redirect", "auth", "cookies", "cors", "folder", "events", "poll",
+    "template", "conditional", "redirect", "auth", "cookies", "cors", "folder", "events", "websocket", "poll",
 )  # fmt: skip
 
 
@@ -152,6 +153,9 @@ class _TableReader:
                 "'redirect' has a status of its own",
                 "Write redirect = { to = ..., status = ... }.",
             )
+        if "websocket" in given:
+            for key in (key for key in _CONTENT_ONLY if key in given):
+                self.wrong(key, f"a WebSocket has no content for {key!r}", "Take one of the two out.")
         if "body-repeat" in given and "body" not in given:
             self.wrong("body-repeat", "there is no 'body' to repeat", "Give 'body' as well.")
         elif (
@@ -220,7 +224,8 @@ class _TableReader:
     @property
     def _endless(self) -> bool:
         events = self.table.events
-        return isinstance(events, EventsTable) and (events.repeat or not events.close)
+        talks = self.table.websocket is not None
+        return talks or (isinstance(events, EventsTable) and (events.repeat or not events.close))
 
     def _path(self, key: str, text: str) -> Path | None:
         """An ordinary file. A relative one is below the folder of the rules."""
@@ -291,6 +296,8 @@ class _TableReader:
             return f"folder {table.folder}"
         if table.template and table.respond is not None:
             return table.respond
+        if table.websocket is not None:
+            return "websocket echo" if table.websocket.echo else "websocket"
         return "events" if table.events is not None else status_label(status_line)
 
     def _try(self, reply: WordedReply | RawReply) -> None:
@@ -318,7 +325,7 @@ class _TableReader:
         if table.body is not None:
             return self.understood("body", b"", _utf8, table.body)
         if table.json is not msgspec.UNSET:
-            return self.understood("json", b"", _json, table.json)
+            return self.understood("json", b"", json_bytes, table.json)
         if table.body_file is not None:
             return self._path("body-file", table.body_file)
         if table.body_hex is not None:
@@ -440,7 +447,8 @@ def _utf8(text: str) -> bytes:
         raise UnitError("a lone surrogate is no text", "Write bytes as 'body-hex'.") from None
 
 
-def _json(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
+    """A value as JSON. Raises `UnitError`."""
     try:
         if _has_no_number(value):
             raise UnitError("JSON has neither NaN nor infinity", "Write such a body as text, in 'body'.")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
-    from inspectd.rules.program import Hold, Send, Stall, Wait
+    from inspectd.rules.inbox import Inbox
+    from inspectd.rules.program import Hold, Op, Send, Stall, Wait
     from inspectd.rules.request import Request
 
 
@@ -60,7 +61,19 @@ class Live:
     steps: Callable[[], AsyncIterator[Send | Wait | Hold | Stall]]
 
 
-Content: TypeAlias = bytes | FileSlice | Script | Live
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What follows a change of protocol. What the client sends comes to `inbox`.
+
+    `shown` is what is sent as far as that is known beforehand: if the client says nothing.
+    """
+
+    steps: Callable[[], AsyncIterator[Op]]
+    inbox: Inbox
+    shown: tuple[Op, ...] = ()
+
+
+Content: TypeAlias = bytes | FileSlice | Script | Live | Conversation
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from inspectd.rules.inbox import Inbox
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -91,7 +93,15 @@ class Reset:
     """Abort the connection: RST, and whatever is unsent is lost."""
 
 
-Op: TypeAlias = Send | SendFile | Wait | Hold | Stall | HalfClose | Close | Reset
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Wait until the client says something, or leaves, or the engine stops, or `seconds` are over."""
+
+    inbox: Inbox
+    seconds: float | None = None
+
+
+Op: TypeAlias = Send | SendFile | Wait | Hold | Stall | HalfClose | Close | Reset | Listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +125,16 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class LiveProgram:
-    """A program whose steps become known only while it plays, such as a stream of events."""
+    """A program whose steps become known only while it plays, such as a stream of events.
+
+    With an `inbox` the connection leaves HTTP with this answer, and what the client sends from then on lies there.
+    `shown` is what it does as far as that is known: if the client says nothing.
+    """
 
     ops: AsyncIterator[Op]
     label: str = ""
     added: tuple[str, ...] = ()
     rule: str = ""
     hold: float | None = None
+    inbox: Inbox | None = None
+    shown: tuple[Op, ...] = ()

@@ -280,6 +280,73 @@ class EventsTable(Table):
     """False: after the last event the stream stays open."""
 
 
+class WebSocketMessageTable(Table):
+    """A message of a WebSocket, or a frame that is wrong on purpose, or what happens to the connection."""
+
+    text: str | None = None
+    json: Any = msgspec.UNSET
+    binary_hex: str | None = None
+    ping: str | None = None
+    pong: str | None = None
+    close: Annotated[
+        bool | int | None,
+        Meta(description="a Close frame with this code, any there can be; true: without one"),
+    ] = None
+    reason: Annotated[str, Meta(description="close: why, in words")] = ""
+    raw_hex: Annotated[str | None, Meta(description="these bytes, whatever they are")] = None
+    do: Annotated[
+        Literal["close", "half-close", "reset", "stall"] | None,
+        Meta(description="what happens to the TCP connection, without a Close frame"),
+    ] = None
+    after: Duration | None = None
+    """How long to wait before it, instead of `every`."""
+    fragment: Annotated[int, Meta(ge=1, description="send it in frames of so many bytes")] | None = None
+    masked: Annotated[bool, Meta(description="mask it, which only clients may")] = False
+    rsv: Annotated[int, Meta(ge=0, le=7, description="the reserved bits: 4 is RSV1")] = 0
+    length_form: Annotated[
+        int | None, Meta(description="bits that the length takes, needed or not: 7, 16 or 64")
+    ] = None
+    length: Annotated[int, Meta(ge=0, description="the length that the frame claims")] | None = None
+    opcode: Annotated[int, Meta(ge=0, le=15, description="instead of the right one")] | None = None
+    fin: Annotated[bool | None, Meta(description="the FIN bit of the last frame")] = None
+
+
+class WebSocketAnswerTable(Table):
+    """What is said when a message comes. The first one that matches answers."""
+
+    text: Annotated[str | None, Meta(description="a glob over a text message; default: any message")] = None
+    binary: Annotated[bool | None, Meta(description="only binary messages, or only text")] = None
+    send: tuple[str | WebSocketMessageTable, ...] = ()
+
+
+class WebSocketTable(Table):
+    """A WebSocket server: what it says by itself, and what it answers."""
+
+    echo: Annotated[bool, Meta(description="send back what no item of `on` answers")] = False
+    send: tuple[str | WebSocketMessageTable, ...] = ()
+    every: Duration = 0
+    """How long to wait between two messages of `send`."""
+    repeat: bool = False
+    on: tuple[WebSocketAnswerTable, ...] = ()
+    protocol: Annotated[
+        str | tuple[str, ...],
+        Meta(description="subprotocols that are spoken: the first one offered is chosen"),
+    ] = ()
+    compress: Annotated[bool, Meta(description="permessage-deflate, when it is offered")] = False
+    accept: Annotated[
+        Literal["right", "wrong", "missing"], Meta(description="what Sec-WebSocket-Accept says")
+    ] = "right"
+    pong: Annotated[bool, Meta(description="whether pings are answered")] = True
+    close_answer: Annotated[bool, Meta(description="whether a Close frame is answered")] = True
+    ping_every: Annotated[
+        Duration, Meta(description="ping so often; close with 1011 when no pong came until the next one")
+    ] = 0
+    idle: Annotated[Duration, Meta(description="close with 1001 when the client was silent for so long")] = 0
+    largest: Annotated[Size, Meta(description="a longer message of the client is answered with 1009")] = (
+        "1MiB"
+    )
+
+
 class PollTable(Table):
     """A long poll: the answer waits until a gate is opened; when the time is over, `otherwise` is the answer."""
 
@@ -385,6 +452,7 @@ class AnswerTable(Table):
         | None
     ) = None
     events: tuple[str | EventTable, ...] | EventsTable | None = None
+    websocket: WebSocketTable | None = None
     poll: bool | str | PollTable = False
     mirror: Annotated[bool, Meta(description="answer with the client's own request")] = False
     pace: PaceTable | None = None

@@ -14,6 +14,7 @@ from inspectd.rules.program import (
     Close,
     HalfClose,
     Hold,
+    Listen,
     LiveProgram,
     Pace,
     Reset,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from inspectd.rules.program import Op, Program
 
 What: TypeAlias = Literal[
-    "send", "file", "wait", "hold", "stall", "half-close", "close", "reset", "live", "more"
+    "send", "file", "wait", "hold", "listen", "stall", "half-close", "close", "reset", "live", "more"
 ]
 
 KEPT: Final = 65536
@@ -105,6 +106,7 @@ class TimelineEntry:
 
 
 _ENDS: Final = {
+    "listen": "Answers what the client says, until one of the two closes.",
     "stall": "Sends nothing more and leaves the connection open.",
     "half-close": "Sends FIN and goes on reading.",
     "close": "Closes the connection (FIN).",
@@ -123,15 +125,16 @@ def timeline(program: Program | LiveProgram, *, peek: int = 0) -> list[TimelineE
     first: list[TimelineEntry] = []
     if program.hold is not None:
         first.append(TimelineEntry(0.0, 0, "hold", seconds=None, limit=program.hold))
-    if isinstance(program, LiveProgram):
+    if isinstance(program, LiveProgram) and not program.shown:
         ops, whole = _peeked(program, peek)
         seen = [*first, *_entries(ops, since=len(first))]
         if whole:
             return seen
         at, offset, since = _after(seen[-1]) if seen else (0.0, 0, 0)
         return [*seen, TimelineEntry(at, offset, "live", seconds=None, since=since)]
-    entries = [*first, *islice(_entries(program.ops, since=len(first)), MOST_ENTRIES)]
-    left = len(program.ops) + len(first) - len(entries)
+    known = program.shown if isinstance(program, LiveProgram) else program.ops
+    entries = [*first, *islice(_entries(known, since=len(first)), MOST_ENTRIES)]
+    left = len(known) + len(first) - len(entries)
     if left > 0:
         at, offset, since = _after(entries[-1])
         entries.append(TimelineEntry(at, offset, "more", left, None, since))
@@ -198,8 +201,9 @@ def _entry(op: Op, at: float, offset: int, since: int, kept: int) -> TimelineEnt
             return TimelineEntry(
                 at, offset, "hold", seconds=None, since=since, name=gate, limit=timeout, otherwise=other
             )
-        case Stall():
-            return TimelineEntry(at, offset, "stall", seconds=None, since=since)
+        case Stall() | Listen():
+            what: What = "stall" if isinstance(op, Stall) else "listen"
+            return TimelineEntry(at, offset, what, seconds=None, since=since)
         case _:
             return TimelineEntry(at, offset, _ENDINGS[type(op)], since=since)
 

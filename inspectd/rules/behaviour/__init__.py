@@ -81,6 +81,10 @@ def _content(table: AnswerTable, words: Words, base: Path, found: _Found) -> Non
         from inspectd.rules.behaviour import events
 
         found.add(events.step, table.events, words)
+    if table.websocket is not None:
+        from inspectd.rules.behaviour import websocket
+
+        found.add(websocket.step, table.websocket, words, own_status=table.respond is not None)
 
 
 class _Found:
