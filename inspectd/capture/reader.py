@@ -344,6 +344,19 @@ class Capture(Rows):
                 found.append(Read(begin, stop - begin, piece.ns))
         return found
 
+    def iter_timed_bytes(
+        self, connection: int, direction: int, start: int, end: int | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """The bytes `start` to `end` of a stream with the times (ns since the epoch) at which they crossed the socket.
+
+        In pieces of at most `CHUNK_BYTES`, in order, as far as the stream has come; memory stays flat. `BytesGone` when
+        the file doesn't hold some of them any more.
+        """
+        for piece in self._stream(connection, direction, start, end):
+            for data in self._iter_bytes(iter((piece,)), start, end, exact=False):
+                yield piece.ns, data
+                start += len(data)
+
     def _stream(self, connection: int, direction: int, start: int, end: int | None) -> Iterator[_Piece]:
         """Every piece of a stream that touches `start` to `end`, in order."""
         if end is not None:
