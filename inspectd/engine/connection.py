@@ -56,6 +56,8 @@ class Connection(Answering):
 
     _pending = Pending
     """What is made of a request that has arrived."""
+    _inside: int | None = None
+    """The connection in whose tunnel this one is read."""
 
     def __init__(self, site: Site, listener: int) -> None:
         super().__init__(site)
@@ -77,6 +79,9 @@ class Connection(Answering):
         site = self._site
         self._transport = transport = cast("asyncio.Transport", transport)
         self._record = record = site.welcome(self, transport, self._listener, now)
+        if self._inside is not None:
+            record.inside = self._inside
+            return  # whoever carries it was let in
         if site.recorded:
             sock = transport.get_extra_info("socket")
             record.rtt_us = tcp.round_trip_us(sock)
