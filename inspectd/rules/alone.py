@@ -28,6 +28,11 @@ class Alone:
         """`rule busy twice`."""
         return f"rule {self.rule.id}"
 
+    @property
+    def forwards(self) -> bool:
+        """Whether requests may be left to a server."""
+        return self.rule.forwards
+
     def follow(self, rules: Iterable[Rule]) -> None:
         """Take the rule as it is now: by its name, or one without a name as long as its text is the same.
 

@@ -145,6 +145,8 @@ class RuleBook:
         self.unmatched = unmatched
         self.content_kept = CONTENT_PREFIX
         """Octets of content that requests carry: more when a rule looks at it."""
+        self.forwards = _forwards(fallback)
+        """Whether requests may be left to a server: then connections have to be able to forward them."""
         self._snapshot = _Snapshot({})
         self._changing = Lock()
 
@@ -187,6 +189,7 @@ class RuleBook:
     def _swap(self, sources: Mapping[str, tuple[Rule, ...]]) -> None:
         snapshot = _Snapshot(sources)
         self.content_kept = CONTENT_KEPT if snapshot.wants_content else CONTENT_PREFIX
+        self.forwards = _forwards(self.fallback) or any(rule.forwards for rule in snapshot.rules)
         self._snapshot = snapshot
 
     # -- answering
@@ -305,6 +308,10 @@ class RuleBook:
         if not self._snapshot.rules:
             lines.append("  there are no rules")
         return "\n".join(lines)
+
+
+def _forwards(responder: Responder) -> bool:
+    return bool(getattr(responder, "forwards", False))
 
 
 def _verdict(rule: Rule, request: Request) -> Verdict:

@@ -70,7 +70,7 @@ LARGEST_REPEATED: Final = 64 << 30
 """Bytes that a repeated body may have."""
 
 _BODIES: Final[tuple[str, ...]] = ("body", "json", "body-file", "body-hex", "folder", "events", "websocket")
-_WHOLE: Final[tuple[str, ...]] = ("raw", "raw-file", "raw-hex", "mirror")
+_WHOLE: Final[tuple[str, ...]] = ("raw", "raw-file", "raw-hex", "mirror", "proxy")
 _WORDS: Final[tuple[str, ...]] = (
     "respond", "headers", *_BODIES, "body-repeat", "template", "auto", "interim", "coding", "chunked", "conditional",
     "redirect", "auth", "cookies", "cors", "poll",
@@ -87,14 +87,14 @@ def compile_reply(table: AnswerTable, *, base: Path, rule: str = "") -> Reply:
     Relative paths in it are below `base`. `rule` is the id of its rule, and becomes `Program.rule`. Raises
     `CraftProblems` with every problem of the table.
     """
-    reader = _TableReader(table, base, rule)
+    reader = TableReader(table, base, rule)
     reply = reader.reply()
     if reader.problems or reply is None:
         raise CraftProblems(reader.problems)
     return reply
 
 
-class _TableReader:
+class TableReader:
     """Reads one table and collects what is wrong with it."""
 
     def __init__(self, table: AnswerTable, base: Path, rule: str) -> None:
@@ -134,14 +134,21 @@ class _TableReader:
     def _contradictions(self) -> None:
         given = self.given
         whole = [key for key in _WHOLE if key in given]
+        if "proxy" not in given:
+            for key in ("patch", "proxy-host"):
+                if key in given:
+                    self.wrong(
+                        key, "no server is asked", 'Say which: proxy = true, or proxy = "http://HOST:PORT".'
+                    )
         for key in whole[1:]:
             self.wrong(key, f"{whole[0]!r} is the whole answer already", "Keep one of them.")
         if whole:
             for key in (key for key in _WORDS if key in given):
+                into = "patch" if whole[0] == "proxy" else whole[0]
                 self.wrong(
                     key,
                     f"{whole[0]!r} is the whole answer: {key!r} has no place in it",
-                    f"Write it into {whole[0]!r}, or take one of the two out.",
+                    f"Write it into {into!r}, or take one of the two out.",
                 )
             return
         bodies = [key for key in _BODIES if key in given]
@@ -227,7 +234,7 @@ class _TableReader:
         talks = self.table.websocket is not None
         return talks or (isinstance(events, EventsTable) and (events.repeat or not events.close))
 
-    def _path(self, key: str, text: str) -> Path | None:
+    def path(self, key: str, text: str) -> Path | None:
         """An ordinary file. A relative one is below the folder of the rules."""
 
         def read() -> Path:
@@ -241,6 +248,10 @@ class _TableReader:
 
     def _whole(self) -> Reply | None:
         table = self.table
+        if table.proxy:
+            from inspectd.rules.pass_craft import pass_reply
+
+            return pass_reply(self, self._finish)
         if table.mirror:
             finish = self._finish("mirror")
             return None if self.problems else MirrorReply(_the_mirror(), finish)
@@ -250,7 +261,7 @@ class _TableReader:
         elif table.raw_hex is not None:
             raw = self.understood("raw-hex", b"", hex_bytes, table.raw_hex)
         else:
-            raw = self._path("raw-file", table.raw_file or "")
+            raw = self.path("raw-file", table.raw_file or "")
         label = f"raw {raw.name}" if isinstance(raw, Path) else f"raw {len(raw or b'')} bytes"
         finish = self._finish(label)
         if self.problems or raw is None:
@@ -268,8 +279,8 @@ class _TableReader:
         content: bytes | Path | None = b""
         if not table.template:  # its step reads the words by itself
             respond = "200 OK" if table.respond is None else table.respond
-            status_line = self.understood("respond", b"", _status, respond)
-            fields = self._lines("headers", table.headers)
+            status_line = self.status_line("respond", respond)
+            fields = self.lines("headers", table.headers)
             content = self._content()
         finish = replace(
             self._finish(self._label(status_line)),
@@ -323,11 +334,11 @@ class _TableReader:
     def _content(self) -> bytes | Path | None:
         table = self.table
         if table.body is not None:
-            return self.understood("body", b"", _utf8, table.body)
+            return self.text("body", table.body)
         if table.json is not msgspec.UNSET:
             return self.understood("json", b"", json_bytes, table.json)
         if table.body_file is not None:
-            return self._path("body-file", table.body_file)
+            return self.path("body-file", table.body_file)
         if table.body_hex is not None:
             return self.understood("body-hex", b"", hex_bytes, table.body_hex)
         return b""
@@ -340,7 +351,24 @@ class _TableReader:
             return "application/json"
         return media_type(Path(table.body_file)) if table.body_file is not None else ""
 
-    def _lines(self, key: str, lines: Iterable[str | RawLine]) -> tuple[bytes, ...]:
+    def line(self, key: str, text: str) -> bytes:
+        """The bytes of one line."""
+        return self.understood(key, b"", _line, text)
+
+    def status_line(self, key: str, text: str) -> bytes:
+        """The status line that a person means."""
+        return self.understood(key, b"", _status, text)
+
+    def text(self, key: str, text: str) -> bytes:
+        """A text as UTF-8."""
+        return self.understood(key, b"", _utf8, text)
+
+    def json(self, key: str, value: object) -> bytes:
+        """A value as JSON."""
+        return self.understood(key, b"", json_bytes, value)
+
+    def lines(self, key: str, lines: Iterable[str | RawLine]) -> tuple[bytes, ...]:
+        """The bytes of field lines."""
         found: list[bytes] = []
         for index, line in enumerate(lines):
             where = f"{key}[{index}]"
@@ -357,7 +385,7 @@ class _TableReader:
             where = f"interim[{index}]"
             key = where if isinstance(given, str) else f"{where}.respond"
             line = self.understood(key, b"", _status, table.respond)
-            fields = self._lines(f"{where}.headers", table.headers)
+            fields = self.lines(f"{where}.headers", table.headers)
             after = self.understood(f"{where}.after", 0.0, duration, table.after)
             once: list[Send | Wait] = [Wait(after)] if after else []
             ops += [*once, Send(head_bytes(line, fields))] * table.times
@@ -371,7 +399,7 @@ class _TableReader:
         return Chunking(
             sizes=table.sizes or (),
             extension=self.understood("chunked.extension", b"", wire_bytes, table.extension),
-            trailers=self._lines("chunked.trailers", table.trailers),
+            trailers=self.lines("chunked.trailers", table.trailers),
             size_lines=tuple(
                 self.understood(f"chunked.size-lines[{index}]", b"", wire_bytes, line)
                 for index, line in enumerate(table.size_lines)

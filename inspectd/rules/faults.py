@@ -179,6 +179,9 @@ def landmarks(data: bytes) -> Layout:
     return Layout(start, line_end, len(data) if end is None else end, len(data))
 
 
+_NOWHERE: Final = Layout(0, 0, 0, None)
+
+
 class _Point(NamedTuple):
     offset: int
     fault: Fault
@@ -232,7 +235,8 @@ class Breaker:
     `sent` is how many bytes the connection has sent before. Raises `PlaceError` for a place the answer can't have.
     """
 
-    def __init__(self, faults: Sequence[Fault], layout: Layout, *, sent: int = 0) -> None:
+    def __init__(self, faults: Sequence[Fault], layout: Layout | None, *, sent: int = 0) -> None:
+        """Without a `layout`, `know` has to be called before the first byte of the final head is fed."""
         self.ended = False
         self.idle: list[str] = []
         """What did nothing so far, in sentences of safe text. All of it, once `over` has been called."""
@@ -242,6 +246,22 @@ class Breaker:
         self._missing = False  # whether any were
         self._at_marks: list[Fault] = []
         self._points: list[_Point] = []
+        self._sent = sent
+        self._unknown: list[Fault] = []
+        if layout is None:
+            known = [fault for fault in faults if fault.place.part in {"start", "byte"}]
+            self._unknown = [fault for fault in faults if fault not in known]
+            self._place(known, _NOWHERE)
+        else:
+            self._place(faults, layout)
+
+    def know(self, layout: Layout) -> None:
+        """From here on it is known where the parts of the answer are."""
+        faults, self._unknown = self._unknown, []
+        self._place(faults, layout)
+
+    def _place(self, faults: Sequence[Fault], layout: Layout) -> None:
+        sent = self._sent
         for fault in faults:
             offset = _offset(fault.place, layout)
             if offset is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from inspectd.errors import InspectdError
@@ -15,16 +16,17 @@ from inspectd.rules.answer import compile_for, file_state, problem_answer, read_
 from inspectd.rules.assemble import assemble, assemble_whole
 from inspectd.rules.draft import Call, Draft, FileSlice
 from inspectd.rules.faults import Layout, landmarks
+from inspectd.rules.passing import Pass
 from inspectd.rules.program import Program, Send, SendFile
 from inspectd.rules.request import ordinary_request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from inspectd.rules.assemble import Finish
     from inspectd.rules.draft import Content, Step
     from inspectd.rules.mirror import Mirror
+    from inspectd.rules.patch import Patch
     from inspectd.rules.program import LiveProgram
 
 LARGEST_RAW: Final = 1 << 20
@@ -183,3 +185,39 @@ class MirrorReply(_Guarded):
             return assemble_whole(mirrored.ops, landmarks(data), call, self._finish, mirrored.added)
         except Exception as error:  # noqa: BLE001  whatever a rule leads to, its client gets an answer
             return self._problem(call, error)
+
+
+class PassReply(_Guarded):
+    """The answer of a server, with changes perhaps."""
+
+    def __init__(self, origin: str | None, host: bytes | None, patch: Patch | None, finish: Finish) -> None:
+        super().__init__(finish)
+        self.held = finish.stamp.hold is not None
+        """Somebody wants to see the request before it goes on."""
+        self._patch = patch
+        stamp, before = finish.stamp, finish.timing.before
+        self._program = Pass(
+            (),
+            stamp.label,
+            (),
+            stamp.rule,
+            stamp.hold,
+            (),
+            origin,
+            host,
+            patch,
+            before,
+            finish.faults,
+            finish.closes,
+        )
+
+    def program(self, call: Call) -> Program:
+        """What is to be asked of which server, or a 500 that says why the content of the patch isn't there."""
+        patch = self._patch
+        if patch is None or not isinstance(patch.body, Path):
+            return self._program
+        try:
+            body = read_slice(patch.body, 0, file_state(patch.body)[1])
+        except Exception as error:  # noqa: BLE001  whatever a rule leads to, its client gets an answer
+            return self._problem(call, error)
+        return replace(self._program, patch=replace(patch, body=body))

@@ -13,6 +13,7 @@ from inspectd.rules.craft import CraftProblems, compile_reply
 from inspectd.rules.manner import course, manner
 from inspectd.rules.match import Matcher, MatchErrors, compile_match
 from inspectd.rules.problems import KeyProblem, RuleProblems, did_you_mean, read_key
+from inspectd.rules.replies import PassReply
 from inspectd.rules.responder import ORDINARY, Plan
 from inspectd.rules.sequence import Answers, Reply, State, labels
 from inspectd.rules.tables import AnswerTable, FaultTable, RuleTable
@@ -52,7 +53,7 @@ _OWN: Final = {
 """What an answer says by itself, key to name: with `each`, only its items say that."""
 
 _INHERITED_BY_WHOLE: Final = frozenset({"pace", "fault", "hold", "close"})
-_WHOLE: Final = ("raw", "raw_file", "raw_hex", "mirror")
+_WHOLE: Final = ("raw", "raw_file", "raw_hex", "mirror", "proxy")
 _THEN: Final = ("last", "cycle", "close", "next")
 _PER: Final = ("rule", "connection", "client", "header:NAME")
 
@@ -103,6 +104,12 @@ class Rule:
         """Whether it looks at the content of a request, to match or to answer."""
         return self.matcher.needs_content or (self.table is not None and _reads_content(self.table))
 
+    @property
+    def forwards(self) -> bool:
+        """Whether it may leave a request to a server."""
+        answers = self.answers
+        return any(isinstance(reply, PassReply) for reply in (*answers.replies, answers.after))
+
 
 def _reads_content(table: RuleTable) -> bool:
     items = [item for item in table.each or () if isinstance(item, AnswerTable)]
@@ -121,9 +128,9 @@ def make_rule(
     problems: list[KeyProblem] = []
     matcher = _matcher(table, problems)
     _check_answering(table, problems)
-    plan = _plan(table, matcher, problems)
     chance = zlib.crc32(repr(table).encode("utf-8", "replace")) ^ (seed * 0x9E3779B1)
     answers = _answers(table, base=base, rule=identity, seed=chance ^ table.seed, problems=problems)
+    plan = _plan(table, matcher, answers, problems)
     if problems or matcher is None or answers is None:
         raise RuleProblems(problems)
     return Rule(
@@ -192,8 +199,10 @@ def _about_each(table: RuleTable, each: tuple[str | AnswerTable, ...]) -> Iterat
             yield KeyProblem(("each", number, "weight"), "weight without pick", mend)
 
 
-def _plan(table: RuleTable, matcher: Matcher | None, problems: list[KeyProblem]) -> Plan:
-    """When the rule answers."""
+def _plan(
+    table: RuleTable, matcher: Matcher | None, answers: Answers | None, problems: list[KeyProblem]
+) -> Plan:
+    """When the rule answers. What only goes on to a server goes on as it comes."""
     words = table.when.split(None, 1)
     answer_at: int | None = None
     if table.when == "head":
@@ -222,6 +231,11 @@ def _plan(table: RuleTable, matcher: Matcher | None, problems: list[KeyProblem])
                         "What matches is known only when the content is there: take one of them out.",
                     )
                 )
+    at_once = answers is not None and all(
+        isinstance(reply, PassReply) and not reply.held for reply in answers.replies
+    )
+    if answer_at is None and at_once and matcher is not None and not matcher.needs_content:
+        answer_at = 0
     return ORDINARY if answer_at is None and table.invite else Plan(answer_at, table.invite)
 
 

@@ -357,6 +357,45 @@ class PollTable(Table):
     otherwise: str = "204 No Content"
 
 
+class ReplaceTable(Table):
+    """Words to find in a text, and what stands there instead, each time."""
+
+    find: Annotated[str, Meta(min_length=1)]
+    # `with` is a word of Python
+    instead: str = msgspec.field(default="", name="with")
+
+
+class RequestPatchTable(Table):
+    """What is changed of a request before its server gets it."""
+
+    target: Annotated[str | None, Meta(description="the request target, verbatim")] = None
+    set: tuple[str | RawLine, ...] = ()
+    remove: tuple[str, ...] = ()
+    headers: tuple[str | RawLine, ...] = ()
+
+
+class PatchTable(Table):
+    """What is changed of a server's answer. Everything else reaches the client as it was sent."""
+
+    respond: Annotated[str | None, Meta(description="another status line, verbatim")] = None
+    set: Annotated[
+        tuple[str | RawLine, ...],
+        Meta(description="field lines, each instead of the first one of its name; further ones go"),
+    ] = ()
+    remove: Annotated[
+        tuple[str, ...], Meta(description="names of fields that go, globs, in any case", examples=["X-*"])
+    ] = ()
+    headers: Annotated[tuple[str | RawLine, ...], Meta(description="field lines that are added")] = ()
+    body: str | None = None
+    json: Any = msgspec.UNSET
+    body_file: str | None = None
+    body_hex: str | None = None
+    replace: Annotated[
+        tuple[ReplaceTable, ...], Meta(description="in texts of up to 8 MiB, with their codings taken off")
+    ] = ()
+    request: RequestPatchTable | None = None
+
+
 # -- how it is sent
 
 
@@ -455,6 +494,15 @@ class AnswerTable(Table):
     websocket: WebSocketTable | None = None
     poll: bool | str | PollTable = False
     mirror: Annotated[bool, Meta(description="answer with the client's own request")] = False
+    proxy: Annotated[
+        bool | str,
+        Meta(
+            description="a server answers: true is the one that the mode would ask, a URL names another",
+            examples=[True, "http://localhost:3000"],
+        ),
+    ] = False
+    proxy_host: Annotated[str | None, Meta(description="the value of Host that the server is sent")] = None
+    patch: PatchTable | None = None
     pace: PaceTable | None = None
     fault: FaultTable | tuple[FaultTable, ...] | None = None
     hold: bool | HoldTable = False
