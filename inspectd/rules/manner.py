@@ -23,7 +23,15 @@ from inspectd.rules.tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from inspectd.rules.tables import AcceptTable, AnswerTable, AuthTable, Duration, PaceTable, RuleTable
+    from inspectd.rules.tables import (
+        AcceptTable,
+        AnswerTable,
+        AuthTable,
+        Duration,
+        PaceTable,
+        RuleTable,
+        WebSocketTable,
+    )
 
 _DEEDS = {"truncate": "truncated", "garbage": "garbage"}
 """What a fault is called where its name alone could be read as something else."""
@@ -80,9 +88,28 @@ def _behaviour(table: AnswerTable) -> Iterator[str]:
         yield _wrong("conditional", conditional.wrong if isinstance(conditional, ConditionalTable) else None)
     if isinstance(table.events, EventsTable) and table.events.repeat:
         yield "again and again"
+    if table.websocket is not None:
+        yield from _websocket(table.websocket)
     if table.poll:
         poll = table.poll if isinstance(table.poll, PollTable) else PollTable()
         yield f"polled {_time(poll.timeout)}, else {poll.otherwise}"
+
+
+def _websocket(table: WebSocketTable) -> Iterator[str]:
+    if table.send:
+        yield _count(len(table.send), "message") + (" again and again" if table.repeat else "")
+    if table.on:
+        yield f"answers to {_count(len(table.on), 'pattern')}"
+    if table.compress:
+        yield "compressed"
+    if table.accept != "right":
+        yield f"{table.accept} accept"
+    if not table.pong:
+        yield "no pongs"
+    if not table.close_answer:
+        yield "closes unanswered"
+    if table.ping_every:
+        yield f"pings every {_time(table.ping_every)}"
 
 
 def _auth(auth: AuthTable) -> str:

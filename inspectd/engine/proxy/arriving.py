@@ -15,6 +15,7 @@ from inspectd.engine.proxy.forward import Forward, Piece
 
 if TYPE_CHECKING:
     from inspectd.engine.pending import Pending
+    from inspectd.engine.proxy.tunnel import Tunnel
     from inspectd.engine.proxy.upstream import Upstream
     from inspectd.engine.site import Site
     from inspectd.wire import ArrivedHead, ContentData, MessageEnd
@@ -42,6 +43,7 @@ class Arriving(Connection):
         "_tunnel",
         "_upstream",
         "_waiting",
+        "_way",
     )
 
     _pending = Forward
@@ -54,6 +56,7 @@ class Arriving(Connection):
         self._lost: Forward | None = None  # where this one ends can't be known: all that comes belongs to it
         self._waiting = 0  # bytes of requests that can't be sent to their server yet
         self._tunnel = False  # both sides have left HTTP
+        self._way: Tunnel | None = None  # the client opened a tunnel, or is about to
         self._read = b""  # what is arriving,
         self._read_from = 0  # and the offset of its first byte
         self._kept: list[Piece] = []  # bytes of earlier reads whose message's head isn't complete
@@ -61,6 +64,9 @@ class Arriving(Connection):
 
     def data_received(self, data: bytes) -> None:
         """A read brought bytes."""
+        if self._way is not None:
+            self._read_on(data)
+            return
         self._read, self._read_from = data, self._record.bytes_in
         super().data_received(data)
         end = self._record.bytes_in
@@ -68,7 +74,7 @@ class Arriving(Connection):
             if self._deaf or self._reader.adrift:
                 whose = self._lost if self._deaf else self._last
                 pieces = self._take(end)
-                if whose is not None:  # or else it is recorded, and nobody is there to have it
+                if whose is not None and self._inbox is None:  # or else it is recorded, and nobody is there to have it
                     self._push(whose, pieces)
             elif isinstance(self._reading, Forward) and self._reading.direct:
                 # Half a chunk line: whatever it becomes, it is content.
@@ -78,6 +84,9 @@ class Arriving(Connection):
         self._read = b""
 
     # -- what becomes of them
+
+    def _read_on(self, data: bytes) -> None:
+        """A read brought bytes, and they belong to a tunnel."""
 
     def _begin(self, forward: Forward) -> None:
         """It is this request's turn to be forwarded."""
@@ -206,12 +215,12 @@ class Arriving(Connection):
             if self._waiting >= WAITING_LIMIT:
                 self._stall()
 
-    def _say(self, upstream: Upstream, forward: Forward, piece: Piece) -> None:
-        """Send bytes to the server."""
+    def _say(self, upstream: Upstream, forward: Forward | None, piece: Piece) -> None:
+        """Send bytes to the server; `forward` is what they belong to, if anything."""
         assert upstream.record is not None
         now = time.time_ns()
-        record = None if self._tunnel else forward.record
+        record = None if forward is None or self._tunnel else forward.record
         upstream.record.forwarded(record, (piece.page, piece.at), len(piece.data), now)
-        if forward.whole and record is not None:
+        if record is not None and forward is not None and forward.whole:
             record.whole_ns = now
         upstream.write(piece.data)
