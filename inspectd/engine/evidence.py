@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from inspectd.capture.beside import EvidenceRecord
 from inspectd.engine import tcp
+from inspectd.rules.passing import Pass
 from inspectd.rules.program import Hold, Program, Send, SendFile
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ class Witness:
 
 def planned(program: Program | LiveProgram) -> int | None:
     """How many bytes a program sends when it is played to its end; None when nobody can know."""
-    if not isinstance(program, Program):
+    if not isinstance(program, Program) or isinstance(program, Pass):
         return None
     length = 0
     for op in program.ops:
