@@ -8,8 +8,10 @@ profile of the certificates; what browsers want beyond it is in the CA/Browser F
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime as dt
+import hashlib
 import ipaddress
 import os
 import re
@@ -88,6 +90,14 @@ class Authority:
         return self.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
     @property
+    def public_key_hash(self) -> str:
+        """SHA-256 of its public key (SubjectPublicKeyInfo, DER) in Base64, as a flag of Chromium names keys."""
+        key = self.certificate.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return base64.b64encode(hashlib.sha256(key).digest()).decode()
+
+    @property
     def name(self) -> str:
         """Its common name."""
         return _common_name(self.certificate)
@@ -159,7 +169,11 @@ def _plain(address: str) -> str:
 
 def served_names(pem: bytes) -> tuple[str, ...]:
     """The names of the first certificate in PEM text. Raises ValueError when there is none."""
-    certificate = x509.load_pem_x509_certificate(pem)
+    return names_in(x509.load_pem_x509_certificate(pem))
+
+
+def names_in(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Whom a certificate is for: names and addresses. Raises ValueError when that can't be read."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

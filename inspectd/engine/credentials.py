@@ -6,18 +6,19 @@ amount of memory. TLS 1.2 and 1.3, and HTTP/1.1 as the only protocol that is agr
 
 from __future__ import annotations
 
-import os
 import ssl
 import tempfile
 import time
 from collections import OrderedDict
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.engine import ca
+from inspectd.engine.key_log import key_log
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inspectd.engine.config import EngineConfig
 
 CONTEXTS_KEPT: Final = 128
@@ -63,7 +64,7 @@ class Issued:
         """Raises CaError when the authority has expired."""
         self._authority = authority
         self._shown: OrderedDict[tuple[str, ...], Shown] = OrderedDict()
-        _key_log()
+        key_log()
         self.show("localhost", "127.0.0.1")
 
     def show(self, name: str | None, address: str) -> Shown:
@@ -95,25 +96,9 @@ def _context() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(list(ALPN))
-    if (log := _key_log()) is not None:
+    if (log := key_log()) is not None:
         context.keylog_filename = str(log)
     return context
-
-
-def _key_log() -> Path | None:
-    """The file of SSLKEYLOGFILE, which Wireshark reads; made so that only this user can read it."""
-    named = os.environ.get("SSLKEYLOGFILE")
-    if not named:
-        return None
-    path = Path(named)
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
-    except OSError as problem:
-        raise CertificateError(
-            f"SSLKEYLOGFILE={named}: {problem.strerror or problem}",
-            "name a file you may write to, or unset it",
-        ) from problem
-    return path
 
 
 def _with_pem(pem: bytes) -> ssl.SSLContext:
