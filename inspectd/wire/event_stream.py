@@ -237,7 +237,8 @@ class EventReader:
         if block.data_lines:
             value, length = b"\n" + value, length + 1
         block.data_lines += 1
-        block.data += value[: max(self._limit - len(block.data), 0)]
+        if len(block.data) == block.size:
+            block.data += value[: self._limit - len(block.data)]
         block.size += length
 
     def _event(self, *, complete: bool) -> SseEvent:

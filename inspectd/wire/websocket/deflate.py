@@ -62,9 +62,8 @@ class Deflate:
 
     def inflater(self, *, client: bool) -> Inflater:
         """What inflates the messages of the client, or those of the server."""
-        if client:
-            return Inflater(self.client_max_window_bits, takeover=not self.client_no_context_takeover)
-        return Inflater(self.server_max_window_bits, takeover=not self.server_no_context_takeover)
+        alone = self.client_no_context_takeover if client else self.server_no_context_takeover
+        return Inflater(takeover=not alone)
 
 
 def extensions(fields: Iterable[tuple[bytes, bytes]]) -> list[Extension]:
@@ -153,14 +152,13 @@ class Inflater:
     """Inflates the compressed messages of one direction, one after the other.
 
     `failed` says what was wrong with the data; once it is broken, messages that lean on those before them can't be
-    inflated any more. What comes out before a fault doesn't depend on how the data was split.
+    inflated any more. What comes out before a fault doesn't depend on how the data was split. That is why the window is
+    the largest one whatever was agreed upon: zlib reaches back beyond a smaller one when it happens to be able to.
     """
 
-    def __init__(self, bits: int = LARGEST_WINDOW, *, takeover: bool = True) -> None:
-        # zlib itself compresses with a window of 9 bits when it is asked for 8.
-        self._bits = -max(bits, 9)
+    def __init__(self, *, takeover: bool = True) -> None:
         self._takeover = takeover
-        self._inflater = zlib.decompressobj(self._bits)
+        self._inflater = zlib.decompressobj(-LARGEST_WINDOW)
         self._window = bytearray()  # what came out last: blocks after a final one may refer to it
         self._restarts = 0
         self.failed = ""
@@ -196,7 +194,7 @@ class Inflater:
         """The message is over; `broken` says why the next ones can't lean on it."""
         self._restarts = 0
         if not self._takeover:
-            self._inflater = zlib.decompressobj(self._bits)
+            self._inflater = zlib.decompressobj(-LARGEST_WINDOW)
             self._window.clear()
             self.failed = ""
         elif broken:
@@ -213,7 +211,7 @@ class Inflater:
         if self._restarts > _RESTARTS:
             self.failed = f"it has more than {_RESTARTS:,} final blocks"
             return
-        self._inflater = zlib.decompressobj(self._bits, zdict=bytes(self._window[-_WINDOW:]))
+        self._inflater = zlib.decompressobj(-LARGEST_WINDOW, zdict=bytes(self._window[-_WINDOW:]))
 
 
 def _before_fault(inflater: zlib._Decompress, data: bytes) -> Iterator[bytes]:
