@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from shlex import quote
@@ -12,18 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from inspectd.browsers import nss as nss_database
+from inspectd.browsers.nss import DATABASE
 from inspectd.cli.group import SectionGroup
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
     from inspectd.engine.ca import Authority
-
-NSS_SECONDS: Final = 60
-"""How long certutil may take with a database."""
-_TRUSTED: Final = "C,,"
-"""Trusted to sign the certificates of servers, and nothing else (certutil -t)."""
-_DATABASE: Final = "cert9.db"
 
 _SYSTEMS: Final = (
     (
@@ -137,8 +130,8 @@ def install(nss: Path | None, firefox: Path | None) -> None:
     from inspectd.engine.ca import open_authority
 
     authority, database = open_authority(), _database(nss, firefox, make=nss is not None)
-    nickname, file = authority.name, str(authority.certificate_path)
-    _certutil(database, "-A", "-n", nickname, "-t", _TRUSTED, "-i", file)
+    nickname = authority.name
+    nss_database.trust(database, nickname, authority.certificate_path, _echo)
     sys.stdout.write(
         f"{safe(str(database))} trusts {nickname} now. Start the browser again to make it notice.\n"
         f"To undo it: inspectd ca uninstall --nss {safe(quote(str(database)))}\n"
@@ -159,7 +152,7 @@ def uninstall(nss: Path | None, firefox: Path | None) -> None:
             "there is no certificate authority, so it is not known which one to take out",
             f"certutil -d sql:{quote(str(database))} -L lists them, -D -n NAME takes one out",
         )
-    _certutil(database, "-D", "-n", authority.name)
+    nss_database.take_out(database, authority.name, _echo)
     sys.stdout.write(f"{safe(str(database))} doesn't trust {authority.name} any more.\n")
 
 
@@ -187,47 +180,25 @@ def _database(nss: Path | None, firefox: Path | None, *, make: bool) -> Path:
     path = nss or firefox
     assert path is not None
     path = path.expanduser().absolute()
-    if (path / _DATABASE).is_file():
+    if (path / DATABASE).is_file():
         return path
     if firefox is not None:
         raise InspectdError(
-            f"{path}: is no profile of Firefox: there is no {_DATABASE} in it",
+            f"{path}: is no profile of Firefox: there is no {DATABASE} in it",
             "about:profiles in Firefox names the root directory of each",
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InspectdError(
-            f"{path}: is no NSS database: there is no {_DATABASE} in it", "Chromium's is ~/.pki/nssdb"
+            f"{path}: is no NSS database: there is no {DATABASE} in it", "Chromium's is ~/.pki/nssdb"
         )
     if not make:
         raise InspectdError(f"{path}: there is no NSS database")
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _certutil(path, "-N", "--empty-password")
+    nss_database.make(path, _echo)
     return path
 
 
-def _certutil(database: Path, *arguments: str) -> None:
-    """Run NSS's own tool, and show what is run. Raises `InspectdError` with what it says."""
-    program = shutil.which("certutil")
-    mend = "Debian: apt install libnss3-tools; Fedora: dnf install nss-tools; macOS: brew install nss"
-    if program is None or sys.platform == "win32":
-        raise InspectdError("certutil of NSS is not installed", mend)
-    words = ["-d", f"sql:{database}", *arguments]
-    sys.stdout.write(f"certutil {safe(' '.join(map(quote, words)))}\n")
+def _echo(line: str) -> None:
+    """What is run is shown."""
+    sys.stdout.write(f"{safe(line)}\n")
     sys.stdout.flush()
-    try:
-        done = subprocess.run(  # noqa: S603 - words, no shell
-            [program, *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=NSS_SECONDS,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise InspectdError(f"certutil can't be run: {problem}", mend) from problem
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "backslashreplace").strip() or f"exit code {done.returncode}"
-        raise InspectdError(
-            f"{database}: {said.removeprefix('certutil: ')}",
-            "close the browser that uses it, or look with certutil -L",
-        )

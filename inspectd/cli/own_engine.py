@@ -18,7 +18,7 @@ import click
 from inspectd.cli.group import SectionCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from inspectd.cli.listening import Listening
@@ -78,6 +78,7 @@ class OwnEngine(NamedTuple):
     since_ns: int
     after: int
     """The newest exchange of the capture before; 0 unless an older capture is continued."""
+    alive: Callable[[], bool]
 
     @property
     def address(self) -> str:
@@ -101,7 +102,7 @@ def own_engine(words: list[str], capture: Path | None) -> Iterator[OwnEngine]:
             listening = wait_until_listening(process, errors)
             if isinstance(listening, int):
                 raise click.exceptions.Exit(listening)
-            yield OwnEngine(listening, since, after)
+            yield OwnEngine(listening, since, after, lambda: process.poll() is None)
             if (code := process.poll()) is not None:
                 how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
                 sys.stderr.write(

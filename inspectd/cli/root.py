@@ -27,6 +27,9 @@ _COMMANDS: Final = {
         "run",
         "Run a program through a proxy of its own, and sum up what it said.",
     ),
+    "browser": LazyCommand(
+        "inspectd.cli.browser", "browser", "Start a browser through a proxy of its own, and the screen."
+    ),
     "attach": LazyCommand("inspectd.cli.attach", "attach", "Open the screen on an engine that is running."),
     "open": LazyCommand("inspectd.cli.open_capture", "open_capture", "Open the screen on a capture file."),
     "list": LazyCommand("inspectd.cli.listing", "command", "Print a capture's exchanges, a line each."),

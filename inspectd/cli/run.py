@@ -7,6 +7,7 @@ says is printed as it is and no screen appears.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -24,18 +25,27 @@ from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
 STOP_SECONDS: Final = 15.0
 """How long the engine gets to finish what is in flight and to close a large capture."""
 
 
-def run(arguments: Sequence[str], command: Sequence[str] = ("serve",)) -> int:
+def run(
+    arguments: Sequence[str],
+    command: Sequence[str] = ("serve",),
+    *,
+    instead: str | None = None,
+    beside: Callable[[Listening], AbstractContextManager[None]] | None = None,
+) -> int:
     """Start an engine by this command with these arguments, show it until the person quits, stop it; the exit code.
 
-    Raises `InspectdError` when the screen or the engine failed. An engine whose screen failed is left running.
+    `instead` is the command line for whom has no terminal, `beside` what runs as long as the screen is shown. Raises
+    `InspectdError` when the screen or the engine failed. An engine whose screen failed is left running.
     """
-    require_terminal(" ".join(["inspectd", *[word for word in command[:1] if word != "serve"], "--headless"]))
+    own = [word for word in command[:1] if word != "serve"]
+    require_terminal(instead or " ".join(["inspectd", *own, "--headless"]))
     with tempfile.TemporaryFile() as errors:
         engine = start_engine([*command, *arguments], errors)
         stop = True
@@ -50,7 +60,8 @@ def run(arguments: Sequence[str], command: Sequence[str] = ("serve",)) -> int:
             for sentence in listening.reach:
                 sys.stderr.write(f"inspectd: {safe(sentence)}\n")
             capture = Path(listening.capture)
-            code = app.run(capture, Path(listening.control), child=engine)
+            with beside(listening) if beside is not None else contextlib.nullcontext():
+                code = app.run(capture, Path(listening.control), child=engine)
             stop = code == 0  # a screen that failed takes nothing away from the clients
         finally:
             died = engine.poll()

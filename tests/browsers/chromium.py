@@ -6,19 +6,15 @@ import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tests.browsers.driver import BrowserError, Channel, Process, installed, profile
+from inspectd.browsers.chromium import base
+from inspectd.browsers.finding import find
+from inspectd.browsers.process import new_profile
+from tests.browsers.driver import BrowserError, Channel, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The binary, not Debian's wrapper script: that one adds --disable-pings.
-CANDIDATES: Final = (
-    "/usr/lib/chromium/chromium",
-    "/usr/lib64/chromium-browser/chromium-browser",
-    "/usr/bin/chromium",
-    "/usr/bin/google-chrome",
-)
-BINARY: Final = installed(CANDIDATES)
+BINARY: Final = find("chromium")
 
 # Only loopback and names under .test lead anywhere: no request of the browser's own can leave the machine.
 RESOLVER: Final = ", ".join(
@@ -43,15 +39,10 @@ def command(user_data: str) -> list[str]:
     if BINARY is None:
         raise BrowserError("Chromium is not installed")
     return [
-        BINARY,
-        "--headless=new",
+        *base(BINARY, user_data, headless=True),
         "--no-sandbox",
-        "--no-first-run",
-        "--disable-gpu",
         "--disable-dev-shm-usage",
-        "--disable-component-update",
         f"--host-resolver-rules={RESOLVER}",
-        f"--user-data-dir={user_data}",
     ]
 
 
@@ -64,7 +55,7 @@ class Chromium:
         self, *, width: int = 1280, height: int = 1600, prepare: Callable[[Path], None] | None = None
     ) -> None:
         """`prepare` gets the directory that is the browser's home before it is started."""
-        directory = profile("chromium")
+        directory = new_profile("chromium")
         if prepare is not None:
             prepare(Path(directory.name))
         argv = [

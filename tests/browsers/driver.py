@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import subprocess
-import tempfile
 import threading
 import time
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from websockets.sync.client import connect
 
+from inspectd.browsers.process import BrowserProcess
+
 if TYPE_CHECKING:
+    import tempfile
     from collections.abc import Callable, Mapping, Sequence
 
 DEADLINE = 20.0
@@ -57,52 +55,33 @@ class Browser(Protocol):
 
 
 class Process:
-    """A browser process in its own group, and the profile directory that goes away with it."""
+    """A browser process whose home is its profile, and the address that it announces."""
 
     def __init__(self, argv: Sequence[str], profile: tempfile.TemporaryDirectory[str]) -> None:
-        self._profile = profile
-        home = {"HOME": profile.name, "TMPDIR": profile.name, "MOZ_DISABLE_CONTENT_SANDBOX": "1"}
-        self._process = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env={**os.environ, **home},
-        )
-        self._said: deque[str] = deque(maxlen=40)
         self._address: str | None = None
         self._ready = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        home = {"HOME": profile.name, "TMPDIR": profile.name, "MOZ_DISABLE_CONTENT_SANDBOX": "1"}
+        self._browser = BrowserProcess(argv, profile, environment=home, heard=self._heard)
 
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            text = line.decode("utf-8", "replace").rstrip()
-            self._said.append(text)
-            if " listening on ws://" in text:
-                self._address = text.rpartition(" ")[2]
-                self._ready.set()
-        self._ready.set()
+    def _heard(self, line: str) -> None:
+        if " listening on ws://" in line:
+            self._address = line.rpartition(" ")[2]
+            self._ready.set()
 
     def address(self) -> str:
         """The WebSocket URL it announced on its standard error."""
-        if not self._ready.wait(DEADLINE) or self._address is None:
-            raise BrowserError("the browser announced no debugging address:\n" + "\n".join(self._said))
+        deadline = time.monotonic() + DEADLINE
+        while not self._ready.wait(0.05) and time.monotonic() < deadline and self._browser.wait(0) is None:
+            pass
+        if self._address is None:
+            raise BrowserError(
+                "the browser announced no debugging address:\n" + "\n".join(self._browser.said)
+            )
         return self._address
 
     def close(self, *, seconds: float) -> None:
         """Wait `seconds` for it to end by itself, then kill the group; the profile is removed."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(DEADLINE)
-        self._reader.join(DEADLINE)
-        if self._process.stderr is not None:
-            self._process.stderr.close()
-        self._profile.cleanup()
+        self._browser.close(seconds=seconds)
 
 
 class Channel:
@@ -154,13 +133,3 @@ class Channel:
     def close(self) -> None:
         """Close the WebSocket."""
         self._life.close()
-
-
-def profile(prefix: str) -> tempfile.TemporaryDirectory[str]:
-    """A fresh directory for one browser's profile."""
-    return tempfile.TemporaryDirectory(prefix=f"inspectd-{prefix}-", ignore_cleanup_errors=True)
-
-
-def installed(candidates: Sequence[str]) -> str | None:
-    """The first of these programs that is there."""
-    return next((path for path in candidates if Path(path).exists()), None)

@@ -6,33 +6,22 @@ import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from tests.browsers.driver import BrowserError, Channel, Process, installed, profile
+from inspectd.browsers.finding import find
+from inspectd.browsers.firefox import QUIET, base, user_js
+from inspectd.browsers.process import new_profile
+from tests.browsers.driver import BrowserError, Channel, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CANDIDATES: Final = ("/usr/bin/firefox-esr", "/usr/bin/firefox", "/usr/lib/firefox-esr/firefox-esr")
-BINARY: Final = installed(CANDIDATES)
+BINARY: Final = find("firefox")
 
-# Firefox's own background requests stay off, and the preferences that WebDriver sets by default stay out:
-# they change how it opens connections.
-PREFERENCES: Final = """\
-user_pref("remote.prefs.recommended", false);
-user_pref("network.dns.localDomains", "plain.test,other.test");
-user_pref("browser.shell.checkDefaultBrowser", false);
-user_pref("browser.startup.homepage_override.mstone", "ignore");
-user_pref("browser.aboutwelcome.enabled", false);
-user_pref("datareporting.policy.dataSubmissionEnabled", false);
-user_pref("toolkit.telemetry.enabled", false);
-user_pref("app.normandy.enabled", false);
-user_pref("app.update.disabledForTesting", true);
-user_pref("network.captive-portal-service.enabled", false);
-user_pref("network.connectivity-service.enabled", false);
-user_pref("services.settings.server", "data:,none");
-user_pref("browser.safebrowsing.malware.enabled", false);
-user_pref("browser.safebrowsing.phishing.enabled", false);
-user_pref("extensions.update.enabled", false);
-"""
+# The preferences that WebDriver sets by default stay out: they change how it opens connections.
+PREFERENCES: Final = {
+    **QUIET,
+    "remote.prefs.recommended": False,
+    "network.dns.localDomains": "plain.test,other.test",
+}
 
 
 class Firefox:
@@ -44,19 +33,11 @@ class Firefox:
         """`prepare` gets the profile's directory before the browser is started."""
         if BINARY is None:
             raise BrowserError("Firefox is not installed")
-        directory = profile("firefox")
+        directory = new_profile("firefox")
         if prepare is not None:
             prepare(Path(directory.name))
-        (Path(directory.name) / "user.js").write_text(PREFERENCES, "utf-8")
-        argv = [
-            BINARY,
-            "--headless",
-            "--no-remote",
-            "--profile",
-            directory.name,
-            "--remote-debugging-port",
-            "0",
-        ]
+        (Path(directory.name) / "user.js").write_text(user_js(PREFERENCES), "utf-8")
+        argv = [*base(BINARY, directory.name, headless=True), "--remote-debugging-port", "0"]
         self._process = Process(argv, directory)
         try:
             self._channel = Channel(self._process.address() + "/session")
