@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from inspectd.rules.behaviour.websocket.handshake import accept_of, agreed
 from inspectd.rules.behaviour.websocket.peer import Closed, Failed, Peer, Pinged
+from inspectd.rules.behaviour.websocket.talk import CLOSING_SECONDS, Manners, Talk
 from inspectd.rules.file import RuleFileError, load_tables, load_text
 from inspectd.rules.inbox import ROOM, Inbox
 from inspectd.rules.program import Close, HalfClose, Listen, LiveProgram, Program, Reset, Send, Wait
@@ -439,6 +440,29 @@ def test_the_connection_can_end_without_a_close_frame() -> None:
 def test_what_comes_after_a_close_is_said_all_the_same() -> None:
     steps = Played(send=[{"close": 1000}, "too late"]).says()
     assert steps[1:] == [Send(bytes.fromhex("880203e8") + encode.frame(b"too late", encode.TEXT))]
+
+
+def test_a_client_that_answers_pings_stays_and_another_one_is_let_go() -> None:
+    now = [100.0]
+    inbox = Inbox()
+    peer = Peer(None, largest=1000, keep=False)
+    talk = Talk(inbox, peer, Manners(ping_every=10), iter(()), lambda message: None, lambda: now[0])
+    played = Played.__new__(Played)
+    played.inbox, played.ops = inbox, talk.steps()
+    ping = Send(encode.frame(b"inspectd", encode.PING))
+    assert played.says() == []
+    for _ in range(3):
+        now[0] += 10
+        assert played.says() == [ping]
+        assert played.hears(masked(b"inspectd", encode.PONG)) == []
+    now[0] += 10
+    assert played.says() == [ping]
+    now[0] += 10
+    (goodbye,) = played.says()
+    assert isinstance(goodbye, Send)
+    assert goodbye.data[2:4] == struct.pack("!H", 1011)
+    now[0] += CLOSING_SECONDS
+    assert played.says() == [Close()]
 
 
 def test_delayed_answers_that_pile_up_stop_the_listening() -> None:
