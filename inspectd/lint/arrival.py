@@ -47,4 +47,4 @@ def _found(raw: bytes) -> Quick:
 
     severity = levels()
     ids = tuple(dict.fromkeys(finding.id for finding in findings(raw, "request", eof=False)))
-    return Quick(ids, max((severity[each] for each in ids), default=Severity.GOOD))
+    return Quick(ids, max((severity.get(each, Severity.INFO) for each in ids), default=Severity.GOOD))

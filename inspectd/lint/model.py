@@ -62,8 +62,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_
     """How long the first head took to arrive, from its first byte to its last."""
     answered: tuple[int, ...] | None = None
     """For each message but interim ones: how many bytes of the data had arrived when its answer began."""
-    tls: bool = False
-    """The connection is encrypted."""
+    tls: bool | None = None
+    """Whether the connection is encrypted."""
     loopback: bool = False
     """Nobody but this machine sees the bytes."""
     closed: bool | None = None

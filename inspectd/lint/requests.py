@@ -4,14 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from inspectd.lint import (
+    bodies,
+    chunked,
+    connections,
+    content_length,
+    fields,
+    hosts,
+    lines,
+    meanings,
+    request_line,
+    stream,
+    targets,
+    transfer_encoding,
+    values,
+)
+
 if TYPE_CHECKING:
     from inspectd.lint.subject import Checker, StreamChecker
 
-STREAM: Final[tuple[StreamChecker, ...]] = ()
+STREAM: Final[tuple[StreamChecker, ...]] = stream.CHECKERS
 """What lies around and between the messages."""
 
-SYNTAX: Final[tuple[Checker, ...]] = ()
+SYNTAX: Final[tuple[Checker, ...]] = (
+    *request_line.SYNTAX,
+    *targets.SYNTAX,
+    *lines.CHECKERS,
+    *fields.SYNTAX,
+    *values.SYNTAX,
+)
 """What a head with the certificate can't have."""
 
-MEANING: Final[tuple[Checker, ...]] = ()
+MEANING: Final[tuple[Checker, ...]] = (
+    *request_line.MEANING,
+    *targets.MEANING,
+    *fields.MEANING,
+    *values.MEANING,
+    *hosts.MEANING,
+    *content_length.CHECKERS,
+    *transfer_encoding.CHECKERS,
+    *chunked.CHECKERS,
+    *bodies.CHECKERS,
+    *connections.CHECKERS,
+    *meanings.CHECKERS,
+)
 """What any head may have, and what lies behind it."""

@@ -16,6 +16,7 @@ from inspectd.wire import read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from inspectd.lint.subject import Checker, StreamChecker
     from inspectd.wire import ArrivedHead, Kind, Span, Stream
 
 MOST: Final = 500
@@ -75,20 +76,28 @@ def _asked(request: bytes) -> list[Subject]:
 def _look(
     stream: Stream, kind: Kind, asked: list[Subject], *, whole: bool, context: Context
 ) -> Iterator[Finding]:
-    if kind == "request":
-        from inspectd.lint import requests as checks
-    else:
-        from inspectd.lint import responses as checks
+    around_checks, syntax, meaning = _checkers(kind)
     looked = list(subjects(stream, asked, whole=whole, context=context))
     around = Surroundings(stream, looked, whole, context)
-    for look_around in checks.STREAM:
+    for look_around in around_checks:
         yield from look_around(around)
     for subject in looked:
         if not subject.plain:
-            for check in checks.SYNTAX:
+            for check in syntax:
                 yield from check(subject)
-        for check in checks.MEANING:
+        for check in meaning:
             yield from check(subject)
+
+
+def _checkers(kind: Kind) -> tuple[tuple[StreamChecker, ...], tuple[Checker, ...], tuple[Checker, ...]]:
+    """The checkers for messages of this kind; those of the other kind aren't even imported."""
+    if kind == "request":
+        from inspectd.lint import requests
+
+        return requests.STREAM, requests.SYNTAX, requests.MEANING
+    from inspectd.lint import responses
+
+    return responses.STREAM, responses.SYNTAX, responses.MEANING
 
 
 def _told(found: Iterable[Finding]) -> list[Finding]:
@@ -104,7 +113,7 @@ def _told(found: Iterable[Finding]) -> list[Finding]:
             kept[finding] = None
     if len(kept) <= MOST:
         return list(kept)
-    return sorted(kept, key=lambda finding: -severity[finding.id])[:MOST]
+    return sorted(kept, key=lambda finding: -severity.get(finding.id, Severity.INFO))[:MOST]
 
 
 def _on_borders(finding: Finding, spans: list[Span], size: int) -> Finding:
