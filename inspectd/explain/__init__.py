@@ -5,13 +5,14 @@ Texts live in `data/*.toml` and are read when they are first asked for; importin
 
 from __future__ import annotations
 
-from inspectd.explain import tls
+from inspectd.explain import tls, websocket
 from inspectd.explain.answers import check_answer, preflight_requirements
 from inspectd.explain.model import Check, Explanation, Part, Reading, Requirement
 from inspectd.explain.names import field, method, role, status, step, step_names
 from inspectd.explain.readings import head
 from inspectd.explain.registry import preload
 from inspectd.explain.values import value, value_parts
+from inspectd.explain.websocket import close_code
 
 __all__ = [
     "Check",
@@ -20,6 +21,7 @@ __all__ = [
     "Reading",
     "Requirement",
     "check_answer",
+    "close_code",
     "field",
     "head",
     "method",
@@ -32,4 +34,5 @@ __all__ = [
     "tls",
     "value",
     "value_parts",
+    "websocket",
 ]
