@@ -13,10 +13,10 @@ from inspectd.testing.answer import Verbs
 from inspectd.testing.gate import Gate
 from inspectd.testing.hiding import hidden
 from inspectd.testing.waiting import Waiting
-from inspectd.testing.words import AnswerWords, WordsError, keys, one_answer
+from inspectd.testing.words import AnswerWords, WebSocketWords, WordsError, keys, one_answer, websocket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from inspectd.rules.book import Rule as BookRule
     from inspectd.testing.seen import Evidence, SeenConnection, SeenRequest
@@ -28,7 +28,7 @@ __tracebackhide__ = hidden
 _CHOICE = ("each", "then", "pick")
 _CONTENT = (
     *_CHOICE, "respond", "body", "body-hex", "body-file", "body-repeat", "json", "raw", "raw-file", "raw-hex", "folder",
-    "events", "mirror", "redirect",
+    "events", "mirror", "redirect", "websocket",
 )  # fmt: skip
 """What an answer says as a whole: to say something else takes its place."""
 
@@ -126,6 +126,15 @@ class Rule(Verbs):
         """Answer with exactly these bytes; with the next ones the next time, and then with the last again."""
         tables = [one_answer(each) for each in answers]
         return self._say(tables[0] if len(tables) == 1 else {"each": tables})
+
+    def websocket(self, send: Iterable[Any] = (), **words: Unpack[WebSocketWords]) -> Self:
+        """Be a WebSocket server that sends these messages, and answers as the words say.
+
+        Text is a text message, bytes a binary one, and a dict what an item of `send` is in a rule file:
+        `websocket(["hello", b"\\0", {"close": 1001, "after": "1s"}], echo=True)`. What the client said is in
+        `rule.requests[0].messages`.
+        """
+        return self._say({"websocket": websocket_of(send, words)})
 
     def call(self, function: Callable[[SeenRequest], Any]) -> Self:
         """Answer with what a function of the request returns.

@@ -145,6 +145,22 @@ class SeenRequest:
         row = self._row()
         return self._record.stage.read(lambda capture: capture.request_bytes(row))
 
+    @property
+    def messages(self) -> list[str | bytes]:
+        """What the client has said over the WebSocket so far: text messages as str, binary ones as bytes.
+
+        A payload of more than 1 MiB is cut off there.
+        """
+        from inspectd.capture.messages import websocket
+
+        row = self._row()
+        found = self._record.stage.read(lambda capture: list(websocket(capture, row).rest()))
+        return [
+            message.payload.decode("utf-8", "replace") if message.kind == "text" else message.payload
+            for direction, _, message in found
+            if direction == INCOMING and message.kind in {"text", "binary"}
+        ]
+
     # -- where and when
 
     @property

@@ -55,6 +55,23 @@ class AnswerWords(TypedDict, total=False):
     hold: bool | Mapping[str, Any]
 
 
+class WebSocketWords(TypedDict, total=False):
+    """How a WebSocket is held, beside what it sends; the keys of `websocket` in a rule file."""
+
+    echo: bool
+    every: str | float
+    repeat: bool
+    on: Sequence[Mapping[str, Any]]
+    protocol: str | Sequence[str]
+    compress: bool
+    accept: Literal["right", "wrong", "missing"]
+    pong: bool
+    close_answer: bool
+    ping_every: str | float
+    idle: str | float
+    largest: str | int
+
+
 class MatchWords(TypedDict, total=False):
     """What else a request must be like, beside method and path; the keys of `match` in a rule file."""
 
@@ -141,6 +158,28 @@ def one_answer(words: Words) -> dict[str, Any]:
     if isinstance(words, Mapping):
         return keys(words)
     return dict(words.table)
+
+
+def websocket_of(send: Iterable[Any], words: WebSocketWords) -> dict[str, Any]:
+    """The table of a WebSocket. In what it sends bytes are a binary message, and keys may have an underscore."""
+    table = {key.replace("_", "-"): value for key, value in words.items()}
+    if "on" in words:
+        table["on"] = [{**on, "send": _messages(on.get("send", ()))} for on in words["on"]]
+    return {**table, "send": _messages(send)}
+
+
+def _messages(send: Iterable[Any]) -> list[Any]:
+    if isinstance(send, (str, bytes, Mapping)):
+        raise WordsError(f"send is one message: {send!r}", 'Give a list: send=["hello"].')
+    return [_message(message) for message in send]
+
+
+def _message(message: Any) -> Any:
+    if isinstance(message, (bytes, bytearray)):
+        return {"binary-hex": message.hex()}
+    if isinstance(message, Mapping):
+        return {key.replace("_", "-"): value for key, value in message.items()}
+    return message
 
 
 def match_of(match: str, words: MatchWords) -> str | dict[str, Any]:
