@@ -20,6 +20,7 @@ from inspectd.engine.pending import Pending, Refused
 from inspectd.engine.player import Player
 from inspectd.engine.sent import as_json
 from inspectd.rules.answer import compile_for
+from inspectd.rules.passing import Pass
 from inspectd.rules.program import LiveProgram, Program, Send
 from inspectd.rules.request import Request
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 QUEUE_LIMIT: Final = 64
 """Requests that may wait for an answer; then no more are read until some are answered."""
 
+_TOO_OLD: Final = (
+    "A rule leaves this request to a server, and this connection was opened when no rule did: ask on another one."
+)
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
 _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
@@ -203,6 +207,13 @@ class Answering(Outgoing):
         self._record.touch(exchange)
 
     def _play(self, exchange: ExchangeRecord, program: Program | LiveProgram) -> None:
+        if isinstance(program, Pass):  # and a connection that can forward would have done it
+            program = compile_for(
+                self._site.refusal(503, _TOO_OLD),
+                now=time.time(),
+                method=(exchange.method or "").encode(),
+                persist=False,
+            )
         exchange.label = program.label
         if isinstance(program, Program):
             facts = self._site.answered(program)

@@ -16,6 +16,7 @@ from inspectd.engine.connection import Connection
 from inspectd.engine.holds import HoldDesk
 from inspectd.engine.news import News
 from inspectd.engine.site import Site
+from inspectd.engine.turning import Turning
 
 if TYPE_CHECKING:
     import socket
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
     from inspectd.engine.accepting import AcceptState
     from inspectd.engine.config import EngineConfig, Forwarding
+    from inspectd.engine.credentials import Credentials
     from inspectd.engine.news import Listener
     from inspectd.engine.player import Gates
+    from inspectd.engine.proxy.routes import Forwarder
     from inspectd.rules.answer import Answer
     from inspectd.rules.responder import Responder
     from inspectd.rules.tables import AcceptTable
@@ -48,7 +51,8 @@ class Engine:
     def __init__(self, config: EngineConfig, responder: Responder) -> None:
         self.config = config
         self.started_ns = 0
-        self._tls: Callable[[Site], Callable[[int], asyncio.Protocol]] | None = None
+        self._credentials: Credentials | None = None
+        self._forwarder: Forwarder | None = None
         self.holds = HoldDesk()
         """Exchanges that wait for a person to decide."""
         self._responder = responder
@@ -71,7 +75,8 @@ class Engine:
         """
         config = self.config
         if any(listeners.parse(asked).tls for asked in config.listen):
-            self._tls = _speak_tls(config)
+            self._credentials = _credentials(config)
+        in_tunnels = _in_tunnels(config.forwarding)
         self._opened = self.open_listeners()
         try:
             self._writer = CaptureWriter(config.capture)
@@ -88,6 +93,9 @@ class Engine:
             strict=config.strict,
             holds=self.holds,
         )
+        if config.forwarding is not None:
+            self._forwarder = self._forwarding(config.forwarding)
+            self._forwarder.credentials = in_tunnels
         self._news = News(self._writer)
         self.started_ns = time.time_ns()
         await self._listen()
@@ -109,21 +117,27 @@ class Engine:
 
     async def _listen(self) -> None:
         """Accept connections on the listeners that are open."""
-        tls = self._tls(self._site) if self._tls is not None else None
-        clear = Connection if self.config.forwarding is None else self._relaying(self.config.forwarding)
-        self._doors = Doors(self._site, self._writer, self._opened, self.config.backlog, clear=clear, tls=tls)
+        site, forwarder, credentials = self._site, self._forwarder, self._credentials
+        clear: Callable[[Site, int], asyncio.Protocol] = Connection
+        tls: Callable[[int], asyncio.Protocol] | None = None
+        if forwarder is not None:
+            from inspectd.engine.proxy.relay import Relay
+
+            relayed = forwarder
+            clear = lambda site, number: Relay(site, number, relayed)  # noqa: E731
+        if credentials is not None:
+            tls = _speak_tls(site, credentials, forwarder)
+        self._doors = Doors(site, self._writer, self._opened, self.config.backlog, clear=clear, tls=tls)
         await self._doors.open()
 
-    def _relaying(self, config: Forwarding) -> Callable[[Site, int], Connection]:
-        """Makes connections that can be forwarded."""
-        from inspectd.engine.proxy.relay import Relay
+    def _forwarding(self, config: Forwarding) -> Forwarder:
+        """What connections that can be forwarded share."""
         from inspectd.engine.proxy.routes import Forwarder
 
         def listening() -> list[tuple[str, int]]:
             return [opened.sock.getsockname()[:2] for opened in self._opened if opened.path is None]
 
-        forwarder = Forwarder(config, self._writer, listening)
-        return lambda site, number: Relay(site, number, forwarder)
+        return Forwarder(config, self._writer, listening)
 
     async def silence(self) -> None:
         """Close the listeners and end every connection: nothing comes any more, and what came is recorded."""
@@ -247,6 +261,11 @@ class Engine:
         return self._writer.newest_connection
 
     @property
+    def unrecorded(self) -> int:
+        """How many connections passed without being recorded, because they went to other servers than asked for."""
+        return 0 if self._forwarder is None else self._forwarder.unrecorded
+
+    @property
     def open_connections(self) -> int:
         """How many connections are open now."""
         return len(self._site.connections)
@@ -296,13 +315,36 @@ class Engine:
         self._trim()
 
 
-def _speak_tls(config: EngineConfig) -> Callable[[Site], Callable[[int], asyncio.Protocol]]:
-    """What makes the connections of a site encrypted. Only who speaks TLS pays for its modules."""
+def _credentials(config: EngineConfig) -> Credentials:
+    """What https listeners show. Only who speaks TLS pays for its modules."""
     from inspectd.engine.credentials import credentials
-    from inspectd.engine.tls import tls_protocol
 
-    shown = credentials(config)
-    return lambda site: tls_protocol(site, shown)
+    return credentials(config)
+
+
+def _in_tunnels(config: Forwarding | None) -> Credentials | None:
+    """What clients are shown in tunnels that are read, when any are."""
+    from inspectd.engine.proxy.chosen import reads_nothing
+
+    if config is None or not config.intercept or reads_nothing(config.no_intercept):
+        return None
+    from inspectd.engine import ca
+    from inspectd.engine.credentials import Issued
+
+    return Issued(ca.open_authority())
+
+
+def _speak_tls(
+    site: Site, credentials: Credentials, forwarder: Forwarder | None
+) -> Callable[[int], asyncio.Protocol]:
+    """What makes connections encrypted."""
+    if forwarder is None:
+        from inspectd.engine.tls import tls_protocol
+
+        return tls_protocol(site, credentials)
+    from inspectd.engine.proxy.inside import relayed_protocol
+
+    return relayed_protocol(site, credentials, forwarder)
 
 
 async def _emptied(site: Site) -> None:

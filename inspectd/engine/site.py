@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from inspectd.capture.records import ConnectionRecord
+from inspectd.capture.unrecorded import Unrecorded
 from inspectd.engine import tcp
 from inspectd.engine.evidence import Attempts
 from inspectd.engine.holds import HoldDesk
@@ -14,7 +15,6 @@ from inspectd.engine.player import Gates
 from inspectd.engine.sent import answered, as_json
 from inspectd.engine.summary import Summaries
 from inspectd.engine.turn import CommittedTurn, RelaxedTurn, UnrecordedTurn
-from inspectd.engine.unrecorded import Unrecorded
 from inspectd.rules.answer import compile_for, problem_answer
 from inspectd.rules.request import CONTENT_PREFIX
 from inspectd.rules.responder import ORDINARY
@@ -90,6 +90,12 @@ class Site:
         """The responder, if it may want to answer before a request is complete."""
         self.passer = cast("Passer", responder) if hasattr(responder, "passes") else None
         """The responder, if it may leave requests to a server."""
+        self._forwarding = cast("Passer", responder) if hasattr(responder, "forwards") else None
+
+    @property
+    def forwards(self) -> bool:
+        """Whether requests may be left to a server, as things are now."""
+        return self._forwarding is not None and self._forwarding.forwards
 
     @property
     def content_kept(self) -> int:

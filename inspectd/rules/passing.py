@@ -57,6 +57,10 @@ PASS: Final = Pass((), "the server's answer")
 class Passer(Protocol):
     """A responder that may leave requests to a server."""
 
+    @property
+    def forwards(self) -> bool:
+        """Whether it may now: connections have to be able to forward then."""
+
     def passes(self, request: Request) -> bool:
         """Whether `request`, of which only the head is there, is certain to be forwarded: then nobody waits for more.
 

@@ -51,6 +51,12 @@ class Recorder:
         self._prepare()
         return self.book.plan(request)
 
+    @property
+    def forwards(self) -> bool:
+        """Whether a rule may leave requests to a server."""
+        self._prepare()
+        return self.book.forwards
+
     def seen_of(self, request: Request) -> SeenRequest:
         """The same request, as the test sees it: there is one for each."""
         key = (request.connection, request.number)
