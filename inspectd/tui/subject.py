@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inspectd.capture.model import EvidenceRow, ForwardRow, TlsRow
+    from inspectd.tui.conversation import Conversation
     from inspectd.wire.tls import Piece
 
 Side: TypeAlias = Literal["request", "response"]
@@ -214,6 +215,15 @@ class Subject:
         if self._capture is None or self.row is None:
             return None
         return self._capture.forward(self.row.id)
+
+    def conversation(self) -> Conversation | None:
+        """What is said within the exchange, from its beginning; None without a capture. Raises CaptureError."""
+        from inspectd.capture.reader import Capture
+        from inspectd.tui.conversation import Conversation
+
+        if self.row is None or not isinstance(self._capture, Capture):
+            return None
+        return Conversation(self._capture, self.row)
 
     @property
     def attempts(self) -> Sequence[Attempt]:

@@ -18,6 +18,7 @@ from inspectd.tui.widgets.panes.body import Body
 from inspectd.tui.widgets.panes.connection import Connection
 from inspectd.tui.widgets.panes.headers import Headers
 from inspectd.tui.widgets.panes.hexadecimal import Hex
+from inspectd.tui.widgets.panes.messages import Messages
 from inspectd.tui.widgets.panes.response import Response
 from inspectd.tui.widgets.panes.timing import Timing
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from inspectd.tui.subject import Side, Subject
     from inspectd.tui.widgets.panes.pane import Pane
 
-PANES: Final[tuple[type[Pane], ...]] = (Anatomy, Headers, Body, Hex, Response, Timing, Connection)
+PANES: Final[tuple[type[Pane], ...]] = (Anatomy, Headers, Body, Hex, Response, Timing, Connection, Messages)
+
+_LONGEST_SIDE: Final = len("response ⇄")
 
 
 class Tabs(Widget):
@@ -63,6 +66,8 @@ class Tabs(Widget):
         current = base + palette.style("brand", bold=True, underline=True)
         names = [pane.title for pane in PANES]
         tight = sum(len(name) + 4 for name in names) + 28 > width
+        if tight and sum(len(name) + 3 for name in names) + _LONGEST_SIDE > width:
+            names = [pane.short or pane.title for pane in PANES]
         self._places = []
         segments, at = [Segment("" if tight else " ", plain)], 0 if tight else 1
         for number, name in enumerate(names):
@@ -78,7 +83,7 @@ class Tabs(Widget):
             self._places.append((left, at, number))
         if PANES[self.current].sided:
             other = "response" if self.side == "request" else "request"
-            side = [(self.side, strong), (" ⇄ tab" if tight else f"  ⇄ {other} (tab) ", plain)]
+            side = [(self.side, strong), (" ⇄" if tight else f"  ⇄ {other} (tab) ", plain)]
             size = sum(len(text) for text, _ in side)
             if at + size <= width:
                 segments.append(Segment(" " * (width - at - size), plain))

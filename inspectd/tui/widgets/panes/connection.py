@@ -51,6 +51,7 @@ class Connection(TextPane):
     """The socket's life."""
 
     title = "Connection"
+    short = "Conn"
 
     def page(self, subject: Subject, side: Side) -> LineSource:  # noqa: ARG002
         """The listener's steps, the connection's, and its exchanges."""

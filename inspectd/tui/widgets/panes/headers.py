@@ -169,6 +169,7 @@ class Headers(TextPane):
     """The fields as a table."""
 
     title = "Headers"
+    short = "Fields"
     sided = True
 
     def compose(self) -> ComposeResult:

@@ -33,6 +33,8 @@ class Pane(Widget):
     """
 
     title: ClassVar[str] = ""
+    short: ClassVar[str] = ""
+    """The title where there is little room; empty: the title itself."""
     sided: ClassVar[bool] = False
     """Whether it shows one direction at a time, so that tab has a meaning."""
 

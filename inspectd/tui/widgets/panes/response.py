@@ -30,6 +30,7 @@ class Response(TextPane):
     """The answer."""
 
     title = "Response"
+    short = "Answer"
 
     def page(self, subject: Subject, side: Side) -> LineSource:  # noqa: ARG002
         """Status line, fields, what was added, framing."""

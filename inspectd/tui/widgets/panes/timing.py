@@ -72,6 +72,7 @@ class Timing(TextPane):
     """The time line."""
 
     title = "Timing"
+    short = "Time"
 
     def page(self, subject: Subject, side: Side) -> LineSource:  # noqa: ARG002
         """Bars first, then every read and write."""
