@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
+from inspectd.errors import InspectdError
 from inspectd.wire import read
+from inspectd.wire.facts import FACT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,9 +73,20 @@ class Found:
 
 
 class Redaction:
-    """Which fields and query parameters hold credentials; more of them can be named."""
+    """Which fields and query parameters hold credentials; more of them can be named.
+
+    Raises `InspectdError` for a field that decides how a message is read.
+    """
 
     def __init__(self, fields: Iterable[str] = (), query: Iterable[str] = ()) -> None:
+        fields = list(fields)
+        for name in fields:
+            if name.strip().lower().encode() in FACT_NAMES:
+                raise InspectdError(
+                    f"{name!r} says where a message ends or what follows it, and can't be redacted",
+                    "Name the fields that hold credentials.",
+                    exit_code=2,
+                )
         self._fields = frozenset(name.strip().lower().encode() for name in (*FIELDS, *fields))
         self._query = frozenset(name.lower().encode() for name in (*QUERY, *query))
 
