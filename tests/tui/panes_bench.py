@@ -139,7 +139,7 @@ def subject(request: bytes = PREFLIGHT, response: bytes = NO_CONTENT, **values: 
     )
 
 
-class Bench(App[None]):
+class Bench(App[int]):
     """The detail view alone, with the keys."""
 
     def __init__(self, shown: Subject | None) -> None:

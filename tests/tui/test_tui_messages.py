@@ -69,7 +69,7 @@ class Talk:
 
 
 @asynccontextmanager
-async def looking(talk: Talk, size: tuple[int, int]) -> AsyncIterator[tuple[Messages, Pilot[None]]]:
+async def looking(talk: Talk, size: tuple[int, int]) -> AsyncIterator[tuple[Messages, Pilot[int]]]:
     with Capture.open(talk.scribe.path) as capture:
         subject = Subject.load(capture, talk.exchange.id)
         assert subject is not None

@@ -207,7 +207,8 @@ def _event_row(entry: TimedEvent) -> list[Run]:
 def _event_page(entry: TimedEvent) -> Iterator[Block]:
     event = entry.event
     name = "message" if event.event is None else safe(event.event[:_PREVIEW])
-    yield Line(Run(f"event {name} ", "strong"), Run(f"complete at {clock(entry.ns)}", "plain"))
+    what = f"event {name} " if event.data_lines or event.event is not None else "no event "
+    yield Line(Run(what, "strong"), Run(f"complete at {clock(entry.ns)}", "plain"))
     told = "a page that listens is told of it" if event.dispatched else "no page is told of it"
     yield Paragraph(
         Run(
