@@ -109,7 +109,7 @@ def prepare(program: Path, profile: Path, *, proxy: str, certificate: Path, auth
         return
     from inspectd.browsers.marionette import trust
 
-    trust(program, profile, certificate)
+    trust(program, profile, certificate, ENVIRONMENT)
 
 
 def command(program: Path | str, profile: str, url: str, *, headless: bool) -> list[str]:

@@ -16,6 +16,7 @@ from inspectd.browsers.process import BrowserProcess, new_profile
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SECONDS: Final = 30.0
@@ -29,8 +30,11 @@ return true;
 """
 
 
-def trust(program: Path, profile: Path, certificate: Path) -> None:
-    """Make the profile trust the authority with this certificate (PEM), for servers only. Raises `InspectdError`."""
+def trust(program: Path, profile: Path, certificate: Path, environment: Mapping[str, str]) -> None:
+    """Make the profile trust the authority with this certificate (PEM), for servers only. Raises `InspectdError`.
+
+    The profile has its `user.js`; `environment` is what the browser gets beside ours.
+    """
     pem = certificate.read_text("ascii")
     der = "".join(line for line in pem.splitlines() if not line.startswith("-"))
     words = [str(program), "--headless", "--no-remote", "--profile", str(profile)]
@@ -39,7 +43,7 @@ def trust(program: Path, profile: Path, certificate: Path) -> None:
     own = preferences.read_text("utf-8")
     preferences.write_text(own + 'user_pref("marionette.port", 0);\n', "utf-8")
     try:
-        browser = BrowserProcess(words, new_profile("marionette"))
+        browser = BrowserProcess(words, new_profile("marionette"), environment=environment)
         try:
             _tell(browser, profile / _PORT_FILE, der)
         finally:
@@ -71,7 +75,7 @@ def _tell(browser: BrowserProcess, port_file: Path, certificate: str) -> None:
 def _port(browser: BrowserProcess, file: Path, deadline: float) -> int:
     while time.monotonic() < deadline:
         if (code := browser.wait(_LOOK_SECONDS)) is not None:
-            raise OSError(f"it ended with exit code {code}: {' / '.join(list(browser.said)[-2:])}")
+            raise OSError(f"it ended with exit code {code}: {browser.last_words}")
         with contextlib.suppress(OSError, ValueError):  # not there yet, or not yet written
             return int(file.read_text("ascii"))
     raise OSError(f"it offered no Marionette within {SECONDS:g} s")

@@ -79,8 +79,8 @@ class BrowserProcess:
 
     def end(self) -> None:
         """Ask it to end. May be called from any thread and from a signal handler."""
-        self._asked = True
         if self._process.poll() is None:
+            self._asked = True
             self._process.terminate()
 
     @property
@@ -90,6 +90,13 @@ class BrowserProcess:
         if not code or self._asked:
             return ""
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+    @property
+    def last_words(self) -> str:
+        """The line of its standard error that says best why it failed; empty when it said nothing."""
+        lines = [line for line in self.said if line.strip()]
+        fatal = [line for line in lines if ":FATAL:" in line]
+        return (fatal or lines or [""])[-1]
 
     def wait_and_close(self) -> None:
         """Wait until it has ended; its profile is then removed."""

@@ -171,7 +171,7 @@ def complain(choice: Choice, process: BrowserProcess) -> bool:
     """Say so when a browser ended by itself and in failure; whether it did."""
     if not process.failure:
         return False
-    said = next((line for line in reversed(process.said) if line.strip()), "it said nothing")
+    said = process.last_words or "it said nothing"
     sys.stderr.write(f"inspectd: {safe(str(choice.program))} failed ({process.failure}): {safe(said)}\n")
     return True
 

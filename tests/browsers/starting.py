@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from inspectd.browsers.finding import find
 from tests.browsers import chromium, firefox
 
 if TYPE_CHECKING:
@@ -16,15 +17,19 @@ if TYPE_CHECKING:
     from tests.browsers.driver import Browser
 
 
-def start(name: str, *, prepare: Callable[[Path], None] | None = None) -> Browser:
-    """The browser of this name; skips without it, except where CI says that everything must be there.
-
-    `prepare` gets the directory of its profile, which is its home as well, before it is started.
-    """
-    binaries = {"chromium": chromium.BINARY, "firefox": firefox.BINARY}
-    starters: dict[str, Callable[..., Browser]] = {"chromium": chromium.Chromium, "firefox": firefox.Firefox}
-    if binaries[name] is None:
+def need(name: str) -> None:
+    """Skip without the browser of this name, except where CI says that everything must be there: fail."""
+    if find(name) is None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{name} is not installed, and CI has to have it")
         pytest.skip(f"{name} is not installed")
+
+
+def start(name: str, *, prepare: Callable[[Path], None] | None = None) -> Browser:
+    """The browser of this name; see `need`.
+
+    `prepare` gets the directory of its profile, which is its home as well, before it is started.
+    """
+    need(name)
+    starters: dict[str, Callable[..., Browser]] = {"chromium": chromium.Chromium, "firefox": firefox.Firefox}
     return starters[name](prepare=prepare)
