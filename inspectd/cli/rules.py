@@ -194,8 +194,9 @@ def show(
     """Show which rule answers a request, why those before it don't, and the answer: bytes, times, faults.
 
     The request is a method and a target ('GET /slow', 'POST /pay?x=1'); with -H and --body it gets fields and content.
-    FILE - is standard input.
+    A rule that is a WebSocket is asked with a handshake. FILE - is standard input.
     """
+    from inspectd.control.recorded import as_handshake
     from inspectd.rules.file import RuleFileError
 
     require_stdout("inspectd rules show FILE 'GET /' >text")
@@ -210,6 +211,9 @@ def show(
         book.respond(replace(asked, number=number), now=time.time(), persist=True)
     asked = replace(asked, number=nth)
     matched, program = book.preview(asked, now=time.time())
+    if (handshake := as_handshake(asked, matched)) is not None:
+        asked = handshake
+        matched, program = book.preview(asked, now=time.time())
     if raw:
         write_bytes_of(program)
         return

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from inspectd.capture.model import State
 from inspectd.errors import InspectdError
 from inspectd.rules.request import Request
+from inspectd.rules.tables import AnswerTable
 from inspectd.wire import ArrivedHead, ContentData, MessageEnd, RequestReader
 
 if TYPE_CHECKING:
     from inspectd.capture.model import ConnectionRow, ExchangeRow
     from inspectd.capture.reader import Capture
+    from inspectd.rules.rule import Rule
 
 CONTENT_KEPT: Final = 1 << 20
 """Octets of content that a request made from recorded bytes carries at most."""
 _FRAMING: Final = 1 << 18
 """Bytes beyond the content that chunk framing may take."""
 _LONGEST: Final = 1 << 30
+_HANDSHAKE: Final = (  # that of RFC 6455 §1.2
+    b"Upgrade: websocket",
+    b"Connection: Upgrade",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    b"Sec-WebSocket-Version: 13",
+)
 
 
 def request_from(
@@ -79,6 +88,24 @@ def recorded_request(capture: Capture, row: ExchangeRow, connection: ConnectionR
         tls=capture.tls(row.connection) is not None,
         length=row.req_len if row.req_len is not None and row.req_len > len(data) else None,
     )
+
+
+def as_handshake(request: Request, rule: Rule | None) -> Request | None:
+    """A made-up request with the fields of a WebSocket handshake, where the rule that answers is a WebSocket.
+
+    None where it isn't, or where the request offers a protocol itself.
+    """
+    if rule is None or rule.table is None or request.head.upgrade is not None:
+        return None
+    if all(
+        one.websocket is None
+        for one in (rule.table, *(rule.table.each or ()))
+        if isinstance(one, AnswerTable)
+    ):
+        return None
+    head = request.head.raw.removesuffix(b"\r\n") + b"".join(line + b"\r\n" for line in _HANDSHAKE)
+    made = request_from(head + b"\r\n")
+    return None if made is None else replace(request, head=made.head)
 
 
 def made_up(text: str | bytes) -> Request:

@@ -121,13 +121,16 @@ class RulesApi:
         return await self._shown(asked)
 
     async def _show(self, asked: Asked) -> RuleShowing:
-        from inspectd.control.recorded import made_up
+        from inspectd.control.recorded import as_handshake, made_up
 
         wish = asked.content(ShowRequest)
         request = made_up(_request_bytes(wish))
         book = await asyncio.to_thread(self._book, wish)
         # In the loop, where replies are asked for their programs otherwise.
         rule, program = book.preview(request, now=time.time())
+        if (handshake := as_handshake(request, rule)) is not None:
+            request = handshake
+            rule, program = book.preview(request, now=time.time())
         return await asyncio.to_thread(_showing, book, request, rule, program)
 
     def _book(self, wish: ShowRequest) -> RuleBook:

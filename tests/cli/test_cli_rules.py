@@ -85,6 +85,20 @@ def test_words_that_are_no_utf_8_are_recorded_all_the_same(tmp_path: Path) -> No
         assert engine.stderr == ""
 
 
+def test_show_asks_a_websocket_with_a_handshake(tmp_path: Path) -> None:
+    rules = tmp_path / "ws.toml"
+    rules.write_text('[[rule]]\nmatch = "GET /ws"\nwebsocket = { send = ["hello"] }\n')
+    code, shown, errors = inspectd(tmp_path, "rules", "show", rules, "GET /ws")
+    assert (code, errors) == (0, "")
+    assert "101·Switching·Protocols" in shown.replace(" ", "·")
+    assert "Sends 7 bytes." in shown
+    assert "Answers what the client says" in shown
+    _, refused, _ = inspectd(
+        tmp_path, "rules", "show", rules, "GET /ws", "-H", "Upgrade: x", "-H", "Connection: upgrade"
+    )
+    assert "426" in refused
+
+
 def test_show_tells_every_attempt(tmp_path: Path) -> None:
     rules = tmp_path / "pay.toml"
     rules.write_text(

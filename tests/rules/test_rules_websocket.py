@@ -320,6 +320,7 @@ def test_a_time_line_shows_what_is_said_by_itself() -> None:
         "Answers what the client says, until one of the two closes.",
     ]
     assert "0.500 s" in text(timeline(program))
+    assert [entry.what for entry in timeline(opened(send=[{"do": "reset"}, "never"]))] == ["send", "reset"]
 
 
 # -- conversations

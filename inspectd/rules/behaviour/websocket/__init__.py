@@ -18,7 +18,7 @@ from inspectd.rules.behaviour.websocket.talk import Manners, Spoken, Talk
 from inspectd.rules.behaviour.words import gathered
 from inspectd.rules.draft import Conversation, CraftError
 from inspectd.rules.inbox import Inbox
-from inspectd.rules.program import Listen, Send, Wait
+from inspectd.rules.program import HalfClose, Listen, Send, Wait
 from inspectd.rules.units import size
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def step(table: WebSocketTable, words: Words, *, own_status: bool) -> Step:
         inbox = Inbox()
         peer = Peer(deflate, largest=largest, keep=manners.echo or bool(reactions))
         talk = Talk(inbox, peer, manners, _script(spoken, every, table), partial(_react, answers))
-        draft.content = Conversation(talk.steps, inbox, (*_shown(spoken), Listen(inbox)))
+        draft.content = Conversation(talk.steps, inbox, tuple(_shown(spoken, inbox)))
         return draft
 
     return websocket
@@ -134,7 +134,7 @@ def _react(
     return next((spoken for reaction, spoken in answers if reaction.fits(message)), None)
 
 
-def _shown(spoken: Sequence[Spoken]) -> Iterator[Op]:
+def _shown(spoken: Sequence[Spoken], inbox: Inbox) -> Iterator[Op]:
     """What is said by itself, as steps of a time line."""
     for one in spoken:
         if one.pause:
@@ -148,3 +148,6 @@ def _shown(spoken: Sequence[Spoken]) -> Iterator[Op]:
                 pass
             case act:
                 yield act
+                if not isinstance(act, HalfClose):
+                    return
+    yield Listen(inbox)
