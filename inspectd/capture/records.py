@@ -299,6 +299,10 @@ class ConnectionRecord:
 
     # -- the rows themselves
 
+    def forget(self, nothing: Sink) -> None:
+        """Record nothing from now on: what is learned goes to `nothing`."""
+        self._writer = nothing
+
     def touch(self, exchange: ExchangeRecord) -> None:
         """The exchange's row has changed: write it with the coming flush."""
         self._writer.save(exchange)

@@ -19,6 +19,7 @@ from inspectd.capture.beside import EVIDENCE_COLUMNS, FORWARD_COLUMNS, TLS_COLUM
 from inspectd.capture.checkpoint import Checkpointer
 from inspectd.capture.model import State
 from inspectd.capture.records import CONNECTION_COLUMNS, EXCHANGE_COLUMNS, ConnectionRecord
+from inspectd.capture.unrecorded import Unrecorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,7 +83,7 @@ class CaptureWriter:
         self._connections: list[ConnectionRecord] = []
         self._evidence: list[EvidenceRecord] = []
         self._tls: list[TlsRecord] = []
-        self._listeners: list[tuple[str, tuple[object, ...]]] = []
+        self._statements: list[tuple[str, tuple[object, ...]]] = []
         self._forwards: list[ForwardRecord] = []
         self._upstreams: list[tuple[int, int, str, str | None]] = []
         self._parts: list[bytes] = []
@@ -180,28 +181,46 @@ class CaptureWriter:
         self._upstreams.append((record.id, client.id, origin, via))
         return record
 
+    def let_go(self, record: ConnectionRecord) -> None:
+        """Record nothing more of a connection. Its row goes as well, unless it has exchanges: then it has ended."""
+        if record.exchanges:
+            record.closed_ns = record.last_in_ns
+            record.closed_by, record.how = "client", "fin"
+            record.save()
+            record.forget(Unrecorded())
+            return
+        record.forget(Unrecorded())
+        self._connections = [each for each in self._connections if each is not record]
+        self._upstreams = [row for row in self._upstreams if row[0] != record.id]
+        self._segments = [row for row in self._segments if row[0] != record.id]
+        self._statements += [
+            ("DELETE FROM connection WHERE id = ?", (record.id,)),
+            ("DELETE FROM segment WHERE connection = ?", (record.id,)),
+            ("DELETE FROM tls WHERE connection = ?", (record.id,)),
+        ]
+
     def listener(
         self, address: str, asked: str, opened_ns: int, backlog: int, steps: list[tuple[int, str, str]]
     ) -> int:
         """A listener was opened; its id. Its row is written with the coming flush, as are the changes below."""
         self.newest_listener += 1
         row = (self.newest_listener, address, asked, opened_ns, backlog, json.dumps(steps))
-        self._listeners.append((_INSERT_LISTENER, row))
+        self._statements.append((_INSERT_LISTENER, row))
         return self.newest_listener
 
     def note_listener(self, number: int, steps: list[tuple[int, str, str]]) -> None:
         """More has been done to a listener's socket: all of it, from the beginning."""
-        self._listeners.append(("UPDATE listener SET steps = ? WHERE id = ?", (json.dumps(steps), number)))
+        self._statements.append(("UPDATE listener SET steps = ? WHERE id = ?", (json.dumps(steps), number)))
 
     def close_listener(self, number: int, now: int) -> None:
         """A listener was closed."""
-        self._listeners.append(("UPDATE listener SET closed_ns = ? WHERE id = ?", (now, number)))
+        self._statements.append(("UPDATE listener SET closed_ns = ? WHERE id = ?", (now, number)))
 
     def flush(self, now: int) -> None:
         """Commit the turn at `now` (ns since the epoch). Exchanges that ended in it get the time of their last byte."""
         exchanges, connections, parts = self._exchanges, self._connections, self._parts
         evidence, tls, forwards = self._evidence, self._tls, self._forwards
-        listeners = self._listeners
+        listeners = self._statements
         if self._closed or not (
             exchanges or connections or parts or evidence or tls or forwards or listeners
         ):
@@ -253,7 +272,7 @@ class CaptureWriter:
                 executemany(_INSERT_FORWARD, map(_forward_values, forwards))
             execute("COMMIT")
             if listeners:
-                self._listeners = []
+                self._statements = []
             self.error = None
         except (sqlite3.Error, ValueError, OverflowError) as problem:  # the latter: a value SQLite can't hold
             self._give_up_turn(problem)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from inspectd.cli.group import SectionCommand, option
-from inspectd.cli.options import HTTPS, engine_config, forwarding_options, is_headless, parse_duration
+from inspectd.cli.options import engine_config, forwarding_options, is_headless, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,13 +40,21 @@ _PROXY_HELP: Final = """Be the proxy that clients are set to use, and see all th
 
 Requests go to the servers that they name, and answers come back, as they came: white space, line ends, chunks,
 trailers, interim responses, broken messages. What a proxy has to change is changed and noted: the absolute target
-becomes a path, Host is the target's, and Proxy-* fields stay here. CONNECT (https) is passed through as it is and
-recorded as the encrypted bytes that it carries. With --rules, what a rule matches is answered by the rule.
+becomes a path, Host is the target's, and Proxy-* fields stay here. With --rules, what a rule matches is answered by
+the rule.
+
+Tunnels (CONNECT for https, SOCKS 4, 4a and 5, all on the same port) are looked into. TLS is decrypted: clients are
+shown a certificate of inspectd's own CA for the name that they ask for, and have to trust it once, which inspectd ca
+explains. A client that refuses it is a row that says so. Requests in clear text and WebSockets are read as well;
+everything else passes as bytes. Leave hosts that must not be decrypted alone with --no-intercept.
 
 \b
   inspectd proxy                                    a proxy on localhost:8080
-  curl -x http://localhost:8080 http://example.test/
-  http_proxy=http://localhost:8080 python app.py    what most programs understand
+  curl -x http://localhost:8080 --cacert ca.pem https://example.test/   after inspectd ca export ca.pem
+  curl --socks5-hostname localhost:8080 http://example.test/
+  inspectd proxy --no-intercept '*.bank.test' --no-intercept example.test:8443
+  inspectd proxy --only '*.example.test'            what goes elsewhere passes, and is only counted
+  https_proxy=http://localhost:8080 python app.py   what most programs understand
 
 Only programs on this machine can use it, unless --allow-remote and --listen say otherwise.
 """
@@ -97,11 +105,12 @@ def reverse(context: click.Context, /, url: str, host: str | None, **values: Any
     forwarding = Forwarding(
         origin.host,
         origin.port,
+        tls=origin.tls,
         host=host,
         on_error=values["on_error"],
         connect_timeout=values["connect_timeout"],
     )
-    forward(context, values, forwarding, Passing(f"http://{origin}"))
+    forward(context, values, forwarding, Passing(origin.url))
 
 
 @click.command("proxy", cls=SectionCommand, help=_PROXY_HELP)
@@ -110,6 +119,21 @@ def reverse(context: click.Context, /, url: str, host: str | None, **values: Any
     section=FORWARD,
     is_flag=True,
     help="Let --listen name addresses that other machines can reach: they can then reach what this one reaches.",
+)
+@option(
+    "--no-intercept",
+    section=FORWARD,
+    metavar="GLOB",
+    multiple=True,
+    help="Don't look into tunnels to these hosts (HOST or HOST:PORT, * for any text): their bytes pass as they are, and"
+    " are recorded as such. '*' leaves all of them alone. Repeatable.",
+)
+@option(
+    "--only",
+    section=FORWARD,
+    metavar="GLOB",
+    multiple=True,
+    help="Record only what goes to these hosts; connections to others pass unrecorded, and are counted. Repeatable.",
 )
 @_ON_ERROR
 @_CONNECT_TIMEOUT
@@ -124,6 +148,9 @@ def proxy(context: click.Context, /, **values: Any) -> None:
     forwarding = Forwarding(
         on_error=values["on_error"],
         allow_remote=values["allow_remote"],
+        intercept=True,
+        no_intercept=values["no_intercept"],
+        only=values["only"],
         connect_timeout=values["connect_timeout"],
     )
     forward(context, values, forwarding, Passing("the servers that requests name"))
@@ -133,10 +160,6 @@ def forward(
     context: click.Context, values: Mapping[str, Any], forwarding: Forwarding, responder: Responder
 ) -> None:
     """Run such an engine with a screen, without one, or as the engine of one."""
-    if any(address.startswith(HTTPS) for address in values["listen"]):
-        raise click.UsageError(
-            f"inspectd {context.command.name} forwards what comes in clear text: it takes no --listen https://..."
-        )
     headless = is_headless(context)
     if not headless and not values["serve"]:
         from inspectd.cli.run import run

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from inspectd.engine.proxy.dial import Resolved
+    from inspectd.engine.proxy.via import Via
+
 Durability: TypeAlias = Literal["commit", "relaxed"]
 """`commit`: an exchange is in the capture before its last byte leaves. `relaxed`: within 50 ms."""
 
@@ -40,6 +43,8 @@ class Forwarding:
     """The server: its name or address, without brackets; None: each request names its own, as to a forward proxy."""
     port: int = 80
     """Its port."""
+    tls: bool = False
+    """It is spoken to through TLS."""
     host: str | None = None
     """The value of Host that the server is sent instead of the client's; None leaves that as it is."""
     on_error: Literal["answer", "reset"] = "answer"
@@ -47,7 +52,27 @@ class Forwarding:
     allow_remote: bool = False
     """A forward proxy may listen where other machines reach it."""
     connect_timeout: float = 10.0
-    """Seconds that it may take to be connected to a server."""
+    """Seconds that it may take to be connected to a server, TLS included."""
+    verify: bool = True
+    """Servers whose certificates can't be trusted are not spoken to."""
+    trust: tuple[Path, ...] = ()
+    """PEM files of authorities that are trusted beside those of the system."""
+    client_certificate: Path | None = None
+    """PEM file that servers are shown which ask for a certificate."""
+    client_key: Path | None = None
+    """Its key, when that is not in the same file."""
+    via: Via | None = None
+    """The proxy that servers are reached through."""
+    resolve: tuple[Resolved, ...] = ()
+    """Addresses of names that are not looked up."""
+    intercept: bool = False
+    """What tunnels carry (CONNECT, SOCKS) is read: TLS is decrypted, with a certificate of inspectd's own CA."""
+    no_intercept: tuple[str, ...] = ()
+    """Globs of HOST or HOST:PORT whose tunnels are carried as they are."""
+    only: tuple[str, ...] = ()
+    """Globs of HOST or HOST:PORT that are recorded; what goes elsewhere passes, and is counted. None: everything is."""
+    tunnel_wait: float = 1.0
+    """Seconds that a client gets to speak first in its tunnel; then the server may."""
 
     @property
     def remote(self) -> bool:

@@ -10,7 +10,7 @@ import ssl
 import tempfile
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from inspectd.engine import ca
 from inspectd.engine.key_log import key_log
@@ -81,7 +81,15 @@ class Issued:
         return shown
 
 
-Credentials = OwnCertificate | Issued
+class Credentials(Protocol):
+    """Either of these, or what stands before one."""
+
+    @property
+    def advice(self) -> str:
+        """What to do about a client that refuses what it is shown."""
+
+    def show(self, name: str | None, address: str) -> Shown:
+        """What a client sees that asked for `name` at this address."""
 
 
 def credentials(config: EngineConfig) -> Credentials:

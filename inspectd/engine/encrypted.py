@@ -41,14 +41,11 @@ class TlsWitness(Witness):
         return self.pump.acknowledged(tcp.acknowledged(self._sock))
 
 
-SLOTS: Final = ("_hello_ns", "_pump", "_tls", "encrypted")
-"""The attributes of `Encrypting`, which the classes made of it declare: two bases with slots can't be combined."""
-
-
 class Encrypting(Connection):
-    """What a connection that is, or should be, encrypted does beside all that others do."""
+    """What a connection that is, or should be, encrypted does beside all that others do.
 
-    __slots__ = ()
+    It has no slots, or it could not be combined with another kind of connection.
+    """
 
     _hello_ns: int
     _pump: TlsTransport
@@ -83,40 +80,40 @@ class Encrypting(Connection):
         """The handshake came to nothing, by an alert of the client or of this side."""
         about = ABOUT_THE_CERTIFICATE.get(failure.alert or "")
         if failure.by_client and about is not None:
-            self._fail(
+            self._came_to_nothing(
                 _REFUSED,
                 f"The client refused the certificate{self._after()}: {about} (alert {failure.alert}). {advice}",
                 failure.alert,
             )
         elif failure.by_client:
-            self._fail(
+            self._came_to_nothing(
                 _FAILED,
                 f"The client ended the handshake{self._after()} with the alert {failure.alert}.",
                 failure.alert,
             )
         else:
             told = f" The client was told so by the alert {failure.alert}." if failure.alert else ""
-            self._fail(
+            self._came_to_nothing(
                 _FAILED, f"The handshake failed{self._after()}: {failure.reason}.{told}", failure.alert
             )
         self.part(at_once=not failure.by_client)
 
     def given_up(self, sentence: str, alert: str | None = None) -> None:
         """The handshake came to nothing because of this side, which has said so with an alert, if any."""
-        self._fail(_FAILED, sentence, alert)
+        self._came_to_nothing(_FAILED, sentence, alert)
         self.part(at_once=True)
 
     def left(self, how: str, advice: str) -> None:
         """The client went away in the middle of the handshake: `how` is FIN or RST."""
         tls = self._noted()
         if tls.certificate is not None:
-            self._fail(
+            self._came_to_nothing(
                 _REFUSED,
                 f"The client left with {how}{self._after()}, having seen the certificate and without an alert: many do"
                 f" that when they don't accept it. {advice}",
             )
         else:
-            self._fail(_FAILED, f"Half a ClientHello: {_bytes(len(tls.hello))}, then {how}.")
+            self._came_to_nothing(_FAILED, f"Half a ClientHello: {_bytes(len(tls.hello))}, then {how}.")
 
     def broken(self, failure: Failure) -> None:
         """What was agreed upon broke: nothing can be read or sent any more."""
@@ -164,7 +161,7 @@ class Encrypting(Connection):
             self._site.turn.soon()
         return self._tls
 
-    def _fail(self, kind: str, sentence: str, alert: str | None = None) -> None:
+    def _came_to_nothing(self, kind: str, sentence: str, alert: str | None = None) -> None:
         tls = self._noted()
         tls.sentence, tls.alert = sentence, alert
         if self._record.kind in {None, "preconnect"}:
@@ -232,8 +229,6 @@ class Encrypting(Connection):
 
 class Encrypted(Encrypting):
     """The protocol object of a connection that is, or should be, encrypted, and is answered here."""
-
-    __slots__ = SLOTS
 
     def __init__(self, site: Site, listener: int, pump: TlsTransport) -> None:
         super().__init__(site, listener)

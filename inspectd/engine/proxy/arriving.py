@@ -74,7 +74,8 @@ class Arriving(Connection):
             if self._deaf or self._reader.adrift:
                 whose = self._lost if self._deaf else self._last
                 pieces = self._take(end)
-                if whose is not None and self._inbox is None:  # or else it is recorded, and nobody is there to have it
+                # Or else it is recorded, and nobody is there to have it but perhaps an answer that listens.
+                if whose is not None and self._inbox is None:
                     self._push(whose, pieces)
             elif isinstance(self._reading, Forward) and self._reading.direct:
                 # Half a chunk line: whatever it becomes, it is content.

@@ -9,7 +9,9 @@ from inspectd.engine.pending import Pending
 if TYPE_CHECKING:
     from inspectd.capture.beside import ForwardRecord
     from inspectd.capture.records import ExchangeRecord
+    from inspectd.engine.proxy.patching import Patching
     from inspectd.engine.proxy.routes import Route
+    from inspectd.rules.passing import Pass
     from inspectd.wire import ArrivedHead, ArrivedResponseHead
 
 
@@ -38,10 +40,12 @@ class Forward(Pending):
         "lead",
         "outbox",
         "over",
+        "patching",
         "record",
         "route",
         "seen",
         "told",
+        "told_by",
         "whole",
     )
 
@@ -49,6 +53,10 @@ class Forward(Pending):
         super().__init__(exchange, head)
         self.direct = False
         """No rule wants to see it: its bytes go to the server as they come."""
+        self.told_by: Pass | None = None
+        """The rule's word that it be forwarded, if it was one's,"""
+        self.patching: Patching | None = None
+        """and what that makes of the answer."""
         self.route: Route | None = None
         self.record: ForwardRecord | None = None
         self.outbox: list[Piece] = []
@@ -77,3 +85,16 @@ class Forward(Pending):
         """Keep this until it can be sent."""
         self.outbox.append(piece)
         self.held += len(piece.data)
+
+
+def split(pieces: list[Piece], length: int) -> tuple[list[Piece], list[Piece]]:
+    """The pieces with the first `length` bytes, and the others."""
+    first: list[Piece] = []
+    for number, piece in enumerate(pieces):
+        if length < len(piece.data):
+            cut = [Piece(piece.data[:length], piece.page, piece.at)] if length else []
+            rest = Piece(piece.data[length:], piece.page, piece.at + length)
+            return [*first, *cut], [rest, *pieces[number + 1 :]]
+        first.append(piece)
+        length -= len(piece.data)
+    return first, []

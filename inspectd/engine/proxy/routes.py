@@ -6,18 +6,27 @@ was (`from`) and what is sent instead (`to`), as text with one character a byte.
 
 from __future__ import annotations
 
+import copy
+import functools
 import ipaddress
 import json
 import socket
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+from inspectd.engine.proxy.chosen import Chosen
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from inspectd.capture.records import ConnectionRecord
     from inspectd.capture.writer import CaptureWriter
     from inspectd.engine.config import Forwarding
+    from inspectd.engine.proxy.trust import Trust
+    from inspectd.engine.proxy.via import Via
+    from inspectd.engine.credentials import Credentials
+    from inspectd.engine.proxy.chosen import Treatment
+    from inspectd.engine.proxy.socks import CheckPassword
     from inspectd.wire import ArrivedHead
 
 Change: TypeAlias = dict[str, str | None]
@@ -49,12 +58,16 @@ class Origin(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Where to, and the head that is sent; None when it is sent as it came. A `tunnel` begins behind the head."""
+    """Where to, and the head that is sent; None when it is sent as it came. A `tunnel` begins behind the head.
+
+    `recorded` is what is recorded in its place when it holds a secret, and is as long.
+    """
 
     origin: Origin
     head: bytes | None = None
     changes: tuple[Change, ...] = ()
     tunnel: bool = False
+    recorded: bytes | None = None
 
 
 class Failure(NamedTuple):
@@ -62,6 +75,8 @@ class Failure(NamedTuple):
 
     status: int
     sentence: str
+    refused: bool = False
+    """The server's system refuses connections to this port."""
 
 
 def parse_origin(url: str) -> Origin:
@@ -124,11 +139,72 @@ class Forwarder:
         self.config = config
         self.writer = writer
         self._listening = listening
-        self._route = None if config.origin is None else Route(Origin(config.origin, config.port))
+        self._route = None if config.origin is None else Route(Origin(config.origin, config.port, config.tls))
         self._host = None if config.host is None else config.host.encode("latin-1")
+        self._chosen = Chosen(intercept=config.intercept, no_intercept=config.no_intercept, only=config.only)
+        self.credentials: Credentials | None = None
+        """What clients are shown in tunnels that are read."""
+        self.check_password: CheckPassword | None = None
+        """Whether a user and a password, which SOCKS clients then have to give, will do."""
+        self.unrecorded = 0
+        """How many connections passed without being recorded."""
+
+    @property
+    def names_servers(self) -> bool:
+        """Whether requests name their servers, as to a forward proxy."""
+        return self._route is None
+
+    def treatment(self, origin: Origin) -> Treatment:
+        """What is done with a tunnel to this server."""
+        return self._chosen.treatment(origin)
+
+    def inside(self, origin: Origin) -> Forwarder:
+        """One like this for what is read in a tunnel: all of it goes to the server that the tunnel leads to."""
+        inside = copy.copy(self)
+        inside._route, inside._host = Route(origin), None  # noqa: SLF001 - it is this class's own
+        return inside
+
+    @property
+    def destination(self) -> Origin:
+        """The server that everything goes to; there is one."""
+        assert self._route is not None
+        return self._route.origin
+
+    def elsewhere(self, head: ArrivedHead) -> bool:
+        """Whether this request goes to a server of which nothing is to be recorded."""
+        if not self.config.only or self._route is not None:
+            return False
+        route = self.route(head)
+        return isinstance(route, Route) and not self._chosen.recorded(route.origin)
+
+    def ignore(self, record: ConnectionRecord) -> None:
+        """Record nothing more of a connection, and take back what was when it was no exchange yet."""
+        self.unrecorded += 1
+        self.writer.let_go(record)
+
+    @property
+    def via(self) -> Via | None:
+        """The proxy that everything goes through."""
+        return self.config.via
+
+    @functools.cached_property
+    def trust(self) -> Trust:
+        """What is demanded of servers that are spoken to through TLS."""
+        from inspectd.engine.proxy.trust import Trust
+
+        return Trust(self.config)
 
     def route(self, head: ArrivedHead) -> Route | Failure:
         """Where this request goes, or why it goes nowhere."""
+        route = self._named(head)
+        via = self.via
+        if via is None or isinstance(route, Failure) or not via.forwards or route.tunnel or route.origin.tls:
+            return route
+        from inspectd.engine.proxy.via import through
+
+        return through(via, head, route)
+
+    def _named(self, head: ArrivedHead) -> Route | Failure:
         if self._route is None:
             from inspectd.engine.proxy.targets import named
 

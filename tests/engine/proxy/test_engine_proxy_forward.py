@@ -255,6 +255,6 @@ def test_hosts_are_replaced_or_added_as_a_proxy_must() -> None:
 def test_servers_are_named_by_url() -> None:
     assert str(parse_origin("http://localhost:3000/")) == "localhost:3000"
     assert str(parse_origin("HTTP://[::1]")) == "[::1]:80"
-    for wrong in ("http://a/b", "http://a?b", "http://u@a", "https://a", "a", "http://[::1", "http://a:0"):
+    for wrong in ("http://a/b", "http://a?b", "http://u@a", "ftp://a", "a", "http://[::1", "http://a:0"):
         with pytest.raises(OriginError):
             parse_origin(wrong)

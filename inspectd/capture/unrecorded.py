@@ -1,4 +1,4 @@
-"""A sink that keeps nothing, for listeners whose traffic is nobody's evidence (the control API's)."""
+"""A sink that keeps nothing, for traffic that is nobody's evidence: the control API's, and what is left out by wish."""
 
 from __future__ import annotations
 

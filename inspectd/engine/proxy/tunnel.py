@@ -1,0 +1,411 @@
+"""Tunnels that clients open with CONNECT or SOCKS, and what is read in them.
+
+A tunnel that may be looked into is granted at once, and the client's first bytes say what it carries. TLS is
+decrypted, with a certificate for the name that the client asks for, and requests in clear text are read: what is
+inside is a connection of its own, with a row of its own, that has this one's transport for its socket. Anything else
+is carried to the server as it is, and so is a tunnel in which the client waits for the server to speak first.
+RFC 9110 §9.3.6 (CONNECT), RFC 1928 (SOCKS). Nothing a peer sends may raise out of a callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import re
+import time
+from typing import TYPE_CHECKING, Final
+
+from inspectd.capture.beside import ForwardRecord
+from inspectd.capture.model import State
+from inspectd.engine.proxy.arriving import WAITING_LIMIT, Arriving
+from inspectd.engine.proxy.chosen import Treatment
+from inspectd.engine.proxy.forward import Piece, split
+from inspectd.engine.proxy.routes import as_json
+from inspectd.engine.proxy.socks import Asked, Refused, Say, Socks
+from inspectd.text.safe import safe
+
+if TYPE_CHECKING:
+    from inspectd.engine.proxy.dial import Dial
+    from inspectd.engine.proxy.forward import Forward
+    from inspectd.engine.proxy.relay import Relay
+    from inspectd.engine.proxy.routes import Failure, Forwarder, Origin, Route
+    from inspectd.engine.proxy.upstream import Upstream
+    from inspectd.engine.site import Site
+    from inspectd.wire import ArrivedHead, Foreign
+
+ESTABLISHED: Final = b"HTTP/1.1 200 Connection Established\r\n\r\n"
+"""What CONNECT is answered."""
+
+_RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
+_LINE_LIMIT: Final = 8000
+"""Bytes that a first line gets to turn out a request line."""
+_HELLO: Final = b"\x16\x03"  # a handshake record of TLS 1.x, or SSL 3 (RFC 8446 §5.1)
+_METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,40}(?: |\Z)")
+_REQUEST_LINE: Final = re.compile(rb"[^ ]{1,40} [^\n]{0,8000} HTTP/1\.[0-9][ \t]*\r?\n")
+_LINE_ENDS: Final = re.compile(rb"[\r\n]*")
+
+
+class Speech(enum.Enum):
+    """What the first bytes in a tunnel are."""
+
+    UNCLEAR = "unclear"
+    TLS = "TLS"
+    HTTP = "HTTP in clear text"
+    OTHER = "bytes as they are"
+
+
+def speech(data: bytes | bytearray) -> Speech:
+    """What speaks like this."""
+    if data[:2] == _HELLO:
+        return Speech.TLS
+    if not data or data == _HELLO[:1]:
+        return Speech.UNCLEAR
+    blank = _LINE_ENDS.match(data)
+    start = blank.end() if blank is not None else 0
+    if len(data) == start:
+        return Speech.UNCLEAR if start < 8 else Speech.OTHER
+    if _METHOD.match(data, start) is None:
+        return Speech.OTHER
+    if data.find(b"\n", start) < 0 and len(data) - start < _LINE_LIMIT:
+        return Speech.UNCLEAR
+    return Speech.HTTP if _REQUEST_LINE.match(data, start) else Speech.OTHER
+
+
+class Tunnel:
+    """One tunnel, until something is read inside it."""
+
+    __slots__ = ("first", "forward", "held", "looking", "opened", "origin", "pieces", "socks", "timer")
+
+    def __init__(self, origin: Origin | None, *, forward: Forward | None, socks: Socks | None) -> None:
+        self.origin = origin
+        """Where it leads; None while the client has not said it."""
+        self.forward = forward
+        """The CONNECT."""
+        self.socks = socks
+        """Or the conversation about it."""
+        self.opened = False
+        """The client was told that it is there."""
+        self.looking = False
+        """It is not known what it carries."""
+        self.first = bytearray()
+        """What the client sent until then."""
+        self.pieces: list[Piece] = []
+        """What can't be sent on yet."""
+        self.held = 0
+        """How many bytes those are."""
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        kind = "tunnel" if self.socks is None else f"{self.socks.version} tunnel"
+        return kind if self.origin is None else f"{kind} to {safe(str(self.origin))}"
+
+    def look_no_more(self) -> None:
+        """It is decided what it carries."""
+        self.looking = False
+        self.first.clear()
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class Tunnelling(Arriving):
+    """Adds tunnels to what arrives."""
+
+    __slots__ = ("_dial", "_forwarder", "_ignored", "_inner", "_innermost")
+
+    def __init__(self, site: Site, listener: int, forwarder: Forwarder) -> None:
+        super().__init__(site, listener)
+        self._forwarder = forwarder
+        self._dial: Dial | None = None
+        self._ignored = False  # nothing is recorded of it
+        self._inner: asyncio.Protocol | None = None  # what is read in the tunnel has the connection now:
+        self._innermost: Relay | None = None  # this, perhaps with TLS between
+
+    # -- what a relay does
+
+    def _fail(self, forward: Forward, failure: Failure) -> None:
+        """There is no answer: say why, or reset."""
+
+    def _dial_to(self, origin: Origin) -> None:
+        """Be on the way to a connection to this server."""
+
+    def _drop(self, upstream: Upstream) -> None:
+        """This connection to a server has served its time."""
+
+    def _note_upstream(self, dial: Dial, upstream: Upstream, record: ForwardRecord | None) -> None:
+        """Give a new connection to a server its row."""
+
+    # -- how they begin
+
+    def _connect(self, forward: Forward, route: Route) -> None:
+        """CONNECT has come, and it is its turn."""
+        if self._forward is not forward or self._gone:
+            return
+        self._forward = None
+        self._waiting -= forward.held
+        _, rest = split(forward.outbox, forward.lead + forward.exchange.req_head)
+        forward.outbox, forward.held, forward.route = [], 0, route
+        self._enter(Tunnel(route.origin, forward=forward, socks=None), rest)
+
+    def _on_foreign(self, event: Foreign) -> None:
+        if event.protocol not in {"socks4", "socks5"} or not self._forwarder.names_servers:
+            super()._on_foreign(event)
+            return
+        self._way = Tunnel(None, forward=None, socks=Socks(self._forwarder.check_password))
+        for piece in self._take(self._record.bytes_in):
+            self._carry(piece)
+
+    def _negotiate(self, way: Tunnel, socks: Socks, piece: Piece) -> None:
+        """A SOCKS client has said more of what it wants."""
+        for step in socks.feed(piece.data):
+            match step:
+                case Say(data):
+                    self._send(None, data)
+                case Refused(data, sentence):
+                    self._record.describe(socks.version.lower(), f"{socks.version}: {sentence}")
+                    self._turn_away(data)
+                case Asked(origin, rest):
+                    way.origin = origin
+                    before = len(piece.data) - len(rest)
+                    self._enter(way, [Piece(rest, piece.page, piece.at + before)] if rest else [])
+
+    def _turn_away(self, data: bytes) -> None:
+        self._way = None
+        self._tunnel = False
+        self._stop_reading()
+        self._send(None, data)
+        self._end_of_answers()
+
+    def _enter(self, way: Tunnel, rest: list[Piece]) -> None:
+        """The client wants to be connected; `rest` is what it has sent for the server already."""
+        origin = way.origin
+        assert origin is not None
+        self._way = way
+        if way.forward is None:
+            self._tunnel = True
+        if self._upstream is not None:
+            self._drop(self._upstream)
+        treatment = self._forwarder.treatment(origin)
+        if treatment is Treatment.IGNORE and not self._ignored:
+            self._ignore()
+        self._describe(way, "")
+        if treatment is Treatment.READ:
+            self._grant(way)
+            way.looking = True
+            seconds = self._forwarder.config.tunnel_wait
+            way.timer = asyncio.get_running_loop().call_later(seconds, self._waited, way)
+        else:
+            self._dial_for(way)
+        for piece in rest:
+            self._carry(piece)
+        self._site.turn.soon()
+
+    def _on_head(self, head: ArrivedHead) -> None:
+        if not self._ignored and self._forwarder.elsewhere(head):
+            self._ignore()
+        super()._on_head(head)
+
+    def _ignore(self) -> None:
+        """What this connection is used for now is not to be recorded."""
+        self._ignored = True
+        self._forwarder.ignore(self._record)
+
+    def _passes(self, forward: Forward) -> bool:
+        return self._ignored or super()._passes(forward)
+
+    def _describe(self, way: Tunnel, carries: str) -> None:
+        """Say in the rows what the tunnel is."""
+        sentence = f"{way.name}{carries}"
+        if way.forward is not None:
+            way.forward.exchange.label = sentence
+            self._record.touch(way.forward.exchange)
+        kind = "tunnel" if way.socks is None else way.socks.version.lower()
+        self._record.describe(kind, sentence)
+
+    def _grant(self, way: Tunnel) -> None:
+        """Tell the client that it is connected (RFC 9110 §9.3.6): whatever follows is the tunnel's, on both sides."""
+        if way.opened:
+            return
+        way.opened = self._tunnel = True
+        forward = way.forward
+        if forward is None:
+            assert way.socks is not None
+            self._send(None, way.socks.granted)
+            return
+        exchange = forward.exchange
+        exchange.status, exchange.reason = "200", "Connection Established"
+        self._send(exchange, ESTABLISHED, head=len(ESTABLISHED))
+        exchange.state |= _RESPONSE_COMPLETE
+        forward.answered = forward.done = True
+        self._playing = None
+        if forward.record is not None:
+            self._record.save_forward(forward.record)
+
+    # -- what the client sends in them
+
+    def _read_on(self, data: bytes) -> None:
+        """A read brought bytes, and they belong to a tunnel."""
+        if self._inner is not None:
+            self._inner.data_received(data)
+            return
+        record = self._record
+        record.received(data, time.time_ns())
+        place = record.came_at(0)
+        record.settle(None)
+        if not self._deaf:
+            self._carry(Piece(data, *place))
+        self._site.turn.soon()
+
+    def _carry(self, piece: Piece) -> None:
+        """Bytes of the client, on their way through the tunnel."""
+        way = self._way
+        if way is None:
+            return
+        if way.origin is None:
+            assert way.socks is not None
+            self._negotiate(way, way.socks, piece)
+        elif self._upstream is not None:
+            self._say(self._upstream, None, piece)
+        else:
+            way.pieces.append(piece)
+            way.held += len(piece.data)
+            self._waiting += len(piece.data)
+            if self._waiting >= WAITING_LIMIT:
+                self._stall()
+            if way.looking:
+                way.first += piece.data
+                self._look(way)
+
+    def _look(self, way: Tunnel) -> None:
+        """See what the tunnel carries."""
+        found = speech(way.first)
+        if found is Speech.UNCLEAR:
+            return
+        way.look_no_more()
+        if found is Speech.OTHER:
+            self._dial_for(way)
+        else:
+            # What was granted leaves first: whatever is read inside may answer on its own.
+            self._site.turn.then(self._hand_over, way, found)
+
+    def _waited(self, way: Tunnel) -> None:
+        """The client has said nothing for a while, or nothing clear: it may be the server that speaks first."""
+        if self._way is way and way.looking and not self._gone:
+            begun = way.first == _HELLO[:1]
+            way.look_no_more()
+            if begun:
+                self._hand_over(way, Speech.TLS)
+            else:
+                self._dial_for(way)
+
+    def _tunnel_ended(self, way: Tunnel) -> None:
+        """The client's FIN came through the tunnel."""
+        upstream = self._upstream
+        if upstream is not None:
+            upstream.write_eof()
+            if upstream.fin:
+                self.close("fin")
+        elif way.origin is None or (way.looking and not way.first):
+            way.look_no_more()
+            if way.origin is not None:
+                self._describe(way, ", closed by the client before a byte went through it")
+            self.close("fin")
+        elif way.looking:
+            self._waited(way)
+
+    # -- what is read in them
+
+    def _hand_over(self, way: Tunnel, found: Speech) -> None:
+        """Something can be read in the tunnel: it is a connection of its own."""
+        if self._way is not way or self._gone or self._closing is not None:
+            return
+        from inspectd.engine.proxy.inside import open_inside
+
+        assert way.origin is not None
+        data = b"".join(piece.data for piece in way.pieces)
+        self._forget_pieces(way)
+        forwarder = self._forwarder.inside(way.origin._replace(tls=found is Speech.TLS))
+        inner, innermost = open_inside(self._site, self._listener, forwarder, self._record.id)
+        self._inner, self._innermost = inner, innermost
+        inner.connection_made(self._transport)
+        self._site.connections.discard(self)  # what is inside is looked after from now on
+        self._describe(way, f", read as {found.value} in c{innermost.record.id}")
+        if self._choked:
+            inner.pause_writing()
+        if self._stalled:
+            self._go_on_reading()
+        inner.data_received(data)
+        if self._record.fin_in_ns is not None:
+            inner.eof_received()
+        self._site.turn.soon()
+
+    def _leave_tunnel(self) -> None:
+        """The connection has ended: as what was read inside it did, if anything was."""
+        way, innermost = self._way, self._innermost
+        self._inner = self._innermost = self._way = None
+        if way is not None:
+            way.look_no_more()
+            if way.forward is not None and way.forward.record is not None:
+                self._record.save_forward(way.forward.record)
+        if innermost is not None:
+            record, ended = self._record, innermost.record
+            if self._closing is None:
+                record.closed_by, record.how = ended.closed_by, ended.how
+            record.fin_in_ns, record.fin_out_ns = ended.fin_in_ns, ended.fin_out_ns
+            record.save()
+
+    # -- what is carried through them
+
+    def _dial_for(self, way: Tunnel) -> None:
+        """Connect the tunnel to its server."""
+        assert way.origin is not None
+        forward = way.forward
+        if forward is not None and forward.record is None:
+            forward.record = ForwardRecord(forward.exchange, str(way.origin), time.time_ns())
+            forward.record.changes = as_json(forward.route.changes if forward.route is not None else ())
+            self._record.save_forward(forward.record)
+        self._dial_to(way.origin)
+        self._site.turn.soon()
+
+    def _carried(self, way: Tunnel, dial: Dial, upstream: Upstream) -> None:
+        """There is a connection to the server."""
+        self._upstream = upstream
+        self._note_upstream(dial, upstream, None if way.forward is None else way.forward.record)
+        self._grant(way)
+        pieces = way.pieces
+        self._forget_pieces(way)
+        for piece in pieces:
+            self._say(upstream, None, piece)
+        if self._record.fin_in_ns is not None:
+            upstream.write_eof()
+        if self._choked:
+            upstream.pause()
+        elif self._stalled:
+            self._go_on_reading()
+        self._site.turn.soon()
+
+    def _not_carried(self, way: Tunnel, failure: Failure) -> None:
+        """There is none."""
+        forward = way.forward
+        self._way = None
+        self._forget_pieces(way)
+        if not way.opened and forward is not None:
+            self._tunnel = False
+            self._fail(forward, failure)
+            return
+        if forward is not None and forward.record is not None:
+            forward.record.failure = failure.sentence
+            self._record.save_forward(forward.record)
+        self._describe(way, f": {failure.sentence}")
+        if way.socks is not None and not way.opened:
+            self._turn_away(way.socks.failed(failure))
+        else:
+            self._tunnel = False
+            self.close("rst" if self._forwarder.config.on_error == "reset" else "fin")
+        self._site.turn.soon()
+
+    def _forget_pieces(self, way: Tunnel) -> None:
+        self._waiting -= way.held
+        way.pieces, way.held = [], 0
