@@ -8,19 +8,13 @@ from typing import Final
 import pytest
 
 from inspectd.wire import ContentData, Kind, RequestReader, StreamReader, read
-from tests.wire.shapes import GET, SHAPES
+from tests.wire.shapes import GET, SHAPES, as_response
 from tests.wire.tiling import check_tiling
 
 BUDGET_S: Final = 20.0
 """Far above what a linear reader takes on a slow machine, far below what a quadratic one does."""
 WHOLE: Final = 400_000
 PIECEMEAL: Final = 60_000
-
-
-def as_response(data: bytes) -> bytes:
-    for before, after in ((b" HTTP/1.1", b""), (b"GET /", b"HTTP/1.1 200 "), (b"POST /", b"HTTP/1.1 200 ")):
-        data = data.replace(before, after)
-    return data
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,0 +1,89 @@
+"""Every entry of the catalogue is shown by its example, at the right bytes, and by nothing that is clean."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+import inspectd.lint
+from inspectd.lint import Entry, Finding, Severity, catalogue, entry, findings
+from inspectd.lint.catalogue import dropped
+from tests.conformance.reference import REFERENCE
+from tests.lint.clean import CLEAN
+
+if TYPE_CHECKING:
+    from inspectd.wire import Kind
+
+ENTRIES: Final = list(catalogue().values())
+_FOREIGN: Final = REFERENCE / "findings.md"
+_CODE: Final = Path(inspectd.lint.__file__).parent
+_ID: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+\Z")
+_SECTION: Final = re.compile(
+    r"RFC \d{4,5} (?:§|Appendix )|RFC 6265bis §|RFC 7239\b|Fetch\b|HAProxy's|RFC \d{4}\Z|HTML\b|WHATWG"
+)
+
+
+def found_in(one: Entry) -> list[Finding]:
+    """The findings of an entry's example."""
+    example = one.example
+    kind: Kind = "response" if one.kind == "response" else "request"
+    request = None if example.request is None else example.request.encode("latin-1")
+    return findings(example.wire, kind, eof=example.eof, request=request, context=example.context)
+
+
+@pytest.mark.parametrize("one", ENTRIES, ids=lambda one: str(one.id))
+def test_example_has_the_finding_at_its_bytes(one: Entry) -> None:
+    ranges = [((each.start, each.end), *each.also) for each in found_in(one) if each.id == one.id]
+    assert one.example.at in ranges
+
+
+@pytest.mark.parametrize("one", ENTRIES, ids=lambda one: str(one.id))
+def test_entry_is_whole(one: Entry) -> None:
+    assert _ID.match(one.id)
+    assert one.kind in {"request", "response", "message"}
+    assert isinstance(one.level, Severity)
+    assert 0 < len(one.summary) <= 120
+    assert not one.summary.endswith(".")
+    assert one.text.endswith(".")
+    assert "\n" not in one.text
+    assert _SECTION.match(one.spec), one.spec
+    assert not one.verdicts or ("2026-02-12" in one.verdicts and one.verdicts.endswith("."))
+    for other in one.see:
+        assert entry(other).id != one.id
+
+
+@pytest.mark.parametrize("name", CLEAN)
+def test_clean_request_has_nothing_but_good_notes(name: str) -> None:
+    found = findings(CLEAN[name], "request")
+    assert {each.id: entry(each.id).level for each in found if entry(each.id).level > Severity.GOOD} == {}
+    assert found
+
+
+def test_ids_in_the_code_are_those_of_the_catalogue() -> None:
+    """Each id that a checker can name has an entry, and each entry a checker that names it."""
+    named: set[str] = set()
+    for path in _CODE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in catalogue():
+                named.add(node.value)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+                first = node.args[0]
+                if node.func.id in {"Finding", "of_value", "of_name"} and isinstance(first, ast.Constant):
+                    assert first.value in catalogue()
+    assert named == set(catalogue())
+
+
+@pytest.mark.skipif(not _FOREIGN.exists(), reason=f"the reference catalogue is not at {_FOREIGN}")
+def test_reference_catalogue_is_covered() -> None:
+    rows = re.findall(r"^\| ([a-z0-9-]+) \| [^|]* \| [EWI] \|", _FOREIGN.read_text("utf-8"), re.MULTILINE)
+    kept = set(catalogue()) | set(dropped())
+    wanted = [row for row in rows if not row.startswith(("resp-", "status-"))]
+    assert len(wanted) == 202
+    assert [row for row in wanted if row not in kept] == []
+    assert [
+        name for name, reason in dropped().items() if name in catalogue() or not reason.endswith(".")
+    ] == []
