@@ -211,7 +211,7 @@ class TableReader:
                 self.wrong(f"{where}.{key}", problem.what, problem.mend)
             if fault is None:
                 continue
-            if fault.place.part == "chunk" and not self.table.chunked:
+            if fault.place.part == "chunk" and not (self.table.chunked or self.table.proxy):
                 self.wrong(f"{where}.at", "this answer has no chunks", "Add chunked = true.")
             if fault.place.percent and self._endless and fault.place.part in {"body+", "all+"}:
                 self.wrong(

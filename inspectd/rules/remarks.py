@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.rules.answer import preview
+from inspectd.rules.passing import Pass
 from inspectd.rules.program import LiveProgram
 from inspectd.text.coding import decode_content
 from inspectd.text.safe import safe
@@ -105,7 +106,7 @@ def remarks_of(program: Program | LiveProgram, *, method: bytes = b"GET") -> lis
 
     Raises `AnswerError` when a file of it can't be read.
     """
-    if isinstance(program, LiveProgram):
+    if isinstance(program, (LiveProgram, Pass)):
         return []
     data = preview(program, EXAMINED + 1)
     return remarks_on(data, method=method)

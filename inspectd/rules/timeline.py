@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from inspectd.rules.passing import Pass
 from inspectd.rules.program import (
     Close,
     HalfClose,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from inspectd.rules.program import Op, Program
 
 What: TypeAlias = Literal[
-    "send", "file", "wait", "hold", "listen", "stall", "half-close", "close", "reset", "live", "more"
+    "send", "file", "wait", "hold", "listen", "stall", "half-close", "close", "reset", "live", "more", "ask"
 ]
 
 KEPT: Final = 65536
@@ -79,6 +80,8 @@ class TimelineEntry:
                 return f"Waits {spelled(self.seconds or 0.0)}."
             case "hold":
                 return self._held
+            case "ask":
+                return safe(self.name)
             case "live":
                 return "Goes on with steps that become known only while they are played."
             case "more":
@@ -125,6 +128,8 @@ def timeline(program: Program | LiveProgram, *, peek: int = 0) -> list[TimelineE
     first: list[TimelineEntry] = []
     if program.hold is not None:
         first.append(TimelineEntry(0.0, 0, "hold", seconds=None, limit=program.hold))
+    if isinstance(program, Pass):
+        return [*first, *_asked(program, since=len(first))]
     if isinstance(program, LiveProgram) and not program.shown:
         ops, whole = _peeked(program, peek)
         seen = [*first, *_entries(ops, since=len(first))]
@@ -139,6 +144,12 @@ def timeline(program: Program | LiveProgram, *, peek: int = 0) -> list[TimelineE
         at, offset, since = _after(entries[-1])
         entries.append(TimelineEntry(at, offset, "more", left, None, since))
     return entries
+
+
+def _asked(program: Pass, *, since: int) -> Iterator[TimelineEntry]:
+    if program.before:
+        yield TimelineEntry(0.0, 0, "wait", seconds=program.before, since=since)
+    yield TimelineEntry(program.before, 0, "ask", seconds=None, since=since, name=program.sentence)
 
 
 def _after(entry: TimelineEntry) -> tuple[float, int, int]:
