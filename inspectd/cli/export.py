@@ -190,10 +190,14 @@ def _write(path: Path, text: str) -> None:
 
 def _tell(made: RuleFile, output: Path | None, *, redacted: bool) -> None:
     """What was made, what was left out, and what others could read in it: on standard error."""
+    from inspectd.export.rules import counted
+
     said = []
     if output is not None:
-        beside = f", {made.files:,} longer answers in {output.stem}.answers/" if made.files else ""
-        said.append(f"{output}: {made.rules:,} rules from {made.exchanges:,} exchanges{beside}")
+        beside = f", {counted(made.files, 'long answer')} in {output.stem}.answers/" if made.files else ""
+        said.append(
+            f"{output}: {counted(made.rules, 'rule')} from {counted(made.exchanges, 'exchange')}{beside}"
+        )
         said.append(f"Serve them: inspectd --rules {quote(str(output).encode())}")
     if left_out := made.left_out.sentence:
         said.append(f"left out: {left_out}")

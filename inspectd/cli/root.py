@@ -64,6 +64,7 @@ _EXAMPLES: Final = (
     ("inspectd --headless", "no screen: a line an exchange"),
     ("inspectd --headless --json | jq .target", "JSON lines for programs"),
     ("inspectd open a.inspectd", "look at a capture again"),
+    ("inspectd playback a.inspectd", "serve what was answered in it again"),
 )
 
 

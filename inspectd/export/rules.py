@@ -118,7 +118,7 @@ class RuleWriter:
         name = safe(self._capture.path.name)
         made = self._made
         return (
-            f"# {name}: {_count(made.exchanges, 'recorded answer')} as {_count(made.rules, 'rule')},"
+            f"# {name}: {counted(made.exchanges, 'recorded answer')} as {counted(made.rules, 'rule')},"
             " byte for byte.\n# Serve them: inspectd --rules FILE. A path that ends with ? is asked for without a"
             " query.\n\n"
         )
@@ -130,9 +130,7 @@ class RuleWriter:
     # -- rules
 
     def _rule(self, match: str | MatchTable, answers: list[Recorded]) -> RuleTable:
-        distinct: dict[bytes, Recorded] = {}
-        for one in answers:
-            distinct.setdefault(self._digest(one), one)
+        distinct = {self._digest(one) for one in answers} if len(answers) > 1 else {b""}
         ids = [str(one.id) for one in answers]
         more = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
         about = f"exchange{'s' * (len(ids) > 1)} {', '.join(ids[:_NAMED])}{more}"
@@ -174,7 +172,7 @@ class RuleWriter:
     def _file(self, one: Recorded) -> str:
         """The name of the file that holds an answer, from the folder of the rule file on."""
         assert self._folder is not None
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{one.id}.http"
         digest = blake2b(digest_size=32)
         with open(path, "wb", opener=private) as file:
@@ -255,5 +253,6 @@ def _escape(character: str) -> str:
     return f"\\u{number:04x}" if number < 1 << 16 else f"\\U{number:08x}"
 
 
-def _count(count: int, word: str) -> str:
+def counted(count: int, word: str) -> str:
+    """`1 rule`, `1,000 rules`."""
     return f"{count:,} {word}{'s' * (count != 1)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ import pytest
 
 from tests.cli.test_cli_rules import inspectd
 from tests.export.recording import Conversation, record_gallery, talk, write_capture
-from tests.live_engine import LiveEngine, receive_response
+from tests.live_engine import ROOT, LiveEngine, environment, receive_response
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +37,24 @@ def ask(engine: LiveEngine, request: bytes) -> bytes:
     with engine.connect() as client:
         client.sendall(request)
         return receive_response(client)
+
+
+def ask_until(engine: LiveEngine, request: bytes, last: bytes) -> bytes:
+    with engine.connect() as client:
+        client.sendall(request)
+        got = b""
+        while not got.endswith(last):
+            got += client.recv(65536)
+        return got
+
+
+def expecting(engine: LiveEngine, head: bytes) -> tuple[bytes, bytes]:
+    """What comes before the content, and what after it."""
+    with engine.connect() as client:
+        client.sendall(head)
+        first = client.recv(65536)
+        client.sendall(b"hi")
+        return first, receive_response(client)
 
 
 def answers(engine: LiveEngine, *requests: bytes) -> list[bytes]:
@@ -145,6 +165,54 @@ def test_otherwise_a_real_server_answers(capture: Path, tmp_path: Path) -> None:
         server.stop()
 
 
+def test_what_a_real_server_said_through_a_proxy_is_said_again(tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    (tmp_path / "proxy").mkdir()
+    rules = tmp_path / "server.toml"
+    rules.write_text(
+        '[[rule]]\nmatch = "/early"\ninterim = ["103 Early Hints"]\nrespond = "200 OK"\n'
+        'auto = ["transfer-encoding"]\nchunked = { trailers = ["A: b"] }\nbody = "chunks"\n'
+        '[[rule]]\nmatch = "/cut"\nrespond = "200 OK"\nbody = "0123456789"\n'
+        'fault = { do = "reset", at = "body+50%" }\n[[rule]]\nmatch = "/until-close"\nrespond = "200 OK"\nauto = []\n'
+        'body = "until"\nclose = true\n'
+    )
+    asked = [get("/early"), get("/cut"), get("/until-close")]
+    with LiveEngine(tmp_path / "server", "--rules", str(rules), quiet=True) as server:
+        reverse = (sys.executable, "-m", "inspectd", "reverse", f"http://127.0.0.1:{server.port}")
+        with LiveEngine(tmp_path / "proxy", interpreter=reverse, quiet=True) as proxy:
+            first = [talk(proxy.address, request, 1 << 16, ends=True) for request in asked[1:]]
+            length = len(ask_until(proxy, asked[0], b"A: b\r\n\r\n"))
+            first.insert(0, talk(proxy.address, asked[0], length, ends=False))
+            proxy.stop()
+        server.stop()
+    with playback(tmp_path / "p", proxy.capture, quiet=True) as engine:
+        again = [talk(engine.address, asked[0], length, ends=False)]
+        again += [talk(engine.address, request, 1 << 16, ends=True) for request in asked[1:]]
+        engine.stop()
+
+    assert [one.end for one in first] == ["open", "reset", "eof"]
+    assert again == first
+
+
+def test_expected_100_is_said_once(tmp_path: Path) -> None:
+    head = b"POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    said = []
+    (tmp_path / "rec").mkdir()
+    with LiveEngine(tmp_path / "rec", "--answer", "200 OK", "--no-auto", "date", quiet=True) as engine:
+        said.append(expecting(engine, head))
+        engine.stop()
+    with playback(tmp_path / "p", engine.capture, quiet=True) as again:
+        said.append(expecting(again, head))
+        again.stop()
+    code, _, _ = inspectd(tmp_path, "export", engine.capture, "--rules", "-o", tmp_path / "r.toml")
+    with LiveEngine(tmp_path, "--rules", str(tmp_path / "r.toml"), quiet=True) as ruled:
+        said.append(expecting(ruled, head))
+        ruled.stop()
+
+    assert code == 0
+    assert said == [(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")] * 3
+
+
 def test_a_long_answer_is_read_while_it_is_sent(tmp_path: Path) -> None:
     body = tmp_path / "body.bin"
     body.write_bytes(bytes(range(256)) * 4096 * 5)
@@ -168,6 +236,23 @@ def test_what_is_played_is_not_what_is_recorded_to(capture: Path, tmp_path: Path
         2,
         f"inspectd: --capture {capture} is the capture that is played",
     )
+
+
+def test_the_engine_of_a_screen(capture: Path, tmp_path: Path) -> None:
+    code, _, said = inspectd(tmp_path, "playback", capture)
+    assert code == 2
+    assert "Without one: inspectd playback --headless" in said
+    with subprocess.Popen(
+        [sys.executable, "-m", "inspectd", "playback", "--serve", str(capture), "--listen", "127.0.0.1:0"],
+        cwd=ROOT,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        line = json.loads(process.stdout.readline())
+        process.terminate()
+        assert process.wait(60) == 0
+    assert line["type"] == "listening"
 
 
 def test_a_capture_without_an_answer_plays_nothing(tmp_path: Path) -> None:
@@ -209,6 +294,9 @@ def test_export_of_some_exchanges(capture: Path, tmp_path: Path) -> None:
         'about = "exchange 3"',
         'about = "exchange 4"',
     ]
+    for host, rules in (("a.test", 3), ("A.*", 3), ("a.test:80", 0)):
+        _, text, _ = inspectd(tmp_path, "export", capture, "--rules", "--host", host)
+        assert text.count("[[rule]]") == rules
     code, _, said = inspectd(tmp_path, "export", capture, "--rules", "--method", "POST")
     assert (code, said.splitlines()[0]) == (1, f"inspectd: {capture}: nothing to make a rule of")
 

@@ -88,7 +88,7 @@ def write_capture(path: Path, exchanges: Iterable[tuple[bytes, bytes]]) -> None:
             connection.end(exchange, len(request))
             connection.settle(None)
             exchange.req_head = len(request)
-            exchange.method = "GET"
+            exchange.method, exchange.host = "GET", "a.test"
             connection.sent(exchange, answer, now + 1)
             exchange.state |= ANSWERED
             writer.save(exchange)
