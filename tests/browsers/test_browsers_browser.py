@@ -44,6 +44,7 @@ class Browsed(LiveEngine):
         super().__init__(folder, *options, listen=(), interpreter=interpreter, env=more)
 
     def __exit__(self, *raised: object) -> None:
+        self.stop()  # kill -9 would leave the browser behind
         super().__exit__(*raised)
         shutil.rmtree(self.temporary)
 
