@@ -247,6 +247,8 @@ class Answering(Outgoing):
         inbox.drained = self._drained
         end = exchange.req_offset + (exchange.req_len or 0)
         self._reader = Overheard(self._reader, inbox, self._listen_slower, end)
+        if self._deaf:
+            inbox.end()
 
     @property
     def _cut_off(self) -> str:

@@ -17,7 +17,6 @@ from inspectd.capture.model import State
 from inspectd.engine import ending, tcp
 from inspectd.engine.answering import Answering
 from inspectd.engine.foreign import farewell
-from inspectd.engine.overheard import Overheard
 from inspectd.engine.pending import Pending
 from inspectd.engine.summary import TARGET_KEPT, shown
 from inspectd.wire import ArrivedHead, ContentData, Foreign, MessageEnd, RequestReader, TooLarge
@@ -114,8 +113,6 @@ class Connection(Answering):
         if not self._deaf:
             for event in reader.feed(data):
                 self._on_event(event)
-            if self._reader is not reader and isinstance(self._reader, Overheard):
-                self._reader.catch_up(data, record.bytes_in)
             start = reader.head_start
             if start is not None and start >= record.bytes_in - len(data):
                 self._head_ns = now

@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 class Overheard(RequestReader):
     """Puts every byte into the inbox. `too_fast` is called when there is no more room in it.
 
-    `reader` has read the request, which ends at offset `end` of the stream. What it read behind that without keeping it
-    has to be told again with `catch_up`.
+    `reader` has read the request, which ends at offset `end` of the stream.
     """
 
-    __slots__ = ("_inbox", "_known", "_too_fast")
+    __slots__ = ("_inbox", "_too_fast")
 
     def __init__(self, reader: RequestReader, inbox: Inbox, too_fast: Callable[[], None], end: int) -> None:
         super().__init__(max_head=reader.max_head, max_request_line=reader.max_request_line)
         self.offset = reader.offset
         self._inbox = inbox
         self._too_fast = too_fast
-        self._known = end  # the program has all bytes before this offset
         self.switch()
-        late = reader.offset - end
-        kept = reader.pending_bytes
-        if 0 < late <= len(kept):
-            self._deliver(kept[-late:])
+        late = reader.late
+        if late:
+            self._deliver(late)
+        if len(late) < reader.offset - end:
+            inbox.outcome = "more came ahead of the answer than is kept"
+            inbox.end()
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes of the stream. They settle nothing that is HTTP."""
@@ -43,20 +43,12 @@ class Overheard(RequestReader):
         self._deliver(data)
         return []
 
-    def catch_up(self, data: bytes, end: int) -> None:
-        """`data` are the last bytes before offset `end`: the program gets those that it doesn't know yet."""
-        late = end - self._known
-        self.offset = end
-        if late > 0:
-            self._deliver(data[-late:])
-
     def eof(self) -> list[Event]:
         """The client has sent its last byte."""
         self._inbox.end()
         return []
 
     def _deliver(self, data: bytes) -> None:
-        self._known = self.offset
         self._inbox.put(data)
         if self._inbox.full:
             self._too_fast()

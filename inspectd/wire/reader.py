@@ -29,6 +29,8 @@ _NOT_BLANK = re.compile(rb"[^ \t\x0b\x0c\r\n]")
 _REQUEST_AGAIN = re.compile(rb"[\r\n]*+" + TOKEN + rb"[ \t][^\r\n]*[ \t]HTTP/[0-9]\.[0-9][ \t]*+\r?\n")
 _MAYBE_AGAIN = re.compile(rb"[\r\n]*+(?:" + TOKEN + rb"(?:[ \t][^\r\n]*+\r?)?+)?+\Z")
 _SWITCH_WINDOW: Final = 8192  # bytes that its line may take
+LATE_LIMIT: Final = 65536
+"""Bytes behind a request to upgrade that are kept until it is answered."""
 _FEW: Final = 16  # below this each byte is looked at, so that frames of another protocol are told early
 _NO_CAP: Final = 1 << 62
 _SPACE: Final = 0x20
@@ -96,6 +98,7 @@ class MessageReader:
         "_ended",
         "_glimpsed",
         "_last_kept",
+        "_late",
         "_left",
         "_line_seen",
         "_need",
@@ -131,6 +134,7 @@ class MessageReader:
         self._ended = False  # no more bytes will come
         self._rest_role = Role.UNFRAMED
         self._last_kept = True  # the message under way leaves the connection open
+        self._late: bytearray | None = None  # what follows a request to upgrade that nobody has answered
         self._upgrade = False  # the message under way asks for another protocol
 
     @property
@@ -164,9 +168,15 @@ class MessageReader:
         method, target = (None if part is None else head.text(part) for part in (head.method, head.target))
         return method, target
 
+    @property
+    def late(self) -> bytes:
+        """What came behind a request to upgrade so far: the beginning of another protocol, at most `LATE_LIMIT`."""
+        return bytes(self._pending) if self._state == SWITCHED else bytes(self._late or b"")
+
     def switch(self) -> None:
         """The connection has changed its protocol: bytes from here on are tunnel."""
         self._state = _REST
+        self._late = None
         self._rest_role = Role.TUNNEL
         if self._pending:
             self._note(self.offset - len(self._pending), self.offset, Role.TUNNEL)
@@ -278,6 +288,8 @@ class MessageReader:
                 next_at = self._read_closed(data, at, base)
             elif state == _REST:
                 self._note(base + at, base + size, self._rest_role)
+                if self._late is not None:
+                    self._late += data[at : at + LATE_LIMIT - len(self._late)]
                 next_at = size
             else:
                 next_at = self._read_chunked(data, at, base, events)
@@ -329,6 +341,7 @@ class MessageReader:
         else:
             self._state = _REST
             self._rest_role = Role.TUNNEL
+            self._late = bytearray()
         return at
 
     def _read_between(self, data: bytes, at: int, base: int, events: list[Event]) -> int:

@@ -264,6 +264,45 @@ async def test_frames_ahead_of_a_held_answer_are_heard(run_engine: Run) -> None:
         assert (await client.until(expected)).startswith(b"HTTP/1.1 101 ")
 
 
+async def test_what_came_while_an_earlier_answer_took_its_time_is_heard(
+    run_engine: Run, tmp_path: Path
+) -> None:
+    tables = [
+        {"match": "/slow", "respond": "204 No Content", "pace": {"before": "200ms"}},
+        {"match": "/ws", "websocket": {"echo": True}},
+    ]
+    book = RuleBook(Crafted(respond="404"))
+    book.replace("test", load_tables(tables, source="test", base=tmp_path))
+    async with run_engine(book) as running:
+        for size, heard in ((10, True), (50_000, True), (100_000, False)):
+            async with connected(running) as client:
+                early = frame(b"x" * size, encode.BINARY)
+                await client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + HANDSHAKE + early[:5])
+                await client.send(early[5:])
+                await client.until(b"HTTP/1.1 101 Switching")
+                await client.until(END)
+                if heard:
+                    assert await client.until(b"x" * size) == encode.frame(b"x" * size, encode.BINARY)
+                else:
+                    assert await client.rest() == b""
+        assert "more came ahead" in ((await running.exchange(6)).label or "")
+
+
+async def test_a_client_that_left_before_its_answer_is_not_waited_for(
+    run_engine: Run, tmp_path: Path
+) -> None:
+    tables = [
+        {"match": "/slow", "respond": "204 No Content", "pace": {"before": "200ms"}},
+        {"match": "/ws", "websocket": {"echo": True}},
+    ]
+    book = RuleBook(Crafted(respond="404"))
+    book.replace("test", load_tables(tables, source="test", base=tmp_path))
+    async with run_engine(book) as running:
+        answer = await running.ask(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + HANDSHAKE + frame(b"hi"))
+        assert answer.endswith(END + encode.frame(b"hi", encode.TEXT))
+        assert "without a Close frame" in ((await running.exchange(2)).label or "")
+
+
 async def test_every_byte_of_both_sides_is_recorded(run_engine: Run) -> None:
     async with run_engine(serving(echo=True)) as running, opened(running) as client:
         sent = b"".join(frame(b"%d" % number) for number in range(50)) + frame(b"", encode.CLOSE)
