@@ -9,6 +9,7 @@ import click
 
 from inspectd.cli.group import SectionCommand, option
 from inspectd.cli.options import engine_config, forwarding_options, is_headless, parse_duration
+from inspectd.cli.servers import reaching, server_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ everything else by the server.
 \b
   inspectd reverse http://localhost:3000            then open http://localhost:8080
   inspectd reverse http://10.0.0.5 --host example.test --listen 9000
+  inspectd reverse https://example.test             through TLS, if its certificate is good
   inspectd reverse http://localhost:3000 --rules outage.toml --headless
 """
 
@@ -90,6 +92,7 @@ _SERVE: Final = click.option("--serve", is_flag=True, hidden=True, help="Be the 
 )
 @_ON_ERROR
 @_CONNECT_TIMEOUT
+@server_options
 @_SERVE
 @forwarding_options
 @click.pass_context
@@ -137,6 +140,7 @@ def reverse(context: click.Context, /, url: str, host: str | None, **values: Any
 )
 @_ON_ERROR
 @_CONNECT_TIMEOUT
+@server_options
 @_SERVE
 @forwarding_options
 @click.pass_context
@@ -165,7 +169,7 @@ def forward(
         from inspectd.cli.run import run
 
         context.exit(run(context.obj[1:], (context.obj[0], "--serve")))
-    config: EngineConfig = replace(engine_config(values), forwarding=forwarding)
+    config: EngineConfig = replace(engine_config(values), forwarding=reaching(forwarding, values))
     if headless:
         from inspectd.cli.headless import headless as run_headless
 

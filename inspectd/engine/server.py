@@ -41,6 +41,11 @@ _PRIVATE_BACKLOG: Final = 128
 """A Unix socket whose accept queue is full refuses a client at once: many tests may ask at the same time."""
 _PRIVATE_LIMITS: Final = Limits(idle_timeout=3600.0, connections=64)
 
+_UNCHECKED: Final = (
+    "The certificates of servers are not checked (--insecure): "
+    "whoever stands between can read and change what is sent."
+)
+
 
 class Engine:
     """A socket server that records everything and answers with what its responder says.
@@ -232,8 +237,10 @@ class Engine:
 
     @property
     def warnings(self) -> list[str]:
-        """Who can reach listeners that aren't on the loopback address, a sentence each."""
-        return [sentence for opened in self._opened if (sentence := listeners.reach(opened))]
+        """Who can reach listeners that aren't on the loopback address, and what isn't checked, a sentence each."""
+        found = [sentence for opened in self._opened if (sentence := listeners.reach(opened))]
+        forwarding = self.config.forwarding
+        return found if forwarding is None or forwarding.verify else [*found, _UNCHECKED]
 
     @property
     def capture(self) -> Path:

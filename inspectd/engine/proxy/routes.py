@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from inspectd.capture.records import ConnectionRecord
     from inspectd.capture.writer import CaptureWriter
     from inspectd.engine.config import Forwarding
-    from inspectd.engine.proxy.trust import Trust
-    from inspectd.engine.proxy.via import Via
     from inspectd.engine.credentials import Credentials
     from inspectd.engine.proxy.chosen import Treatment
     from inspectd.engine.proxy.socks import CheckPassword
+    from inspectd.engine.proxy.trust import Trust
+    from inspectd.engine.proxy.via import Via
     from inspectd.wire import ArrivedHead
 
 Change: TypeAlias = dict[str, str | None]

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import ipaddress
 import os
-import socket
 import time
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from inspectd.engine import tcp
 from inspectd.engine.listener import render
-from inspectd.engine.proxy.routes import Failure, Origin
 from inspectd.wire import ResponseReader
 
 if TYPE_CHECKING:
     from inspectd.capture.records import ConnectionRecord
+    from inspectd.capture.writer import CaptureWriter
+    from inspectd.engine.proxy.dial import Dial
     from inspectd.engine.proxy.forward import Forward
-    from inspectd.engine.proxy.routes import Forwarder
+    from inspectd.engine.proxy.routes import Failure, Origin
+    from inspectd.engine.proxy.secure import Secure
 
 _HEAD: Final = 1 << 20
 """Bytes that a response's head may have to be understood; a longer one is forwarded as bytes."""
@@ -51,6 +50,7 @@ class Upstream(asyncio.Protocol):
 
     __slots__ = (
         "_dial",
+        "_first",
         "_transport",
         "fin",
         "forward",
@@ -61,15 +61,25 @@ class Upstream(asyncio.Protocol):
         "owner",
         "reader",
         "record",
+        "secure",
         "served",
+        "socket_names",
         "spent",
+        "via",
     )
 
     _transport: asyncio.Transport
 
-    def __init__(self, owner: Owner, origin: Origin, dial: Dial) -> None:
+    def __init__(
+        self, owner: Owner, origin: Origin, dial: Dial, *, via: str | None = None, first: bytes = b""
+    ) -> None:
+        """`via` is the URL of the proxy that it goes through, `first` what came from there already."""
         self.owner = owner
         self._dial = dial
+        self._first = first
+        self.via = via
+        self.secure: Secure | None = None
+        """Its TLS."""
         self.origin = origin
         self.reader = ResponseReader(max_head=_HEAD)
         self.record: ConnectionRecord | None = None
@@ -85,14 +95,25 @@ class Upstream(asyncio.Protocol):
         """The server reads slower than it is sent."""
         self.gone = False
         self.opened_ns = 0
+        self.socket_names = "", ""
+        """Its own address, and the server's or the proxy's."""
 
     # -- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is complete."""
-        self._transport = cast("asyncio.Transport", transport)
-        self.opened_ns = time.time_ns()
+        """The server can be spoken to."""
+        if self.secure is None:
+            self.began(cast("asyncio.Transport", transport))
         self._dial.made(self)
+        if self._first:
+            self.data_received(self._first)
+
+    def began(self, transport: asyncio.Transport) -> None:
+        """There is a connection, over which TLS may still have to be agreed upon."""
+        self._transport = transport
+        self.opened_ns = time.time_ns()
+        own, peer = (transport.get_extra_info(name) for name in ("sockname", "peername"))
+        self.socket_names = render(own), str(self.origin) if peer is None else render(peer)
 
     def data_received(self, data: bytes) -> None:
         """The server sent bytes."""
@@ -101,16 +122,16 @@ class Upstream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The server sent FIN. Returns True: whoever is served decides when this side closes."""
+        record, before = self.record, self.fin
         self.fin = True
-        record = self.record
-        if record is not None and not self.gone:
+        if record is not None and not (self.gone or before):  # after close_notify comes FIN
             record.fin_out_ns = time.time_ns()  # in this row the server is the one that answers
             self.owner.server_finished(self)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
-        if self.gone:
+        if self.gone or self.record is None:
             return
         reason = os.strerror(exc.errno or 0).lower() if isinstance(exc, OSError) else "it is closed"
         if isinstance(exc, ConnectionResetError | BrokenPipeError):
@@ -129,13 +150,38 @@ class Upstream(asyncio.Protocol):
         if not self.gone:
             self.owner.server_has_room()
 
+    # -- what TLS says
+
+    def broke(self, reason: str) -> None:
+        """Nothing that comes can be understood any more."""
+        self.noted()
+        if not self.gone:
+            self.over("server", "rst")
+            self._transport.abort()
+            self.owner.server_lost(self, reason)
+
+    def noted(self) -> None:
+        """More is known about its encryption."""
+        if self.record is not None and self.secure is not None:
+            self.record.save_tls(self.secure.record)
+
     # -- what its owner does
 
-    @property
-    def socket_names(self) -> tuple[str, str]:
-        """Its own address and the server's."""
-        own, peer = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
-        return render(own), str(self.origin) if peer is None else render(peer)
+    def enter(self, writer: CaptureWriter, client: ConnectionRecord) -> ConnectionRecord:
+        """Give it its row, as a connection that was made for `client`."""
+        own, server = self.socket_names
+        self.record = record = writer.upstream(
+            client, str(self.origin), own, server, self.opened_ns, via=self.via
+        )
+        if self.secure is not None:
+            tls = self.secure.record
+            tls.connection = record.id
+            record.save_tls(tls)
+            if tls.shaken_ns is None and tls.sentence is not None:
+                record.describe("tls-failed", tls.sentence)
+        if self.gone:
+            self.over("client", "fin")
+        return record
 
     def write(self, data: bytes) -> None:
         """Send these bytes."""
@@ -169,7 +215,10 @@ class Upstream(asyncio.Protocol):
         if how == "rst" and not self._transport.is_closing():
             tcp.reset_on_close(self._transport.get_extra_info("socket"))
         self.over(by, how)
-        self._transport.abort()
+        if self.secure is not None and how == "fin" and not self._transport.get_write_buffer_size():
+            self._transport.close()  # close_notify goes before FIN
+        else:
+            self._transport.abort()
 
     def over(self, closed_by: str, how: str) -> None:
         """It has ended, and this is how."""
@@ -179,90 +228,3 @@ class Upstream(asyncio.Protocol):
             record.closed_ns = time.time_ns()
             record.closed_by, record.how = closed_by, how
             record.save()
-
-
-class Dial:
-    """On the way to a connection: addresses are looked up and tried in turn. `cancel` ends it."""
-
-    __slots__ = ("_began", "_forwarder", "_owner", "_task", "connect_ns", "origin", "resolve_ns")
-
-    def __init__(self, owner: Owner, origin: Origin, forwarder: Forwarder) -> None:
-        self.origin = origin
-        self.resolve_ns = self.connect_ns = 0
-        self._began = time.monotonic_ns()
-        self._owner = owner
-        self._forwarder = forwarder
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    def cancel(self) -> None:
-        """Nobody waits for it any more."""
-        self._task.cancel()
-
-    async def _run(self) -> None:
-        seconds = self._forwarder.config.connect_timeout
-        try:
-            async with asyncio.timeout(seconds):
-                result = await self._connect()
-        except TimeoutError:
-            result = Failure(504, f"{self.origin} did not accept a connection within {seconds:g} s.")
-        except Exception as problem:  # noqa: BLE001  whatever goes wrong, the client gets an answer
-            result = Failure(502, f"Connecting to {self.origin} failed: {type(problem).__name__}: {problem}.")
-        if result is not None:
-            self._owner.not_connected(self, result)
-
-    def made(self, upstream: Upstream) -> None:
-        """The connection is there."""
-        self.connect_ns = time.monotonic_ns() - self._began - self.resolve_ns
-        self._owner.connected(self, upstream)
-
-    async def _connect(self) -> Failure | None:
-        addresses = await self._addresses()
-        if isinstance(addresses, Failure):
-            return addresses
-        self.resolve_ns = time.monotonic_ns() - self._began
-        loop = asyncio.get_running_loop()
-        problems: list[OSError] = []
-        for address in addresses:
-            if self._forwarder.is_own(address, self.origin.port):
-                return Failure(
-                    508,
-                    f"{self.origin} is this proxy's own address: the request would go round in circles for ever.",
-                )
-            try:
-                await loop.create_connection(
-                    lambda: Upstream(self._owner, self.origin, self), address, self.origin.port
-                )
-            except OSError as problem:
-                problems.append(problem)
-            else:
-                return None
-        return _why_not(self.origin, problems)
-
-    async def _addresses(self) -> list[str] | Failure:
-        host = self.origin.host
-        try:
-            ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
-            pass
-        else:
-            return [host]
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host, self.origin.port, type=socket.SOCK_STREAM
-            )
-        except (OSError, UnicodeError) as problem:
-            why = problem.strerror if isinstance(problem, OSError) else str(problem)
-            return Failure(502, f"No address is known for the name {host!r}: {why}.")
-        return list(dict.fromkeys(str(place[0]) for *_, place in found))
-
-
-def _why_not(origin: Origin, problems: list[OSError]) -> Failure:
-    if any(_number(problem) == errno.ECONNREFUSED for problem in problems):
-        return Failure(502, f"{origin} refused the connection: nothing listens there.")
-    why = "; ".join(dict.fromkeys(os.strerror(_number(problem)) for problem in problems)) or "no address"
-    return Failure(502, f"{origin} can't be reached: {why}.")
-
-
-def _number(problem: OSError) -> int:
-    """The error number, also where a loop puts a sentence of its own around it."""
-    return problem.errno or 0
