@@ -98,17 +98,21 @@ class Redaction:
         """Whether the field of this name does."""
         return name.strip().lower().encode() in self._fields
 
-    def message(self, data: bytes, kind: Kind, found: Found) -> bytes:
+    def message(self, data: bytes, kind: Kind, found: Found, *, known: Iterable[bytes] = ()) -> bytes:
         """The same number of bytes with x for each secret in heads, trailers and, where it comes again, content.
 
-        `data` begins with a message; interim responses count. What is cut off is read as far as it goes.
+        `data` begins with a message; interim responses count. What is cut off is read as far as it goes. `known` are
+        secrets of the request that a response answers: servers that echo requests say them again.
         """
         redacted = bytearray(data)
+        said = set(known)
         for message in read(data, kind).messages:
-            secrets = self._heads(message, redacted, found)
+            said.update(self._heads(message, redacted, found))
+            secrets = sorted((one for one in said if len(one) >= SHORTEST_ECHO), key=len, reverse=True)
             for start, end in message.content:
                 for secret in secrets:
-                    if len(secret) >= SHORTEST_ECHO and secret in data[start:end]:
+                    if secret in redacted[start:end]:
+                        found.add("a credential in content", secret)
                         redacted[start:end] = redacted[start:end].replace(secret, _filled(secret))
         return bytes(redacted)
 
@@ -119,8 +123,8 @@ class Redaction:
             _fill(redacted, start, end, what, found)
         return bytes(redacted)
 
-    def _heads(self, message: Message, redacted: bytearray, found: Found) -> list[bytes]:
-        """Fill in what is in the head and the trailers of a message. Returns its secrets, the longest first."""
+    def _heads(self, message: Message, redacted: bytearray, found: Found) -> set[bytes]:
+        """Fill in what is in the head and the trailers of a message. Returns its secrets."""
         own = Found()
         target = message.head.target
         if target is not None:
@@ -131,7 +135,7 @@ class Redaction:
             self._field(line, redacted, own)
         found.counts += own.counts
         found.secrets |= own.secrets
-        return sorted(own.secrets, key=len, reverse=True)
+        return own.secrets
 
     def _field(self, line: Field, redacted: bytearray, found: Found) -> None:
         name = line.name_bytes.strip().lower()

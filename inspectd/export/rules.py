@@ -199,7 +199,10 @@ class RuleWriter:
         limit = one.length if whole else HEADS
         pieces = self._capture.iter_response_bytes(one.id, offset=one.skip, limit=limit)
         first = b"".join(pieces)
-        redacted = self._watch.message(first, "response", self._made.found)
+        asked = Found()
+        head = self._capture.request_bytes(one.id, limit=HEADS)
+        self._watch.message(head, "request", asked)
+        redacted = self._watch.message(first, "response", self._made.found, known=asked.secrets)
         yield redacted if self._redaction is not None else first
         if not whole:
             yield from self._capture.iter_response_bytes(one.id, offset=one.skip + limit)
