@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.capture.reader import BytesGone
+from inspectd.capture.urls import url_in_tunnel
 from inspectd.cli.marks import author, mark, missing, sign
 from inspectd.cli.message_text import message_lines
 from inspectd.cli.upstream_text import upstream_json
@@ -109,6 +110,13 @@ def _tls(row: TlsRow | None) -> dict[str, Any]:
     return {"tls": {"sni": row.sni, "version": row.version, "cipher": row.cipher, "alpn": row.alpn}}
 
 
+def _inside(row: ExchangeRow, connection: ConnectionRow | None, capture: Capture) -> dict[str, Any]:
+    """Of an exchange that was read in a tunnel its URL, and the connection that carries the tunnel."""
+    if connection is None or connection.inside is None:
+        return {}
+    return {"url": url_in_tunnel(capture, row), "inside": connection.inside}
+
+
 def _hello(row: ConnectionRow, capture: Capture) -> dict[str, Any]:
     """The object `"tls"` of a connection that began with a ClientHello, as the only key; nothing for others."""
     if row.kind is None or not row.kind.startswith("tls"):
@@ -151,8 +159,8 @@ class Lines(Protocol):
 class JsonLines:
     """JSON lines, schema version 1."""
 
-    def exchange(self, row: ExchangeRow, capture: Capture) -> str:
-        """`{"type":"exchange",...}`."""
+    def exchange(self, row: ExchangeRow, capture: Capture, also: dict[str, Any] | None = None) -> str:
+        """`{"type":"exchange",...}`, with what `also` holds at its end."""
         head = min(row.req_head or row.req_len or 0, HEAD_READ)
         request = read_head(capture.request_bytes(row, limit=head), "request")
         response = HeadText(None, None, None, [])
@@ -187,7 +195,9 @@ class JsonLines:
             }
             | _tls(capture.tls(row.connection))
             | upstream_json(capture.forward(row.id))
+            | _inside(row, connection, capture)
             | ({} if evidence is None else {"rule": evidence.rule, "evidence": _evidence(evidence)})
+            | (also or {})
         )
 
     def connection(self, row: ConnectionRow, capture: Capture) -> str:
@@ -260,7 +270,7 @@ class PlainLines:
             after += f" {pad(sign(row, evidence, cut=bool(lost), ascii_only=self._ascii), 2)}"
         method = f"{self._cell(row.method or '-', 7)} "
         status = pad(status, status_width)
-        target = safe(row.target or "")
+        target = safe(url_in_tunnel(capture, row) or row.target or "")
         room = 36
         if self._width is not None:
             room = max(8, self._width - sum(map(cells, (before, method, "  ", status, after))))

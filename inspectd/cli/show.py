@@ -14,13 +14,14 @@ import click
 from inspectd.capture.answered import answerer
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
+from inspectd.cli.conversation_text import SHOWN, conversation_facts, conversation_lines
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.hello_text import hello_of, summary_lines
 from inspectd.cli.lines import JsonLines, content_length, instant
 from inspectd.cli.marks import missing
 from inspectd.cli.message_text import BODY_SHOWN, body_lines, message_lines
 from inspectd.cli.output import draws_glyphs, painter, require_stdout, wants_colour
-from inspectd.cli.upstream_text import forward_lines, upstream_lines
+from inspectd.cli.upstream_text import forward_lines, inside_lines, upstream_lines
 from inspectd.errors import InspectdError
 from inspectd.text.instant import brief
 from inspectd.text.safe import safe
@@ -53,8 +54,17 @@ _HOW: Final = {
     help="Write exactly the bytes of this message, and nothing else.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON line, schema version 1.")
-def command(capture: Path, number: str, *, side: str | None, as_json: bool) -> None:
-    """Print one exchange, or with an ID like c12 a connection. `inspectd list` prints the ids."""
+@click.option(
+    "--messages",
+    "all_messages",
+    is_flag=True,
+    help=f"All messages of a WebSocket or events of an event stream, not the first {SHOWN}.",
+)
+def command(capture: Path, number: str, *, side: str | None, as_json: bool, all_messages: bool) -> None:
+    """Print one exchange, or with an ID like c12 a connection. `inspectd list` prints the ids.
+
+    Behind the heads of a WebSocket come its messages, unmasked and inflated; behind an event stream its events.
+    """
     if side is not None and as_json:
         raise click.UsageError("--bytes writes bytes, --json a line about them: choose one.")
     require_stdout("inspectd show FILE ID >file")
@@ -67,7 +77,8 @@ def command(capture: Path, number: str, *, side: str | None, as_json: bool) -> N
         if match[1]:
             show_connection(opened, find_connection(opened, int(match[2])), side, as_json=as_json)
         else:
-            show_exchange(opened, find_exchange(opened, int(match[2])), side, as_json=as_json)
+            limit = None if all_messages else SHOWN
+            show_exchange(opened, find_exchange(opened, int(match[2])), side, as_json=as_json, limit=limit)
 
 
 def find_exchange(capture: Capture, number: int) -> ExchangeRow:
@@ -120,15 +131,20 @@ def _controls(chunks: Iterator[bytes]) -> bool:
 # ---------------------------------------------------------------------------------------------------- one exchange
 
 
-def show_exchange(capture: Capture, row: ExchangeRow, side: str | None, *, as_json: bool) -> None:
-    """Write what was asked for about an exchange."""
+def show_exchange(
+    capture: Capture, row: ExchangeRow, side: str | None, *, as_json: bool, limit: int | None = SHOWN
+) -> None:
+    """Write what was asked for about an exchange; of its messages and events the first `limit`, or all."""
     if side is not None:
         read = capture.iter_request_bytes if side == "request" else capture.iter_response_bytes
         write_bytes(lambda: read(row))
     elif as_json:
-        sys.stdout.write(JsonLines().exchange(row, capture))
+        sys.stdout.write(JsonLines().exchange(row, capture, conversation_facts(capture, row, limit=limit)))
     else:
-        for line in exchange_lines(capture, row, painter(colour=wants_colour())):
+        paint = painter(colour=wants_colour())
+        for line in exchange_lines(capture, row, paint):
+            sys.stdout.write(f"{line}\n")
+        for line in conversation_lines(capture, row, paint, limit=limit):
             sys.stdout.write(f"{line}\n")
 
 
@@ -145,6 +161,7 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
         yield paint(
             f"request {row.number} of connection c{connection.id}: {connection_sentence(connection)}", "dim"
         )
+        yield from (paint(line, "dim") for line in inside_lines(capture, connection))
         yield from (paint(line, "dim") for line in tls_lines(capture, connection))
     forward = capture.forward(row.id)
     if forward is not None:
@@ -254,7 +271,7 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
     if row.sentence:
         write(f"{safe(row.sentence, newline=True)}\n")
     write(paint(connection_sentence(row), "dim") + "\n")
-    for line in upstream_lines(capture, row):
+    for line in (*inside_lines(capture, row), *upstream_lines(capture, row)):
         write(paint(line, "dim") + "\n")
     for line in tls_lines(capture, row):
         write(paint(line, "dim") + "\n")

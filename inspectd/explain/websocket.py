@@ -76,22 +76,26 @@ def agreement(deflate: Deflate | None) -> Explanation:
             "",
             "RFC 6455 §9.1",
         )
-    words = [
-        _side("client", deflate.client_max_window_bits, alone=deflate.client_no_context_takeover),
-        _side("server", deflate.server_max_window_bits, alone=deflate.server_no_context_takeover),
-    ]
+    client = _habit(deflate.client_max_window_bits, alone=deflate.client_no_context_takeover)
+    server = _habit(deflate.server_max_window_bits, alone=deflate.server_no_context_takeover)
+    if client == server:
+        paragraph = f"Both compress their messages {client}."
+    else:
+        paragraph = (
+            f"The client compresses its messages {client}. The server compresses its messages {server}."
+        )
     return Explanation(
         "permessage-deflate",
         "Messages may be compressed by deflate; RSV1 in the first frame says of each whether it is.",
-        " ".join(words),
+        paragraph,
         "RFC 7692 §7",
     )
 
 
-def _side(who: str, bits: int, *, alone: bool) -> str:
+def _habit(bits: int, *, alone: bool) -> str:
     how = "each on its own" if alone else "leaning on those before them"
     window = _bytes(1 << bits) if bits < 10 else f"{1 << bits - 10} KiB"
-    return f"The {who} compresses its messages {how}, with a window of {window} at most."
+    return f"{how}, with a window of {window} at most"
 
 
 def _bytes(count: int) -> str:

@@ -84,6 +84,7 @@ def test_an_agreement_says_for_each_side_what_it_may_do() -> None:
         found.paragraph
     )
     assert "The server compresses its messages each on its own, with a window of 32 KiB" in found.paragraph
+    assert websocket.agreement(Deflate()).paragraph.startswith("Both compress their messages leaning on")
 
 
 def test_every_oddity_is_a_sentence_with_its_section() -> None:
