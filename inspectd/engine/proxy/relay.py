@@ -16,53 +16,58 @@ from typing import TYPE_CHECKING, Final
 
 from inspectd.capture.beside import ForwardRecord
 from inspectd.capture.model import State
-from inspectd.engine.proxy.arriving import WAITING_LIMIT, Arriving
-from inspectd.engine.proxy.forward import Forward, Piece
+from inspectd.engine.proxy.arriving import WAITING_LIMIT
+from inspectd.engine.proxy.dial import Dial
+from inspectd.engine.proxy.forward import Forward, Piece, split
 from inspectd.engine.proxy.routes import Change, Failure, as_json
-from inspectd.engine.proxy.upstream import Dial, Upstream
+from inspectd.engine.proxy.ruling import Ruling
+from inspectd.engine.proxy.upstream import Upstream
 from inspectd.rules.answer import compile_for
-from inspectd.rules.passing import PASS
+from inspectd.rules.passing import Pass
 from inspectd.wire import ArrivedResponseHead, MessageEnd
 
 if TYPE_CHECKING:
-    from inspectd.capture.records import ExchangeRecord
+    from inspectd.capture.records import ConnectionRecord, ExchangeRecord
     from inspectd.engine.pending import Pending
-    from inspectd.engine.proxy.routes import Forwarder
+    from inspectd.engine.proxy.routes import Forwarder, Origin
     from inspectd.engine.site import Site
     from inspectd.rules.program import LiveProgram, Program
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """Methods whose requests may be sent again by themselves (RFC 9110 §9.2.2)."""
-ESTABLISHED: Final = b"HTTP/1.1 200 Connection Established\r\n\r\n"
-"""What CONNECT is answered."""
 
 _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
 
 
-class Relay(Arriving):
+class Relay(Ruling):
     """The protocol object of a connection that is forwarded."""
 
-    __slots__ = (
-        "_asked",
-        "_dial",
-        "_forwarder",
-        "_parted",
-    )
+    __slots__ = ("_asked", "_inside", "_parted")
 
-    def __init__(self, site: Site, listener: int, forwarder: Forwarder) -> None:
-        super().__init__(site, listener)
-        self._forwarder = forwarder
-        self._dial: Dial | None = None
+    def __init__(self, site: Site, listener: int, forwarder: Forwarder, inside: int | None = None) -> None:
+        """`inside` is the connection in whose tunnel this one is read."""
+        super().__init__(site, listener, forwarder)
+        self._inside = inside
         self._asked: Forward | None = None  # what the responder was asked about last
         self._parted = False  # an answer said that it is the connection's last one
+
+    @property
+    def record(self) -> ConnectionRecord:
+        """Its row."""
+        return self._record
 
     # -- what asyncio calls
 
     def eof_received(self) -> bool:
         """The client sent FIN: so does this side, to the server, behind all that came before."""
-        forward = self._forward
+        if self._inner is not None:
+            self._record.fin_in_ns = time.time_ns()
+            return bool(self._inner.eof_received())
+        forward, way = self._forward, self._way
         result = super().eof_received()
-        if forward is not None and self._forward is forward:
+        if way is not None and self._way is way and self._closing is None:
+            self._tunnel_ended(way)
+        elif forward is not None and self._forward is forward:
             forward.whole = True
             upstream = self._upstream
             if upstream is not None and upstream.forward is forward:
@@ -76,7 +81,10 @@ class Relay(Arriving):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
         super().connection_lost(exc)
+        self._leave_tunnel()
         if self._forward is not None and self._forward.record is not None:
             self._record.save_forward(self._forward.record)
         self._forward = None
@@ -89,7 +97,10 @@ class Relay(Arriving):
 
     def pause_writing(self) -> None:
         """The client reads slower than the server sends: the server is not read from until it does."""
-        if self._forward is None:
+        if self._inner is not None:
+            self._inner.pause_writing()
+            return
+        if self._forward is None and self._way is None:
             super().pause_writing()
             return
         self._choked = True
@@ -98,6 +109,9 @@ class Relay(Arriving):
 
     def resume_writing(self) -> None:
         """The client has read some."""
+        if self._inner is not None:
+            self._inner.resume_writing()
+            return
         if self._upstream is not None:
             self._upstream.resume()
         super().resume_writing()
@@ -144,7 +158,7 @@ class Relay(Arriving):
 
     def _play(self, exchange: ExchangeRecord, program: Program | LiveProgram) -> None:
         forward = self._asked
-        if program is not PASS or forward is None or forward.exchange is not exchange:
+        if not isinstance(program, Pass) or forward is None or forward.exchange is not exchange:
             super()._play(exchange, program)
         elif forward.held > sum(len(piece.data) for piece in forward.outbox):
             reason = (
@@ -158,25 +172,36 @@ class Relay(Arriving):
             self._waiting += forward.held
             if forward is self._early:  # it is decided, and the rest of its content goes on to the server
                 self._early = None
-            self._begin(forward)
+            forward.told_by = program
+            if program.before:
+                self._playing = exchange
+                exchange.label = program.label
+                asyncio.get_running_loop().call_later(program.before, self._go_now, forward)
+            else:
+                self._begin(forward)
 
     def _begin(self, forward: Forward) -> None:
         """It is this request's turn to be forwarded."""
         now = time.time_ns()
         exchange = forward.exchange
         self._forward, self._playing = forward, exchange
-        route = self._forwarder.route(forward.head)
+        route = self._route(forward)
         if isinstance(route, Failure):
             forward.record = ForwardRecord(exchange, "", now)
             # The end of the request may be in the same read: it is told after that.
             asyncio.get_running_loop().call_soon(self._go_nowhere, forward, route)
             return
+        if route.tunnel:  # what follows in the same read belongs to it
+            asyncio.get_running_loop().call_soon(self._connect, forward, route)
+            return
         forward.route = route
         forward.record = record = ForwardRecord(exchange, str(route.origin), now)
         record.changes = as_json(route.changes)
-        exchange.label = f"{'tunnel' if route.tunnel else 'passed on'} to {record.origin}"
+        exchange.label = f"passed on to {record.origin}"
+        if forward.told_by is not None and forward.told_by.patch is not None:
+            exchange.label += ", patched"
         if route.head is not None:
-            self._replace_head(forward, route.head)
+            self._replace_head(forward, route.head, route.recorded or route.head)
         upstream = self._upstream
         alone = forward.head.framing.ambiguous
         if upstream is not None and (
@@ -187,19 +212,25 @@ class Relay(Arriving):
         if upstream is not None:
             self._send_on(upstream, forward)
         else:
-            self._dial = Dial(self, route.origin, self._forwarder)
+            self._dial_to(route.origin)
             self._record.save_forward(record)
             self._site.turn.soon()
+
+    def _dial_to(self, origin: Origin) -> None:
+        self._dial = Dial(self, origin, self._forwarder, tunnel=False)
 
     def _go_nowhere(self, forward: Forward, failure: Failure) -> None:
         if self._forward is forward and not self._gone:
             self._fail(forward, failure)
 
-    def _replace_head(self, forward: Forward, head: bytes) -> None:
-        """Send another head than the one that came; what came before and after it stays."""
-        before, after = _split(forward.outbox, forward.lead)
-        _, content = _split(after, forward.exchange.req_head)
-        forward.outbox = [*before, Piece(head, *self._record.put(head)), *content]
+    def _replace_head(self, forward: Forward, head: bytes, recorded: bytes) -> None:
+        """Send another head than the one that came; what came before and after it stays.
+
+        A secret in it isn't recorded: `recorded` is as long, and has something else in its place.
+        """
+        before, after = split(forward.outbox, forward.lead)
+        _, content = split(after, forward.exchange.req_head)
+        forward.outbox = [*before, Piece(head, *self._record.put(recorded)), *content]
         longer = len(head) - forward.exchange.req_head
         forward.held += longer
         self._waiting += longer
@@ -208,13 +239,9 @@ class Relay(Arriving):
         """Send all of the request that is there."""
         upstream.forward = forward
         outbox, forward.outbox = forward.outbox, []
-        if forward.route is not None and forward.route.tunnel:
-            self._open_tunnel(forward)
-            _, outbox = _split(outbox, forward.lead + forward.exchange.req_head)
-        else:
-            upstream.reader.expect(forward.head.method)
-            if upstream.served and forward.head.length == 0 and forward.head.method in IDEMPOTENT:
-                forward.again = outbox
+        upstream.reader.expect(forward.head.method)
+        if upstream.served and forward.head.length == 0 and forward.head.method in IDEMPOTENT:
+            forward.again = outbox
         self._waiting -= forward.held
         forward.held = 0
         for piece in outbox:
@@ -226,45 +253,47 @@ class Relay(Arriving):
         if self._stalled and not self._choked:
             self._go_on_reading()
 
-    def _open_tunnel(self, forward: Forward) -> None:
-        """Say yes to CONNECT (RFC 9110 §9.3.6): whatever follows is the tunnel's, on both sides."""
-        exchange = forward.exchange
-        exchange.status, exchange.reason = "200", "Connection Established"
-        self._send(exchange, ESTABLISHED, head=len(ESTABLISHED))
-        exchange.state |= _RESPONSE_COMPLETE
-        forward.answered = forward.done = self._tunnel = True
-        self._playing = None
-        if forward.record is not None:
-            self._record.save_forward(forward.record)
-
     # -- what the server does (`upstream.Owner`)
 
     def connected(self, dial: Dial, upstream: Upstream) -> None:
         """There is a connection to the server."""
-        forward = self._forward
-        if self._dial is not dial or forward is None or forward.record is None or self._gone:
+        forward, way = self._forward, self._way
+        if self._dial is not dial or self._gone:
             upstream.close()
             return
         self._dial = None
+        if way is not None:
+            self._carried(way, dial, upstream)
+            return
+        if forward is None or forward.record is None:
+            upstream.close()
+            return
         self._upstream = upstream
-        own, server = upstream.socket_names
-        record = forward.record
-        upstream.record = self._forwarder.writer.upstream(
-            self._record, str(upstream.origin), own, server, upstream.opened_ns
-        )
-        record.upstream = upstream.record.id
-        record.resolve_ns, record.connect_ns = dial.resolve_ns, dial.connect_ns
+        self._note_upstream(dial, upstream, forward.record)
         upstream.spent = forward.head.framing.ambiguous
         self._send_on(upstream, forward)
         if self._choked:
             upstream.pause()
         self._site.turn.soon()
 
+    def _note_upstream(self, dial: Dial, upstream: Upstream, record: ForwardRecord | None) -> None:
+        row = upstream.enter(self._forwarder.writer, self._record)
+        if self._ignored:
+            self._forwarder.writer.let_go(row)
+        if record is not None:
+            record.upstream = row.id
+            record.resolve_ns, record.connect_ns, record.tls_ns = dial.resolve_ns, dial.connect_ns, dial.tls_ns
+
     def not_connected(self, dial: Dial, failure: Failure) -> None:
         """There is none."""
         if self._dial is dial:
             self._dial = None
-            if self._forward is not None and not self._gone:
+            if dial.failed is not None and not self._gone:
+                whose = self._way.forward if self._way is not None else self._forward
+                self._note_upstream(dial, dial.failed, None if whose is None else whose.record)
+            if self._way is not None and not self._gone:
+                self._not_carried(self._way, failure)
+            elif self._forward is not None and not self._gone:
                 self._fail(self._forward, failure)
 
     def server_said(self, upstream: Upstream, data: bytes, now: int) -> None:
@@ -275,10 +304,14 @@ class Relay(Arriving):
         if self._closing is not None or self._half_closed or self._gone:
             record.returned(None, self._record.put(data), len(data), now)
             return
+        if self._tunnel:
+            self._pass_back(upstream, None, data, now)
+            return
         base = upstream.reader.offset
         head: int | None = None
         end = len(data)
-        for event in upstream.reader.feed(data):
+        events = upstream.reader.feed(data)
+        for event in events:
             if isinstance(event, ArrivedResponseHead):
                 if forward is None:
                     continue
@@ -295,11 +328,18 @@ class Relay(Arriving):
         if forward is None or forward.done:
             # More than the answer, or another protocol: the client shall see it, as it would without a proxy.
             upstream.spent = True
-            self._parted = not self._tunnel  # if the server closes after it, so does this side
+            self._parted = True  # if the server closes after it, so does this side
             self._pass_back(upstream, None, data, now)
             return
         forward.told += len(data)
-        if end == len(data):
+        if forward.patching is not None:
+            given = forward.patching.feed(data[:end], base, events)
+            if not self._give(upstream, forward, data[:end], given, now):
+                return
+            if end < len(data):
+                self._pass_back(upstream, None, data[end:], now)
+                upstream.spent = True
+        elif end == len(data):
             self._pass_back(upstream, forward, data, now, head=head)
         else:
             self._pass_back(upstream, forward, data[:end], now, head=head)
@@ -339,10 +379,16 @@ class Relay(Arriving):
             self._finish(forward)
         else:
             head = forward.head_of_answer
-            for event in upstream.reader.eof():
+            events = upstream.reader.eof()
+            for event in events:
                 if isinstance(event, ArrivedResponseHead):
                     forward.head_of_answer = head = event
                     self._note_answer(forward, event)
+            if forward.patching is not None and not self._give(
+                upstream, forward, b"", forward.patching.end(events), now
+            ):
+                self._site.turn.soon()
+                return
             whole = head is not None and head.framing.until_close
             if whole:
                 forward.answered = True
@@ -400,7 +446,7 @@ class Relay(Arriving):
             forward.put(piece)
         self._waiting += forward.held
         forward.again = []
-        self._dial = Dial(self, upstream.origin, self._forwarder)
+        self._dial_to(upstream.origin)
 
     # -- ends of an exchange
 
@@ -428,6 +474,8 @@ class Relay(Arriving):
         forward.done = True
         forward.exchange.state |= _RESPONSE_COMPLETE
         self._record.touch(forward.exchange)
+        if self._witness is not None:
+            self._witness.complete(forward.exchange)
         record = forward.record
         assert record is not None
         record.done_ns = now
@@ -448,6 +496,7 @@ class Relay(Arriving):
         head = forward.head_of_answer
         ambiguous = forward.head.framing.ambiguous or (head is not None and head.framing.ambiguous)
         last = not forward.whole or head is None or not head.keep_alive or not forward.head.keep_alive
+        last = last or self._ignored  # the next request may be one to record: it comes on another connection
         if upstream is not None:
             upstream.forward = None
             upstream.served += 1
@@ -455,7 +504,8 @@ class Relay(Arriving):
                 self._drop(upstream)
         if last and self._upstream is not None:
             self._parted = True  # the server closes next, and so does this side then
-        if (last and self._upstream is None) or ambiguous:
+        closes = forward.told_by is not None and forward.told_by.closes
+        if (last and self._upstream is None) or ambiguous or closes or self._ignored:
             self._end_of_answers()
         else:
             self._go_on()
@@ -476,6 +526,10 @@ class Relay(Arriving):
 
     def _break_off(self, upstream: Upstream, forward: Forward, why: str, how: str) -> None:
         """The answer ends in its middle, and for the client as it did for this side."""
+        if forward.patching is not None and not self._give(
+            upstream, forward, b"", forward.patching.broken(), time.time_ns()
+        ):
+            return
         if forward.record is not None:
             forward.record.failure = f"{why[0].upper()}{why[1:]}."
         self._let_go(forward)
@@ -507,16 +561,3 @@ class Relay(Arriving):
             exchange.label = failure.sentence
             self._go_on()
         self._site.turn.soon()
-
-
-def _split(pieces: list[Piece], length: int) -> tuple[list[Piece], list[Piece]]:
-    """The pieces with the first `length` bytes, and the others."""
-    first: list[Piece] = []
-    for number, piece in enumerate(pieces):
-        if length < len(piece.data):
-            cut = [Piece(piece.data[:length], piece.page, piece.at)] if length else []
-            rest = Piece(piece.data[length:], piece.page, piece.at + length)
-            return [*first, *cut], [rest, *pieces[number + 1 :]]
-        first.append(piece)
-        length -= len(piece.data)
-    return first, []
