@@ -21,6 +21,7 @@ from inspectd.wire.tls import ClientHello, begins_tls, begins_with_alert, client
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from inspectd.lint import Finding
     from inspectd.text.safe import Glyphs
     from inspectd.wire import Alternative, Field, Kind, Message, Span, Stream
 
@@ -30,6 +31,8 @@ NARROWEST: Final = 40
 FALLBACK_COLUMNS: Final = 100
 
 _ROLE_WIDTH: Final = 17
+_NEXT_SHOWN: Final = 40
+_SEVERITIES: Final = {"error": "red", "warning": "yellow"}
 _STATUS_LINE: Final = b"HTTP/"
 _LF: Final = 10
 
@@ -63,7 +66,7 @@ _COLOURS: Final = {
     help="The bytes end here but the connection doesn't: more may follow.",
 )
 @click.option("--full", is_flag=True, help=f"Draw all bytes, not the first {SHOWN_BYTES} of a long part.")
-@click.option("--json", "as_json", is_flag=True, help="The spans and messages as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="The spans, messages and findings as one JSON object.")
 def anatomy(
     source: str,
     *,
@@ -76,8 +79,9 @@ def anatomy(
     """Explain HTTP/1 bytes from FILE, or from standard input: where each part starts, its role, its bytes.
 
     Nothing is refused: what fits no grammar is shown as garbage, and where readers would differ about the end of
-    a message it says so. Bytes that begin with a TLS record (16 03) are taken apart as well: what a ClientHello
-    offers, and what each of its extensions is for.
+    a message it says so, and where each of them takes the next message to begin. Below each message are its
+    findings: what is wrong, odd or worth knowing about it, and the section that says so. Bytes that begin with a
+    TLS record (16 03) are taken apart as well: what a ClientHello offers, and what each of its extensions is for.
     """
     data = _load(source)
     if kind is None:
@@ -89,7 +93,8 @@ def anatomy(
         lines = json_text(stream) if as_json else tls_text(data, full=full)
     else:
         stream = read(data, kind, eof=not still_open, methods=names)
-        lines = json_text(stream) if as_json else Drawing(stream, full=full).lines()
+        noted = Noted(data, kind, eof=not still_open, methods=names)
+        lines = json_text(stream, noted) if as_json else Drawing(stream, noted, full=full).lines()
     for line in lines:
         sys.stdout.write(line)
 
@@ -115,11 +120,24 @@ def _load(source: str) -> bytes:
     return sys.stdin.buffer.read()
 
 
+class Noted:
+    """What is to say about the bytes: findings, and how others read a message whose end is in doubt."""
+
+    def __init__(self, data: bytes, kind: Kind, *, eof: bool, methods: list[bytes]) -> None:
+        from inspectd.lint import findings
+        from inspectd.lint.two_readings import readings
+
+        asked = b"".join(b"%b / HTTP/1.1\r\nHost: -\r\n\r\n" % name for name in methods) or None
+        self.findings = findings(data, kind, eof=eof, request=asked)
+        self.readings = readings(data, kind)
+
+
 class Drawing:
     """A stream as lines of text: offset, role, bytes, and what is to say about each message."""
 
-    def __init__(self, stream: Stream, *, full: bool) -> None:
+    def __init__(self, stream: Stream, noted: Noted, *, full: bool) -> None:
         self._stream = stream
+        self._noted = noted
         self._full = full
         self._digits = max(4, len(f"{len(stream.data):x}"))
         encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
@@ -141,6 +159,11 @@ class Drawing:
                 yield from self._verdict(ends[span.end])
         if not self._stream.spans:
             yield "no bytes\n"
+            return
+        messages = self._stream.messages
+        yield from self._findings(
+            [each for each in self._noted.findings if not any(_is_in(each, message) for message in messages)]
+        )
 
     def _title(self, number: int) -> str:
         message = self._stream.messages[number - 1]
@@ -187,15 +210,44 @@ class Drawing:
     def _verdict(self, message: Message) -> Iterator[str]:
         framing = message.framing
         section = f" (RFC 9112 §6.3 rule {framing.step.number})" if framing.step.number else ""
-        yield self._note("framing", f"{framing.step.label}{section}. {framing.sentence}")
+        yield self._note("framing", safe(f"{framing.step.label}{section}. {framing.sentence}"))
         for each in framing.alternatives:
             length = "" if each.length is None else f" [{each.length:,} bytes]"
-            yield self._note("but", f"{each.reader}{length}: {each.sentence}")
+            yield self._note("but", safe(f"{each.reader}{length}: {each.sentence}"))
+        if framing.ambiguous:
+            yield from self._readings(message)
+        yield from self._findings([each for each in self._noted.findings if _is_in(each, message)])
         yield "\n"
 
+    def _readings(self, message: Message) -> Iterator[str]:
+        """Where each reader takes the next message to begin."""
+        for each in self._noted.readings:
+            if each.start != message.start:
+                continue
+            if each.end is None:
+                yield self._note("next", f"{each.reader}: it never finds the end")
+            else:
+                shown = safe(each.next[:_NEXT_SHOWN]) or "nothing"
+                yield self._note("next", f"{each.reader}: at {each.end:0{self._digits}x}, {shown}")
+
+    def _findings(self, found: list[Finding]) -> Iterator[str]:
+        """A line for each finding that is more than a good note."""
+        from inspectd.lint import Severity, entry
+
+        for each in found:
+            told = entry(each.id)
+            if told.level is Severity.GOOD:
+                continue
+            where = f"{each.start:0{self._digits}x}"
+            detail = f" ({each.detail})" if each.detail else ""
+            yield self._note(told.severity, f"{where} {told.summary}{detail} [{each.id}, {told.spec}]")
+
     def _note(self, label: str, words: str) -> str:
-        words = words if self._glyphs is UNICODE else words.replace("§", "section ")
-        return f"{' ' * self._digits} {self._paint(pad(label, _ROLE_WIDTH) + safe(words), dim=label == 'framing')}\n"
+        """A line below a message. The words are safe for a terminal."""
+        if self._glyphs is not UNICODE:
+            words = words.replace("§", "section ").encode("ascii", "backslashreplace").decode()
+        style = {"dim": True} if label == "framing" else {"fg": _SEVERITIES.get(label)}
+        return f"{' ' * self._digits} {self._paint(pad(label, _ROLE_WIDTH) + words, **style)}\n"
 
     def _paint(self, text: str, **style: Any) -> str:
         return click.style(text, **style) if self._colour and any(style.values()) else text
@@ -214,8 +266,12 @@ def tls_text(data: bytes, *, full: bool) -> Iterator[str]:
         yield f"{line}\n"
 
 
-def json_text(stream: Stream) -> Iterator[str]:
-    """One JSON object, in pieces: spans, then messages. Bytes are text of one character a byte (ISO-8859-1)."""
+def _is_in(finding: Finding, message: Message) -> bool:
+    return message.start <= finding.start and finding.end <= message.end
+
+
+def json_text(stream: Stream, noted: Noted | None = None) -> Iterator[str]:
+    """One JSON object, in pieces: spans, messages, findings. Bytes are text of one character a byte (ISO-8859-1)."""
     yield '{"spans":['
     separator = ""
     for start, end, role in stream.spans:
@@ -227,6 +283,9 @@ def json_text(stream: Stream) -> Iterator[str]:
         yield separator + json.dumps(_message_facts(message), ensure_ascii=True, separators=(",", ":"))
         separator = ","
     yield "]"
+    if noted is not None:
+        yield ',"findings":' + json.dumps(_finding_facts(noted), ensure_ascii=True, separators=(",", ":"))
+        yield ',"readings":' + json.dumps(_reading_facts(noted), ensure_ascii=True, separators=(",", ":"))
     hello = client_hello(stream.data, eof=True) if begins_tls(stream.data) else None
     if isinstance(hello, ClientHello):
         from inspectd.cli.hello_text import hello_facts
@@ -267,6 +326,38 @@ def _message_facts(message: Message) -> dict[str, Any]:
             "alternatives": [_alternative_facts(each) for each in framing.alternatives],
         },
     }
+
+
+def _finding_facts(noted: Noted) -> list[dict[str, Any]]:
+    from inspectd.lint import entry
+
+    return [
+        {
+            "id": each.id,
+            "severity": entry(each.id).severity,
+            "start": each.start,
+            "end": each.end,
+            "also": each.also,
+            "detail": each.detail,
+        }
+        for each in noted.findings
+    ]
+
+
+def _reading_facts(noted: Noted) -> list[dict[str, Any]]:
+    """The readings of the message whose end is in doubt; none where all agree."""
+    if len(noted.readings) < 2:
+        return []
+    return [
+        {
+            "reader": each.reader,
+            "start": each.start,
+            "content": each.content,
+            "end": each.end,
+            "next": _latin(each.next),
+        }
+        for each in noted.readings
+    ]
 
 
 def _alternative_facts(each: Alternative) -> dict[str, Any]:

@@ -44,8 +44,8 @@ class Risk(StrEnum):
 class Finding(NamedTuple):
     """One finding about a message: bytes `start` up to, not including, `end`, counted from the first byte of the data.
 
-    `detail` says what is particular to this case, in a few words; it may quote the wire, so it goes through
-    `inspectd.text.safe` like every byte of the wire. `also` holds further ranges that belong to it.
+    `detail` says what is particular to this case, in a few words; what it quotes of the wire has gone through
+    `inspectd.text.safe`. `also` holds further ranges that belong to it.
     """
 
     id: str

@@ -24,7 +24,7 @@ _EXOTIC: Final = rb"(?:[\x0b\x0c\x1c-\x1f]|(?<![\xc3-\xff])\xc2?+[\x85\xa0])++"
 _EXOTIC_START: Final = re.compile(_EXOTIC)
 _EXOTIC_END: Final = re.compile(_EXOTIC + rb"\Z")
 _EDGE: Final = 16  # bytes of a value's end that are searched
-_LINE_END_WRITTEN: Final = re.compile(rb"(?i:%0d%0a|%0a|\\r\\n)")
+_LINE_END_WRITTEN: Final = re.compile(rb"(?i:%0d%0a|\\r\\n)")
 _MAY_BE_EMPTY: Final = frozenset(
     {
         b"accept-encoding",

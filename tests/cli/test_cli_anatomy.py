@@ -22,6 +22,14 @@ NO_BODY = (
     "     framing          no-body-request (RFC 9112 §6.3 rule 7). A request with neither Content-Length nor"
     " Transfer-Encoding has no content."
 )
+TWO_SPACES = (
+    "     warning          0003 More than one space between the words of the request line"
+    " [reqline-multiple-sp, RFC 9112 §3]"
+)
+TWO_BLANKS = (
+    "     info             0016 White space around the value other than one SP before it (before the value)"
+    " [value-ows-odd, RFC 9110 §5.6.3]"
+)
 TRUNCATED = b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc"
 
 
@@ -95,8 +103,34 @@ def test_each_part_is_a_row_of_offset_role_and_bytes() -> None:
         "0022 crlf             ↵",
         "0024 empty-line       ↵",
         NO_BODY,
+        "     error            0000 An HTTP/1.1 request without Host [host-missing, RFC 9112 §3.2]",
+        TWO_SPACES,
+        TWO_BLANKS,
+        "     error            0019 A field value goes on in a second line [field-obs-fold, RFC 9112 §5.2]",
         "",
     ]
+
+
+def test_json_has_the_findings_and_good_notes_too() -> None:
+    answer = as_json(data=b"GET / HTTP/1.1\r\nHost: a\r\nA: b\x00c\r\n\r\n")
+    assert answer["findings"] == [
+        {"id": "host-agrees", "severity": "good", "start": 22, "end": 23, "also": [], "detail": ""},
+        {"id": "value-nul", "severity": "error", "start": 28, "end": 31, "also": [[29, 30]], "detail": '"A"'},
+    ]
+    assert answer["readings"] == []
+
+
+def test_readers_that_differ_each_have_their_next_message() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"
+    data = head + b"5\r\nhello\r\n0\r\n\r\nGET /\x1b"
+    end = data.index(b"GET")
+    lines = [line.strip() for line in run(data=data).stdout.decode().splitlines()]
+    assert [line.removeprefix("next").strip() for line in lines if line.startswith("next ")] == [
+        rf"a reader that believes Transfer-Encoding: at {end:04x}, GET /\x1b",
+        rf"a reader that finds a Content-Length of 3: at {len(head) + 3:04x}, hello\x0d\x0a0\x0d\x0a\x0d\x0aGET /\x1b",
+        rf"a reader that sees no content: at {len(head):04x}, 5\x0d\x0ahello\x0d\x0a0\x0d\x0a\x0d\x0aGET /\x1b",
+    ]
+    assert [each["end"] for each in as_json(data=data)["readings"]] == [end, len(head) + 3, len(head)]
 
 
 def test_the_kind_is_seen_from_the_bytes_and_can_be_told() -> None:
