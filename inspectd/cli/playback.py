@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from inspectd.cli.group import SectionCommand, option
-from inspectd.cli.options import HTTPS, engine_config, forwarding_options, is_headless
+from inspectd.cli.options import engine_config, forwarding_options, is_headless
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -95,10 +95,6 @@ def command(
     manner = Manner(likeness(match), cast("Repeat", repeat), timing)
     headless = is_headless(context)
     _another(values.get("capture"), recording)
-    if otherwise is not None and any(address.startswith(HTTPS) for address in values["listen"]):
-        raise click.UsageError(
-            "--otherwise forwards what comes in clear text: it takes no --listen https://..."
-        )
     if not headless and not values["serve"]:
         from inspectd.cli.run import run
 
@@ -129,7 +125,7 @@ def _forwarding(config: EngineConfig, url: str) -> EngineConfig:
     from inspectd.engine.proxy.routes import parse_origin
 
     origin = parse_origin(url)
-    return replace(config, forwarding=Forwarding(origin.host, origin.port))
+    return replace(config, forwarding=Forwarding(origin.host, origin.port, tls=origin.tls))
 
 
 def _live(playback: Playback, config: EngineConfig, values: dict[str, Any], *, headless: bool) -> None:

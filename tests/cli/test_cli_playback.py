@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -14,18 +15,26 @@ from tests.export.recording import Conversation, record_gallery, talk, write_cap
 from tests.live_engine import ROOT, LiveEngine, environment, receive_response
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
 
 
-def playback(directory: Path, capture: Path, *options: str, quiet: bool = False) -> LiveEngine:
+def playback(
+    directory: Path,
+    capture: Path,
+    *options: str,
+    quiet: bool = False,
+    listen: Sequence[str] = ("127.0.0.1:0",),
+) -> LiveEngine:
     directory.mkdir(exist_ok=True)
     return LiveEngine(
         directory,
         *options,
         interpreter=(sys.executable, "-m", "inspectd", "playback", str(capture)),
         quiet=quiet,
+        listen=listen,
     )
 
 
@@ -211,6 +220,16 @@ def test_expected_100_is_said_once(tmp_path: Path) -> None:
 
     assert code == 0
     assert said == [(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")] * 3
+
+
+def test_over_https(capture: Path, tmp_path: Path) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with playback(tmp_path / "p", capture, quiet=True, listen=("https://127.0.0.1:0",)) as engine:
+        with engine.connect() as plain, context.wrap_socket(plain, server_hostname="a.test") as client:
+            client.sendall(get("/a"))
+            assert client.recv(65536) == OK + b"a-1"
+        engine.stop()
 
 
 def test_a_long_answer_is_read_while_it_is_sent(tmp_path: Path) -> None:
