@@ -16,7 +16,7 @@ from inspectd.engine.connection import Connection
 from inspectd.engine.holds import HoldDesk
 from inspectd.engine.news import News
 from inspectd.engine.site import Site
-from inspectd.engine.turning import Turning
+from inspectd.engine.turning import Entrance
 
 if TYPE_CHECKING:
     import socket
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from inspectd.engine.accepting import AcceptState
     from inspectd.engine.config import EngineConfig, Forwarding
     from inspectd.engine.credentials import Credentials
+    from inspectd.engine.handshakes import Handshakes
     from inspectd.engine.news import Listener
     from inspectd.engine.player import Gates
     from inspectd.engine.proxy.routes import Forwarder
     from inspectd.rules.answer import Answer
     from inspectd.rules.responder import Responder
-    from inspectd.rules.tables import AcceptTable
+    from inspectd.rules.tables import AcceptTable, TlsTable
 
 TICK: Final = 0.25
 """Seconds between two looks at connections on which nothing happens."""
@@ -56,7 +57,8 @@ class Engine:
     def __init__(self, config: EngineConfig, responder: Responder) -> None:
         self.config = config
         self.started_ns = 0
-        self._credentials: Credentials | None = None
+        self._credentials: Handshakes | None = None
+        self._shown_in_tunnels: Handshakes | None = None
         self._forwarder: Forwarder | None = None
         self.holds = HoldDesk()
         """Exchanges that wait for a person to decide."""
@@ -81,7 +83,7 @@ class Engine:
         config = self.config
         if any(listeners.parse(asked).tls for asked in config.listen):
             self._credentials = _credentials(config)
-        in_tunnels = _in_tunnels(config.forwarding)
+        self._shown_in_tunnels = _in_tunnels(config.forwarding)
         self._opened = self.open_listeners()
         try:
             self._writer = CaptureWriter(config.capture)
@@ -100,7 +102,7 @@ class Engine:
         )
         if config.forwarding is not None:
             self._forwarder = self._forwarding(config.forwarding)
-            self._forwarder.credentials = in_tunnels
+            self._forwarder.credentials = self._shown_in_tunnels
         self._news = News(self._writer)
         self.started_ns = time.time_ns()
         await self._listen()
@@ -123,7 +125,8 @@ class Engine:
     async def _listen(self) -> None:
         """Accept connections on the listeners that are open."""
         site, forwarder, credentials = self._site, self._forwarder, self._credentials
-        clear: Callable[[Site, int], asyncio.Protocol] = Connection
+        entrance = Entrance(self._for_rules)
+        clear: Callable[[Site, int], asyncio.Protocol] = entrance.clear
         tls: Callable[[int], asyncio.Protocol] | None = None
         if forwarder is not None:
             from inspectd.engine.proxy.relay import Relay
@@ -131,18 +134,25 @@ class Engine:
             relayed = forwarder
             clear = lambda site, number: Relay(site, number, relayed)  # noqa: E731
         if credentials is not None:
-            tls = _speak_tls(site, credentials, forwarder)
+            tls = _speak_tls(site, credentials, forwarder, entrance)
         self._doors = Doors(site, self._writer, self._opened, self.config.backlog, clear=clear, tls=tls)
         await self._doors.open()
 
-    def _forwarding(self, config: Forwarding) -> Forwarder:
+    def _for_rules(self) -> Forwarder:
+        """What connections share of an engine that answers by itself, when rules leave requests to servers."""
+        from inspectd.engine.config import Forwarding
+        from inspectd.engine.proxy.ruled import RuledOnly
+
+        return self._forwarding(Forwarding(), RuledOnly)
+
+    def _forwarding(self, config: Forwarding, kind: type[Forwarder] | None = None) -> Forwarder:
         """What connections that can be forwarded share."""
         from inspectd.engine.proxy.routes import Forwarder
 
         def listening() -> list[tuple[str, int]]:
             return [opened.sock.getsockname()[:2] for opened in self._opened if opened.path is None]
 
-        return Forwarder(config, self._writer, listening)
+        return (kind or Forwarder)(config, self._writer, listening)
 
     async def silence(self) -> None:
         """Close the listeners and end every connection: nothing comes any more, and what came is recorded."""
@@ -286,6 +296,12 @@ class Engine:
         """Do this to new connections from now on, before a byte of them is read; let them in with None."""
         self._doors.set(table)
 
+    def set_handshakes(self, tables: tuple[TlsTable, ...]) -> None:
+        """Let the handshakes that come next go wrong as these tables say; the first that fits a name counts."""
+        for shown in (self._credentials, self._shown_in_tunnels):
+            if shown is not None:
+                shown.tables = tables
+
     @property
     def accept_state(self) -> AcceptState:
         """What happens to new connections now."""
@@ -322,14 +338,15 @@ class Engine:
         self._trim()
 
 
-def _credentials(config: EngineConfig) -> Credentials:
+def _credentials(config: EngineConfig) -> Handshakes:
     """What https listeners show. Only who speaks TLS pays for its modules."""
     from inspectd.engine.credentials import credentials
+    from inspectd.engine.handshakes import Handshakes
 
-    return credentials(config)
+    return Handshakes(credentials(config))
 
 
-def _in_tunnels(config: Forwarding | None) -> Credentials | None:
+def _in_tunnels(config: Forwarding | None) -> Handshakes | None:
     """What clients are shown in tunnels that are read, when any are."""
     from inspectd.engine.proxy.chosen import reads_nothing
 
@@ -337,18 +354,17 @@ def _in_tunnels(config: Forwarding | None) -> Credentials | None:
         return None
     from inspectd.engine import ca
     from inspectd.engine.credentials import Issued
+    from inspectd.engine.handshakes import Handshakes
 
-    return Issued(ca.open_authority())
+    return Handshakes(Issued(ca.open_authority()))
 
 
 def _speak_tls(
-    site: Site, credentials: Credentials, forwarder: Forwarder | None
+    site: Site, credentials: Credentials, forwarder: Forwarder | None, entrance: Entrance
 ) -> Callable[[int], asyncio.Protocol]:
     """What makes connections encrypted."""
     if forwarder is None:
-        from inspectd.engine.tls import tls_protocol
-
-        return tls_protocol(site, credentials)
+        return entrance.encrypted(site, credentials)
     from inspectd.engine.proxy.inside import relayed_protocol
 
     return relayed_protocol(site, credentials, forwarder)

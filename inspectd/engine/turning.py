@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from inspectd.engine.connection import Connection
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
+    from inspectd.engine.credentials import Credentials
+    from inspectd.engine.proxy.routes import Forwarder
     from inspectd.engine.site import Site
 
 
@@ -59,3 +62,43 @@ class Turning(Connection):
         site.connections.add(other)
         self._transport.set_protocol(other)
         return other
+
+
+class Entrance:
+    """Makes the connections of an engine that answers by itself: those that can forward only when a rule may want it.
+
+    `forwarder` makes what they share then. Until the first of them, nothing of proxies is loaded.
+    """
+
+    def __init__(self, forwarder: Callable[[], Forwarder]) -> None:
+        self._make = forwarder
+        self._forwarder: Forwarder | None = None
+
+    def clear(self, site: Site, listener: int) -> Connection:
+        """The connection of a client that speaks in clear text."""
+        return self._relay(site, listener) if site.forwards else Turning(site, listener, self._relay)
+
+    def encrypted(self, site: Site, credentials: Credentials) -> Callable[[int], asyncio.Protocol]:
+        """Makes those of clients that speak TLS, from the number of the listener."""
+        from inspectd.engine.tls import tls_protocol
+
+        answered = tls_protocol(site, credentials)
+
+        def accepted(listener: int) -> asyncio.Protocol:
+            if not site.forwards:
+                return answered(listener)
+            from inspectd.engine.proxy.inside import relayed_protocol
+
+            return relayed_protocol(site, credentials, self._shared())(listener)
+
+        return accepted
+
+    def _relay(self, site: Site, listener: int) -> Connection:
+        from inspectd.engine.proxy.relay import Relay
+
+        return Relay(site, listener, self._shared())
+
+    def _shared(self) -> Forwarder:
+        if self._forwarder is None:
+            self._forwarder = self._make()
+        return self._forwarder

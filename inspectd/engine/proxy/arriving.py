@@ -134,12 +134,9 @@ class Arriving(Connection):
         forward = self._reading
         if not isinstance(forward, Forward):
             return
-        for piece in self._take(head.start):
-            forward.put(piece)  # blank lines before the request
-        forward.lead = forward.held
-        for piece in self._take(head.end):
-            forward.put(piece)
-        if forward is self._early:
+        if self._kept_from < head.end:
+            self._take_head(forward)
+        if forward is self._early or forward.told_by is not None:
             return
         if head.length == 0:  # or else it was looked at before its content came
             forward.direct = self._passes(forward)
@@ -154,8 +151,16 @@ class Arriving(Connection):
             else:
                 self._begin(forward)
 
+    def _take_head(self, forward: Forward) -> None:
+        for piece in self._take(forward.head.start):
+            forward.put(piece)  # blank lines before the request
+        forward.lead = forward.held
+        for piece in self._take(forward.head.end):
+            forward.put(piece)
+
     def _plan(self, pending: Pending) -> None:
         assert isinstance(pending, Forward)
+        self._take_head(pending)  # it may be answered, and forwarded, before its content comes
         pending.direct = self._passes(pending)
         if not pending.direct:
             super()._plan(pending)
