@@ -520,6 +520,43 @@ def test_no_frames_of_a_client_raise(frames: list[tuple[int, bytes, int, bool]])
         list(peer.hear(encode.frame(payload, opcode, encode.Shape(rsv=rsv, fin=fin, masked=True))))
 
 
+_FRAMES = st.builds(
+    lambda payload, opcode, rsv, fin: encode.frame(
+        payload, opcode, encode.Shape(rsv=rsv, fin=fin, masked=True)
+    ),
+    st.binary(max_size=40),
+    st.sampled_from([0, 1, 2, 2, 8, 9, 10]),
+    st.sampled_from([0, 0, 0, 4]),
+    st.sampled_from([True, True, False]),
+)
+
+
+@given(
+    st.lists(st.one_of(st.binary(max_size=50), _FRAMES), max_size=10),
+    st.fixed_dictionaries(
+        {"echo": st.booleans(), "pong": st.booleans(), "close-answer": st.booleans()},
+        optional={
+            "send": st.lists(
+                st.sampled_from(["a", {"text": "b", "after": "1h"}, {"close": 1000}, {"do": "half-close"}])
+            ),
+            "on": st.just([{"text": "*a*", "send": ["x", {"close": True}]}]),
+        },
+    ),
+    st.sampled_from(["fin", "stop"]),
+)
+def test_every_conversation_comes_to_an_end(pieces: list[bytes], table: dict[str, Any], how: str) -> None:
+    played = Played(**table)
+    steps = [*played.says(), *(op for piece in pieces for op in played.hears(piece))]
+    if how == "stop":
+        played.inbox.stop()
+        steps += played.says()
+    played.inbox.end()
+    steps += played.says()
+    assert played.over
+    assert steps[-1] == Close()
+    assert sum(isinstance(op, Close) for op in steps) == 1
+
+
 def test_a_ping_between_compressed_fragments_doesnt_matter() -> None:
     import zlib
 
