@@ -21,7 +21,6 @@ from inspectd.engine.proxy.dial import Dial
 from inspectd.engine.proxy.forward import Forward, Piece, split
 from inspectd.engine.proxy.routes import Change, Failure, as_json
 from inspectd.engine.proxy.ruling import Ruling
-from inspectd.engine.proxy.upstream import Upstream
 from inspectd.rules.answer import compile_for
 from inspectd.rules.passing import Pass
 from inspectd.wire import ArrivedResponseHead, MessageEnd
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from inspectd.capture.records import ConnectionRecord, ExchangeRecord
     from inspectd.engine.pending import Pending
     from inspectd.engine.proxy.routes import Forwarder, Origin
+    from inspectd.engine.proxy.upstream import Upstream
     from inspectd.engine.site import Site
     from inspectd.rules.program import LiveProgram, Program
 
@@ -216,8 +216,8 @@ class Relay(Ruling):
             self._record.save_forward(record)
             self._site.turn.soon()
 
-    def _dial_to(self, origin: Origin) -> None:
-        self._dial = Dial(self, origin, self._forwarder, tunnel=False)
+    def _dial_to(self, origin: Origin, *, tunnel: bool = False) -> None:
+        self._dial = Dial(self, origin, self._forwarder, tunnel=tunnel)
 
     def _go_nowhere(self, forward: Forward, failure: Failure) -> None:
         if self._forward is forward and not self._gone:
@@ -282,7 +282,11 @@ class Relay(Ruling):
             self._forwarder.writer.let_go(row)
         if record is not None:
             record.upstream = row.id
-            record.resolve_ns, record.connect_ns, record.tls_ns = dial.resolve_ns, dial.connect_ns, dial.tls_ns
+            record.resolve_ns, record.connect_ns, record.tls_ns = (
+                dial.resolve_ns,
+                dial.connect_ns,
+                dial.tls_ns,
+            )
 
     def not_connected(self, dial: Dial, failure: Failure) -> None:
         """There is none."""

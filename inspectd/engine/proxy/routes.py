@@ -46,6 +46,8 @@ class Origin(NamedTuple):
     host: str
     port: int
     tls: bool = False
+    name: str | None = None
+    """What it is called in TLS, when that is not its host: as a client did whose tunnel leads to an address."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -161,6 +163,8 @@ class Forwarder:
     def inside(self, origin: Origin) -> Forwarder:
         """One like this for what is read in a tunnel: all of it goes to the server that the tunnel leads to."""
         inside = copy.copy(self)
+        if origin.tls:
+            inside.trust = self.trust  # made once, not for each tunnel
         inside._route, inside._host = Route(origin), None  # noqa: SLF001 - it is this class's own
         return inside
 

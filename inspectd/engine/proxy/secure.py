@@ -56,11 +56,16 @@ class Secure(Pump):
     def _origin(self) -> Origin:
         return self.upstream.origin
 
+    @property
+    def _name(self) -> str:
+        """What the server's certificate has to be for."""
+        return self._origin.name or self._origin.host
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """There is a connection: begin."""
         super().connection_made(transport)
         self.upstream.began(self)
-        host = self._origin.host.partition("%")[0].removesuffix(".")
+        host = self._name.partition("%")[0].removesuffix(".")
         try:
             self._tls = tls = self._context.wrap_bio(self._in, self._out, server_hostname=host)
         except ValueError as problem:
@@ -124,7 +129,7 @@ class Secure(Pump):
         origin = self._origin
         self.record.alert = failure.alert
         if isinstance(problem, ssl.SSLCertVerificationError):
-            why = what_is_wrong(problem, self.chain, origin.host)
+            why = what_is_wrong(problem, self.chain, self._name)
             self._give_up(f"The certificate of {origin} can't be trusted: {why}.", why)
         elif failure.by_client and failure.alert is not None:
             self._give_up(f"{origin} ended the TLS handshake with the alert {said(failure.alert)}.")

@@ -128,7 +128,7 @@ class Tunnelling(Arriving):
     def _fail(self, forward: Forward, failure: Failure) -> None:
         """There is no answer: say why, or reset."""
 
-    def _dial_to(self, origin: Origin) -> None:
+    def _dial_to(self, origin: Origin, *, tunnel: bool) -> None:
         """Be on the way to a connection to this server."""
 
     def _drop(self, upstream: Upstream) -> None:
@@ -366,7 +366,7 @@ class Tunnelling(Arriving):
             forward.record = ForwardRecord(forward.exchange, str(way.origin), time.time_ns())
             forward.record.changes = as_json(forward.route.changes if forward.route is not None else ())
             self._record.save_forward(forward.record)
-        self._dial_to(way.origin)
+        self._dial_to(way.origin, tunnel=True)
         self._site.turn.soon()
 
     def _carried(self, way: Tunnel, dial: Dial, upstream: Upstream) -> None:
