@@ -26,9 +26,10 @@ def forward_lines(forward: ForwardRow) -> Iterator[str]:
     phases = [f"{word} {length / 1e6:g} ms" for word, _, length in forward.phases()]
     if phases:
         yield f"  {' · '.join(phases)}"
-    for change in changes_of(forward):
-        before, after = (_value(change.get(side)) for side in ("from", "to"))
-        yield f"  changed by inspectd: {safe(str(change.get('what')))}: {before} → {after}"
+    for where, changes in (("", changes_of(forward)), (" in the answer", response_changes_of(forward))):
+        for change in changes:
+            before, after = (_value(change.get(side)) for side in ("from", "to"))
+            yield f"  changed by inspectd{where}: {safe(str(change.get('what')))}: {before} → {after}"
     if forward.failure:
         yield f"  {safe(forward.failure)}"
 
@@ -43,6 +44,14 @@ def upstream_lines(capture: Capture, row: ConnectionRow) -> Iterator[str]:
         )
 
 
+def inside_lines(capture: Capture, row: ConnectionRow) -> Iterator[str]:
+    """Which tunnel a connection was read in; nothing for one of its own."""
+    if row.inside is not None:
+        outer = capture.connection(row.inside)
+        sentence = "" if outer is None or not outer.sentence else f": {safe(outer.sentence)}"
+        yield f"read in the tunnel that connection c{row.inside} carries{sentence}"
+
+
 def upstream_json(forward: ForwardRow | None) -> dict[str, Any]:
     """The field `upstream` of an exchange that was forwarded; nothing for another one."""
     if forward is None:
@@ -55,6 +64,7 @@ def upstream_json(forward: ForwardRow | None) -> dict[str, Any]:
             "response_bytes": forward.res_len,
             "phases_ms": {word: round(length / 1e6, 3) for word, _, length in forward.phases()},
             "changes": changes_of(forward),
+            "response_changes": response_changes_of(forward),
             "failure": forward.failure,
         }
     }
@@ -63,6 +73,11 @@ def upstream_json(forward: ForwardRow | None) -> dict[str, Any]:
 def changes_of(forward: ForwardRow) -> list[dict[str, Any]]:
     """Where the request that was sent differs from the one that came."""
     return json.loads(forward.changes) if forward.changes else []
+
+
+def response_changes_of(forward: ForwardRow) -> list[dict[str, Any]]:
+    """Where the answer that the client got differs from the one that the server sent."""
+    return json.loads(forward.res_changes) if forward.res_changes else []
 
 
 def _value(value: str | None) -> str:

@@ -14,14 +14,17 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
+import msgspec
+
 from inspectd.capture.answered import BY_HAND
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.capture.urls import scheme_in_tunnel, whole_target
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from inspectd.capture.model import EvidenceRow
+    from inspectd.capture.model import EvidenceRow, TlsRow
 
 Row: TypeAlias = ExchangeRow | ConnectionRow
 
@@ -48,7 +51,9 @@ class CaptureReader(Protocol):
     def exchanges(self, ids: Sequence[int]) -> list[ExchangeRow]: ...
     def exchanges_after(self, id: int, limit: int) -> list[ExchangeRow]: ...  # noqa: A002
     def connections(self, ids: Sequence[int]) -> list[ConnectionRow]: ...
+    def connection(self, number: int, /) -> ConnectionRow | None: ...
     def list_connections_after(self, after: int = 0) -> list[ConnectionRow]: ...
+    def tls(self, connection: int, /) -> TlsRow | None: ...
     def evidence_of(self, exchanges: Sequence[int]) -> dict[int, EvidenceRow]: ...
 
 
@@ -100,6 +105,7 @@ class Feed:
         """The keys on screen: `all` itself, or what a filter let through."""
         self._rows: OrderedDict[int, tuple[int, Row]] = OrderedDict()
         self._deeds: OrderedDict[int, Deed] = OrderedDict()
+        self._schemes: OrderedDict[int, str | None] = OrderedDict()
         self._generation = 0
         self._newest = 0
         self._after: dict[int, int] = {}
@@ -164,6 +170,18 @@ class Feed:
         ]
         if wanted:
             self._read(wanted)
+
+    def named(self, row: Row) -> Row:
+        """The row as it is listed: what was read in a tunnel with its whole URL."""
+        if isinstance(row, ConnectionRow):
+            return row
+        if row.connection not in self._schemes:
+            connection = self.capture.connection(row.connection)
+            self._schemes[row.connection] = scheme_in_tunnel(self.capture, connection)
+            while len(self._schemes) > ROWS_KEPT:
+                self._schemes.popitem(last=False)
+        scheme = self._schemes[row.connection]
+        return row if scheme is None else msgspec.structs.replace(row, target=whole_target(row, scheme))
 
     def deed(self, key: int) -> Deed | None:
         """What is known of what the client did with the answer of this row; None when there is nothing to tell."""

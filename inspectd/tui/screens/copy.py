@@ -17,6 +17,7 @@ from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from inspectd.capture.urls import scheme_of, whole_target
 from inspectd.errors import InspectdError
 from inspectd.export.curl import curl_command
 from inspectd.text.safe import clip, safe
@@ -234,10 +235,15 @@ def exchange_url(subject: Subject) -> str:
         return ""
     host = row.host or _address(subject).removeprefix("https://")
     target = row.target or "/"
+    inside = scheme_of(subject.connection, subject.tls)
     text = (
-        target
-        if "://" in target.partition("?")[0]
-        else f"{_scheme(subject)}{host}{target if target[:1] == '/' else '/' + target}"
+        whole_target(row, inside)
+        if inside is not None and row.host
+        else (
+            target
+            if "://" in target.partition("?")[0]
+            else f"{_scheme(subject)}{host}{target if target[:1] == '/' else '/' + target}"
+        )
     )
     raw = text.encode("utf-8", "surrogateescape")
     return "".join(

@@ -335,7 +335,9 @@ class TrafficTable(ScrollView, can_focus=True):
         if drawn is not None and drawn[0] is row and drawn[1] == deed and final:
             return drawn[2]
         now = time.time_ns() if self._live else None
-        strip = self._strip(row_cells(row, columns, now, deed), palette, flags, columns.total)
+        strip = self._strip(
+            row_cells(self.feed.named(row), columns, now, deed), palette, flags, columns.total
+        )
         self._strips[key, flags, columns] = (row, deed, strip)
         return strip
 

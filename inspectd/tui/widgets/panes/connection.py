@@ -98,6 +98,12 @@ def _title(connection: ConnectionRow) -> list[Block]:
             ),
         )
     ]
+    if connection.inside is not None:
+        blocks.append(
+            Paragraph(
+                Run("read in a tunnel", "reading"), Run(f"  that connection c{connection.inside} carries")
+            )
+        )
     if connection.sentence:
         blocks.append(
             Paragraph(Run(safe(connection.kind or ""), "reading"), Run("  "), Run(safe(connection.sentence)))
