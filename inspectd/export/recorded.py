@@ -110,6 +110,8 @@ def _recorded(
         return "without a request line"
     if request.head.method == _CONNECT:
         return "with CONNECT"
+    if row.status == "101" and request.head.get(b"upgrade") is not None:
+        return "with another protocol after it"  # what was said then answered what that client said
     connection = capture.connection(row.connection)
     length = row.res_len or 0
     ending = _ending(capture, row, connection, request.head.method)

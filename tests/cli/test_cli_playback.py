@@ -257,6 +257,31 @@ def test_what_is_played_is_not_what_is_recorded_to(capture: Path, tmp_path: Path
     )
 
 
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    rules = tmp_path / "r.toml"
+    rules.write_text(
+        '[[rule]]\nmatch = { path = "*:443", method = "CONNECT" }\nrespond = "200"\n'
+        '[[rule]]\nmatch = "/ws"\nrespond = "101 Switching"\n[[rule]]\nmatch = "/"\nrespond = "200"\n'
+    )
+    (tmp_path / "rec").mkdir()
+    with LiveEngine(tmp_path / "rec", "--rules", str(rules)) as engine:
+        for number, request in enumerate(
+            (
+                b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+                get("/ws", "Upgrade: x", "Connection: upgrade"),
+                get(),
+            ),
+            1,
+        ):
+            ask_until(engine, request, b"\r\n\r\n")
+            engine.exchange(id=number)
+        engine.stop()
+    code, text, said = inspectd(tmp_path, "export", engine.capture, "--rules")
+
+    assert (code, text.count("[[rule]]")) == (0, 1)
+    assert said == "inspectd: left out: 1 with CONNECT, 1 with another protocol after it\n"
+
+
 def test_the_engine_of_a_screen(capture: Path, tmp_path: Path) -> None:
     code, _, said = inspectd(tmp_path, "playback", capture)
     assert code == 2
