@@ -16,7 +16,7 @@ from inspectd.testing.waiting import Waiting
 from inspectd.testing.words import AnswerWords, WebSocketWords, WordsError, keys, one_answer, websocket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from inspectd.rules.book import Rule as BookRule
     from inspectd.testing.seen import Evidence, SeenConnection, SeenRequest
@@ -28,7 +28,7 @@ __tracebackhide__ = hidden
 _CHOICE = ("each", "then", "pick")
 _CONTENT = (
     *_CHOICE, "respond", "body", "body-hex", "body-file", "body-repeat", "json", "raw", "raw-file", "raw-hex", "folder",
-    "events", "mirror", "redirect", "websocket",
+    "events", "mirror", "redirect", "websocket", "proxy", "proxy-host", "patch",
 )  # fmt: skip
 """What an answer says as a whole: to say something else takes its place."""
 
@@ -135,6 +135,15 @@ class Rule(Verbs):
         `rule.requests[0].messages`.
         """
         return self._say({"websocket": websocket_of(send, words)})
+
+    def proxy(self, url: str, *, host: str | None = None, patch: Mapping[str, Any] | None = None) -> Self:
+        """Let a real server answer: `proxy("http://localhost:3000", patch={"respond": "503 Busy"})`.
+
+        `patch` has the keys that it has in a rule file, and changes what the server says; the rest of it passes byte
+        for byte. `host` is the value of Host that the server is sent instead of the client's.
+        """
+        given = {"proxy-host": host, "patch": dict(patch) if patch is not None else None}
+        return self._say({"proxy": url} | {key: value for key, value in given.items() if value is not None})
 
     def call(self, function: Callable[[SeenRequest], Any]) -> Self:
         """Answer with what a function of the request returns.

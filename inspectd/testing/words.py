@@ -48,6 +48,9 @@ class AnswerWords(TypedDict, total=False):
     events: Sequence[Any] | Mapping[str, Any]
     poll: bool | str | Mapping[str, Any]
     mirror: bool
+    proxy: bool | str
+    proxy_host: str
+    patch: Mapping[str, Any]
     close: bool
     weight: float
     pace: Mapping[str, Any]
