@@ -5,7 +5,7 @@ The request is looked at as rules look at it, so a match made here holds for the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from inspectd.errors import InspectdError
@@ -142,8 +142,6 @@ def surroundings(requests: Iterable[Asked], *, exact: bool = False) -> Surroundi
 
 def told_apart(one: Asked, around: Surroundings) -> Asked:
     """The same request with as much of its host as tells it from others."""
-    from dataclasses import replace
-
     if one.host is None or around.ports:
         return one if one.host is None or around.hosts else replace(one, host=None)
     return replace(one, host=without_port(one.host) if around.hosts else None)

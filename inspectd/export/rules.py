@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT: Final = 4096
 LONGEST_HEX: Final = 256
-"""Bytes of an answer that stands in the file, as text and as hexadecimal digits. Redacted ones as well."""
+"""Bytes of an answer that stands in the file, as text and as hexadecimal digits."""
 WITHOUT_FILES: Final = 1 << 20
 """Bytes of an answer that stands in the file when there is no folder beside it."""
 REDACTED: Final = 1 << 20
