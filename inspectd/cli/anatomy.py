@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from inspectd.cli.frames_text import Direction, after_the_switch, direction_facts, frame_lines, span_facts
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.output import painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
 from inspectd.text.safe import ASCII, UNICODE, cells, pad, safe, wire_text
 from inspectd.wire import read
-from inspectd.wire.stream import read_tls
+from inspectd.wire.stream import Stream, read_tls
 from inspectd.wire.tls import ClientHello, begins_tls, begins_with_alert, client_hello
+from inspectd.wire.websocket import Deflate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inspectd.lint import Finding
     from inspectd.text.safe import Glyphs
-    from inspectd.wire import Alternative, Field, Kind, Message, Span, Stream
+    from inspectd.wire import Alternative, Field, Kind, Message, Span
 
 SHOWN_BYTES: Final = 512
 """Bytes of a span that are drawn unless --full asks for all of them."""
@@ -65,6 +67,14 @@ _COLOURS: Final = {
     is_flag=True,
     help="The bytes end here but the connection doesn't: more may follow.",
 )
+@click.option(
+    "--websocket",
+    type=click.Choice(["client", "server"]),
+    help="The bytes are WebSocket frames, sent by this side. Behind a handshake they are recognised without it.",
+)
+@click.option(
+    "--deflate", is_flag=True, help="With --websocket: the handshake agreed upon permessage-deflate."
+)
 @click.option("--full", is_flag=True, help=f"Draw all bytes, not the first {SHOWN_BYTES} of a long part.")
 @click.option("--json", "as_json", is_flag=True, help="The spans, messages and findings as one JSON object.")
 def anatomy(
@@ -73,6 +83,8 @@ def anatomy(
     kind: Kind | None,
     methods: tuple[str, ...],
     still_open: bool,
+    websocket: str | None,
+    deflate: bool,
     full: bool,
     as_json: bool,
 ) -> None:
@@ -82,21 +94,52 @@ def anatomy(
     a message it says so, and where each of them takes the next message to begin. Below each message are its
     findings: what is wrong, odd or worth knowing about it, and the section that says so. Bytes that begin with a
     TLS record (16 03) are taken apart as well: what a ClientHello offers, and what each of its extensions is for.
+    So are WebSocket frames, bit by bit, behind the head that switched to them, or alone with --websocket.
     """
+    if deflate and websocket is None:
+        raise click.UsageError("--deflate says something about frames alone: give --websocket as well.")
     data = _load(source)
     if kind is None:
         kind = "response" if data.lstrip(b"\r\n")[:5].upper() == _STATUS_LINE else "request"
     require_stdout("inspectd anatomy FILE >anatomy.txt")
     names = [name.encode("utf-8", "surrogateescape") for name in methods]
-    if begins_tls(data) or (begins_with_alert(data) and not methods):
+    if websocket is not None:
+        frames = Direction(data, 0, websocket == "client", Deflate() if deflate else None)
+        lines = (
+            json_text(Stream(data, [], []), frames=frames)
+            if as_json
+            else frames_text(frames, full=full, eof=not still_open)
+        )
+    elif begins_tls(data) or (begins_with_alert(data) and not methods):
         stream = read_tls(data)
         lines = json_text(stream) if as_json else tls_text(data, full=full)
     else:
-        stream = read(data, kind, eof=not still_open, methods=names)
-        noted = Noted(data, kind, eof=not still_open, methods=names)
-        lines = json_text(stream, noted) if as_json else Drawing(stream, noted, full=full).lines()
+        lines = _http_lines(data, kind, names, eof=not still_open, full=full, as_json=as_json)
     for line in lines:
         sys.stdout.write(line)
+
+
+def _http_lines(
+    data: bytes, kind: Kind, methods: list[bytes], *, eof: bool, full: bool, as_json: bool
+) -> Iterator[str]:
+    """A stream of HTTP as JSON or as lines, and the frames that it may have gone over to."""
+    stream = read(data, kind, eof=eof, methods=methods)
+    noted = Noted(data, kind, eof=eof, methods=methods)
+    frames = after_the_switch(stream)
+    if frames is not None:
+        stream.spans.pop()  # told frame by frame
+    if as_json:
+        yield from json_text(stream, noted, frames=frames)
+        return
+    yield from Drawing(stream, noted, full=full).lines()
+    if frames is not None:
+        yield from frames_text(frames, full=full, eof=eof)
+
+
+def frames_text(frames: Direction, *, full: bool, eof: bool) -> Iterator[str]:
+    """Frames as lines of text, with line ends."""
+    for line in frame_lines(frames, painter(colour=wants_colour()), full=full, eof=eof):
+        yield f"{line}\n"
 
 
 def _load(source: str) -> bytes:
@@ -270,12 +313,17 @@ def _is_in(finding: Finding, message: Message) -> bool:
     return message.start <= finding.start and finding.end <= message.end
 
 
-def json_text(stream: Stream, noted: Noted | None = None) -> Iterator[str]:
+def json_text(
+    stream: Stream, noted: Noted | None = None, *, frames: Direction | None = None
+) -> Iterator[str]:
     """One JSON object, in pieces: spans, messages, findings. Bytes are text of one character a byte (ISO-8859-1)."""
     yield '{"spans":['
     separator = ""
     for start, end, role in stream.spans:
         yield f'{separator}{{"start":{start},"end":{end},"role":"{role.value}"}}'
+        separator = ","
+    for facts in () if frames is None else span_facts(frames):
+        yield separator + json.dumps(facts, separators=(",", ":"))
         separator = ","
     yield '],"messages":['
     separator = ""
@@ -286,6 +334,10 @@ def json_text(stream: Stream, noted: Noted | None = None) -> Iterator[str]:
     if noted is not None:
         yield ',"findings":' + json.dumps(_finding_facts(noted), ensure_ascii=True, separators=(",", ":"))
         yield ',"readings":' + json.dumps(_reading_facts(noted), ensure_ascii=True, separators=(",", ":"))
+    if frames is not None:
+        yield ',"websocket":' + json.dumps(direction_facts(frames), ensure_ascii=True, separators=(",", ":"))
+        yield "}\n"
+        return
     hello = client_hello(stream.data, eof=True) if begins_tls(stream.data) else None
     if isinstance(hello, ClientHello):
         from inspectd.cli.hello_text import hello_facts

@@ -79,8 +79,7 @@ def _websocket_lines(cursor: WebSocketCursor, paint: Paint, limit: int | None) -
 def _message_lines(number: int, told: TimedMessage, since: int, paint: Paint) -> Iterator[str]:
     message = told.message
     prefix = paint("> ", "cyan") if told.direction == INCOMING else paint("< ", "green")
-    facts = f"{number:>4} {'+' + brief(told.ns - since):>11}  {message.kind}"
-    facts += f", {_bytes(message.size)}" + "".join(f", {fact}" for fact in _message_facts(message))
+    facts = f"{number:>4} {'+' + brief(told.ns - since):>11}  {facts_of_message(message)}"
     body = list(body_lines(message.payload)) if message.payload else []
     if message.kind == "close":
         yield prefix + paint(facts, "dim")
@@ -96,7 +95,12 @@ def _message_lines(number: int, told: TimedMessage, since: int, paint: Paint) ->
         yield prefix + paint(f"     {_said(oddity)}", "magenta")
 
 
-def _message_facts(message: WsMessage) -> Iterator[str]:
+def facts_of_message(message: WsMessage) -> str:
+    """What a message is, in a few words: `text, 5 bytes, opcode 1, masked`."""
+    return ", ".join((message.kind, _bytes(message.size), *_flags(message)))
+
+
+def _flags(message: WsMessage) -> Iterator[str]:
     frame = message.frames[0]
     flags = "".join(f" {name}" for name in ("rsv1", "rsv2", "rsv3") if getattr(frame, name))
     yield f"opcode {message.opcode}{flags}"
