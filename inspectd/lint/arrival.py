@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 _HARMLESS_TARGET: Final = re.compile(
     rb"(?:/(?!\.)[A-Za-z0-9_~-][A-Za-z0-9._~-]*+)*+/?+(?:\?[A-Za-z0-9._~=&/+-]*+)?+\Z"
 )
+_PAIR: Final = rb"[!#$&'*+\-.^_`|~0-9A-Za-z]++=[!#$&-+\--:<-\[\]-~]*+"
+# What changes from request to request and matters to no other field: values of these shapes have no findings, so
+# that sections which differ in nothing else are the same section.
+_VARYING: Final = re.compile(
+    rb"^(?:((?i:referer): )https?://[A-Za-z0-9._:-]++/[A-Za-z0-9._~/?&=+-]*+|(?i:cookie): "
+    + _PAIR + rb"(?:; " + _PAIR + rb")*+)\r$",
+    re.MULTILINE,
+)  # fmt: skip
 _known: dict[tuple[bytes, bytes, bytes], Quick] = {}
 _MOST: Final = 512
 _SECTION_SIZE: Final = 4096
@@ -32,14 +40,23 @@ def findings_of_head(head: ArrivedHead) -> Quick:
         return _found(head.raw)
     if head.target[-1:] == b"." or not _HARMLESS_TARGET.match(head.target):
         return _found(head.raw)
-    key = (head.method, head.version, section)
-    known = _known.get(key)
+    known = _known.get((head.method, head.version, section))
     if known is None:
-        known = _found(b"%b / %b\r\n%b" % key)
+        key = (head.method, head.version, _VARYING.sub(_without_value, section))
+        known = _known.get(key) or _found(b"%b / %b\r\n%b" % key)
         if len(_known) >= _MOST:
             _known.clear()
-        _known[key] = known
+        _known[key] = _known[head.method, head.version, section] = known
     return known
+
+
+def _without_value(line: re.Match[bytes]) -> bytes:
+    return b"referer: http://a/\r" if line[1] else b"cookie: a=b\r"
+
+
+def preload() -> None:
+    """Read now what the first head would have to wait for: the catalogue and the lists of known names."""
+    _found(b"GET / HTTP/1.1\r\nHost: a\r\nAny-Other: b\r\n\r\n")
 
 
 def _found(raw: bytes) -> Quick:

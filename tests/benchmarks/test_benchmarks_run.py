@@ -34,6 +34,11 @@ from tests.live_engine import ROOT
             ("--seconds", "0.3", "--rounds", "1"),
             r"bare relay[^\n]+1\.00\ninspectd reverse, commit +[\d,]+ +[\d.]+ +[\d.]+\n",
         ),
+        (
+            "bench_lint",
+            ("--size", "400", "--rounds", "100"),
+            r"on arrival, fields as before +[\d.]+ +aim 15[^$]*h11's parse [\d.]+[^$]*steeper than ×3 a doubling: ",
+        ),
         ("bench_memory", ("--exchanges", "3000", "--upload-mib", "16"), r"upload of 16 MiB at \d+ MB/s"),
     ],
 )

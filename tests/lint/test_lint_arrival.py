@@ -40,3 +40,26 @@ def test_worst_severity_is_told() -> None:
 def test_nothing_is_said_about_content_that_is_still_coming() -> None:
     head = arrived(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nContent-Length: 9\r\n\r\nabc")
     assert quick(head).worst is Severity.GOOD
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Referer: http://a:8/b?c=d\r\nCookie: a=b; c=d==\r\n",
+        b"Referer: http://u@a/\r\n",
+        b"Referer: http://a/%0d%0a\r\n",
+        b"Referer: http://a/#b\r\n",
+        b"Cookie: a=b; c\r\n",
+        b"Cookie: a=b;\r\n",
+        b"Cookie: a=b; \r\n",
+        b"Cookie: a=b\r\nCookie: c=d\r\n",
+        b"Cookie: a=\\r\\n\r\n",
+        b"X-Referer: http://a/\r\n",
+    ],
+)
+def test_what_varies_is_left_out_only_where_it_has_no_findings(lines: bytes) -> None:
+    for before in (b"Referer: http://b/\r\nCookie: e=f\r\n", b""):
+        quick(arrived(b"GET / HTTP/1.1\r\nHost: a\r\n" + before + b"\r\n"))
+    for method in (b"GET", b"TRACE"):
+        data = method + b" / HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n"
+        assert set(quick(arrived(data)).ids) == {each.id for each in findings(data, "request", eof=False)}
