@@ -50,6 +50,8 @@ def _sent(program: Program | LiveProgram) -> list[str]:
 def bytes_of(program: Program | LiveProgram) -> bytes | None:
     """All bytes that a program sends, or None when they become known only while it is played."""
     from inspectd.rules.answer import preview
+    from inspectd.rules.passing import Pass
     from inspectd.rules.program import Program
 
-    return preview(program, limit=LARGEST_SHOWN) if isinstance(program, Program) else None
+    known = isinstance(program, Program) and not isinstance(program, Pass)
+    return preview(program, limit=LARGEST_SHOWN) if known and isinstance(program, Program) else None

@@ -60,6 +60,11 @@ template = true
 respond = "200 OK"
 body = "Hello {{ captured.name }}, you are {{ client }}.\\n"
 
+[[rule]]                            # a real server answers, but for this
+match = "/api/**"
+proxy = "http://localhost:3000"     # true: the server that the mode would ask
+patch = { respond = "503 Busy", remove = ["Set-Cookie"] }
+
 [[rule]]                            # wait for a person, or a test, to decide
 match = "PUT /**"
 hold = true

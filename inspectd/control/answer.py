@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from inspectd.control.messages import Preview
 from inspectd.control.routing import text
 from inspectd.rules.answer import AUTOMATIC, AnswerError, compile_for, make_answer, preview, remarks
+from inspectd.rules.passing import Pass
 from inspectd.rules.program import Program, Send, SendFile
 from inspectd.rules.responder import Fixed
 
@@ -108,7 +109,7 @@ def _preview_alone(alone: Alone, now: float) -> Preview:
 def _preview(program: Program, odd: tuple[str, ...]) -> Preview:
     return Preview(
         encoded=base64.b64encode(preview(program)).decode(),
-        length=length(program),
+        length=length(program) or 0,
         steps=steps_of(program),
         added=tuple(map(text, program.added)),
         remarks=odd,
@@ -116,8 +117,10 @@ def _preview(program: Program, odd: tuple[str, ...]) -> Preview:
     )
 
 
-def length(program: Program) -> int:
-    """The bytes that a program sends."""
+def length(program: Program) -> int | None:
+    """The bytes that a program sends; None when a server decides that."""
+    if isinstance(program, Pass):
+        return None
     sizes = (
         len(op.data) if isinstance(op, Send) else op.length if isinstance(op, SendFile) else 0
         for op in program.ops

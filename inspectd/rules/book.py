@@ -77,6 +77,7 @@ class _Snapshot:
         self.sources = dict(sources)
         self.rules = tuple(rule for rules in sources.values() for rule in rules)
         self.plans = any(rule.plan is not ORDINARY for rule in self.rules)
+        self.forwards = any(rule.forwards for rule in self.rules)
         self.wants_content = any(rule.wants_content for rule in self.rules)
         self._exact: dict[bytes, list[int]] = defaultdict(list)
         self._below: dict[bytes, list[int]] = defaultdict(list)
@@ -145,8 +146,6 @@ class RuleBook:
         self.unmatched = unmatched
         self.content_kept = CONTENT_PREFIX
         """Octets of content that requests carry: more when a rule looks at it."""
-        self.forwards = _forwards(fallback)
-        """Whether requests may be left to a server: then connections have to be able to forward them."""
         self._snapshot = _Snapshot({})
         self._changing = Lock()
 
@@ -189,7 +188,6 @@ class RuleBook:
     def _swap(self, sources: Mapping[str, tuple[Rule, ...]]) -> None:
         snapshot = _Snapshot(sources)
         self.content_kept = CONTENT_KEPT if snapshot.wants_content else CONTENT_PREFIX
-        self.forwards = _forwards(self.fallback) or any(rule.forwards for rule in snapshot.rules)
         self._snapshot = snapshot
 
     # -- answering
@@ -203,6 +201,11 @@ class RuleBook:
         names = [name for name, rules in snapshot.sources.items() if rules]
         count = len(snapshot.rules)
         return f"{count} rule{'s' if count > 1 else ''} of {', '.join(names)}"
+
+    @property
+    def forwards(self) -> bool:
+        """Whether requests may be left to a server: then connections have to be able to forward them."""
+        return self._snapshot.forwards or bool(getattr(self.fallback, "forwards", False))
 
     @property
     def status_line(self) -> str:
@@ -308,10 +311,6 @@ class RuleBook:
         if not self._snapshot.rules:
             lines.append("  there are no rules")
         return "\n".join(lines)
-
-
-def _forwards(responder: Responder) -> bool:
-    return bool(getattr(responder, "forwards", False))
 
 
 def _verdict(rule: Rule, request: Request) -> Verdict:

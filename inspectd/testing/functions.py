@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 from inspectd.rules.answer import compile_answer, problem_answer
+from inspectd.rules.passing import Pass
 from inspectd.rules.program import LiveProgram, Program
 from inspectd.rules.tables import HoldTable
 from inspectd.rules.units import duration
@@ -71,6 +72,10 @@ class FunctionReply:
             returned = await _called(self._function, seen, self._context)
             table = {**self._rest, **returned_table(returned)}
             program = self._server.reply_of(table, self._name).program(call)
+            if isinstance(program, Pass):
+                raise WordsError(
+                    "a function can't leave its answer to a server", "Make a rule of it: rule.proxy(url)."
+                )
         except (asyncio.CancelledError, GeneratorExit):
             raise
         except BaseException as error:  # noqa: BLE001  also a failed check in it (pytest.fail) is for the test to hear

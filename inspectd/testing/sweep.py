@@ -14,6 +14,7 @@ import msgspec
 
 from inspectd.rules.craft import compile_reply
 from inspectd.rules.draft import Call
+from inspectd.rules.passing import Pass
 from inspectd.rules.program import Close, Program, Send, SendFile
 from inspectd.rules.request import Request
 from inspectd.rules.tables import AnswerTable
@@ -235,7 +236,7 @@ def _first(rule: str | Path, base: Path) -> BookRule:
 
 def _bytes(reply: Reply) -> tuple[bytes, bool]:
     program = reply.program(Call(_request(), now=0.0, persist=True))
-    if not isinstance(program, Program):
+    if not isinstance(program, Program) or isinstance(program, Pass):
         raise WordsError(
             "an answer that is made up as it goes can't be swept", "Give one with fixed content."
         )

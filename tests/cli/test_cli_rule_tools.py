@@ -13,7 +13,7 @@ import pytest
 from inspectd.cli.rules import SAMPLE, asked_for
 from inspectd.errors import InspectdError
 from inspectd.rules.file import load_text
-from inspectd.rules.tables import AcceptTable, MatchTable, RuleTable
+from inspectd.rules.tables import AcceptTable, MatchTable, RuleTable, TlsTable
 from tests.live_engine import ROOT
 
 ODD = """
@@ -52,7 +52,7 @@ def odd(tmp_path: Path) -> Path:
 
 def test_the_file_in_the_help_page_is_one_that_loads() -> None:
     loaded = load_text(SAMPLE, source="sample", base=Path("/"))
-    assert len(loaded.rules) == 6
+    assert len(loaded.rules) == 7
     page = rules("--help").stdout.decode()
     assert all(line in page for line in SAMPLE.splitlines())
     assert "inspectd rules check" in page
@@ -66,7 +66,11 @@ def test_the_rules_in_the_readme_load_and_its_table_names_keys_that_there_are() 
     assert len(load_text(block, source="readme", base=ROOT).rules) == 3
     rows = re.findall(r"^\| [^|]+ \| (.+) \|$", section, re.MULTILINE)
     named = {word for row in rows[1:] for word in re.findall(r"`([a-z-]+)`", row)}
-    keys = {name for table in (RuleTable, MatchTable, AcceptTable) for name in table.__struct_encode_fields__}
+    keys = {
+        name
+        for table in (RuleTable, MatchTable, AcceptTable, TlsTable)
+        for name in table.__struct_encode_fields__
+    }
     values = {
         "close",
         "half-close",
@@ -293,7 +297,7 @@ def test_a_request_is_made_of_the_words_of_a_person() -> None:
 def test_a_pipe_is_a_rule_file_too() -> None:
     argv = [sys.executable, "-m", "inspectd", "rules"]
     for words, text, code, said in (
-        (["check", "-"], SAMPLE.encode(), 0, b"-: 6 rules, nothing wrong\n"),
+        (["check", "-"], SAMPLE.encode(), 0, b"-: 7 rules, nothing wrong\n"),
         (["show", "-", "GET /teapot", "--bytes"], SAMPLE.encode(), 0, b"HTTP/1.1 418 I'm a teapot\r\n"),
         (["check", "-"], b"\xff", 1, b"standard input is not UTF-8"),
         (["show", "-", "/"], b"x", 2, b"standard input:1:2: not TOML"),

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inspectd.capture.model import INCOMING, OUTGOING, State
+from inspectd.engine.config import Forwarding
 from inspectd.rules.answer import make_answer
 from inspectd.rules.book import RuleBook
 from inspectd.rules.file import load_text
 from inspectd.rules.passing import Passing
 from inspectd.rules.responder import Fixed
 from tests.engine.proxy.conftest import Origin
+from tests.engine.tls_client import LISTEN, TlsClient, trusting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -348,6 +350,29 @@ async def test_rules_may_begin_to_forward_while_a_connection_is_open(
         assert running.engine.open_connections == 0
 
 
+async def test_a_rule_asks_a_server_for_clients_that_speak_tls(
+    run_engine: Run, server: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+    rules = book(
+        f"[[rule]]\nproxy = 'http://127.0.0.1:{server.port}'\npatch.respond = '299'", tmp_path, hello()
+    )
+    async with run_engine(rules, listen=LISTEN) as running:
+        client = await TlsClient.connect(running, trusting(), "lab.test")
+        await client.shake()
+        await client.send(ASK)
+        accepted = await server.next()
+        assert await accepted.until(b"\r\n\r\n") == ASK
+        await accepted.say(OK)
+        assert await client.until(b"ok") == OK.replace(b"200 OK", b"299")
+        await client.goodbye()
+        await client.close()
+        tls = running.capture.tls(1)
+        assert tls is not None
+        assert tls.sni == "lab.test"
+
+
 async def test_a_request_that_is_under_way_is_told_to_come_again(
     run_engine: Run, server: Origin, tmp_path: Path
 ) -> None:
@@ -416,3 +441,33 @@ async def test_only_who_forwards_loads_a_proxy() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert out.strip() == b"[]"
+
+
+async def test_a_forward_proxy_sends_what_a_rule_says_to_another_server(
+    run_engine: Run, server: Origin, tmp_path: Path
+) -> None:
+    rules = f"[[rule]]\nmatch = '/api'\nproxy = 'http://127.0.0.1:{server.port}'\npatch.remove = ['X-*']"
+    async with run_engine(book(rules, tmp_path), forwarding=Forwarding()) as running:
+        client = await running.connect()
+        await client.send(b"GET http://example.test/api HTTP/1.1\r\nHost: example.test\r\n\r\n")
+        accepted = await server.next()
+        assert await accepted.until(b"\r\n\r\n") == b"GET /api HTTP/1.1\r\nHost: example.test\r\n\r\n"
+        await accepted.say(OK.replace(b"\r\n", b"\r\nX-Gone: 1\r\n", 1))
+        assert await client.until(b"ok") == OK
+        await client.close()
+
+
+async def test_another_protocol_goes_through_a_patched_head(proxied: Proxied, tmp_path: Path) -> None:
+    rules = (
+        "[[rule]]\nproxy = true\npatch = { headers = ['X-New: 1'], replace = [{ find = 'a', with = 'b' }] }"
+    )
+    async with proxied(book(rules, tmp_path)) as (running, origin):
+        client = await running.connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: odd\r\n\r\n")
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        await accepted.say(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: odd\r\n\r\n\x00aaa")
+        assert (await client.until(b"\x00aaa")).endswith(b"Upgrade: odd\r\nX-New: 1\r\n\r\n\x00aaa")
+        await client.send(b"\xff\n")
+        await accepted.until(b"\xff\n")
+        await client.close()
