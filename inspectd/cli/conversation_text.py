@@ -80,7 +80,7 @@ def _message_lines(number: int, told: TimedMessage, since: int, paint: Paint) ->
     message = told.message
     prefix = paint("> ", "cyan") if told.direction == INCOMING else paint("< ", "green")
     facts = f"{number:>4} {'+' + brief(told.ns - since):>11}  {facts_of_message(message)}"
-    body = list(body_lines(message.payload)) if message.payload else []
+    body = payload_lines(message)
     if message.kind == "close":
         yield prefix + paint(facts, "dim")
         yield from (prefix + f"     {line}" for line in _close_lines(message))
@@ -93,6 +93,13 @@ def _message_lines(number: int, told: TimedMessage, since: int, paint: Paint) ->
             yield prefix + paint(f"     … {message.size - len(message.payload)} more bytes", "dim")
     for oddity in message.oddities:
         yield prefix + paint(f"     {_said(oddity)}", "magenta")
+
+
+def payload_lines(message: WsMessage) -> list[str]:
+    """The payload as safe text: what was sent as text is shown as text, whatever it is."""
+    if message.kind == "text" and message.payload:
+        return [safe(line.removesuffix(b"\r")) for line in message.payload.removesuffix(b"\n").split(b"\n")]
+    return list(body_lines(message.payload)) if message.payload else []
 
 
 def facts_of_message(message: WsMessage) -> str:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from inspectd.cli.conversation_text import facts_of_message, frame_facts, oddity_facts, payload_facts
-from inspectd.cli.message_text import body_lines, is_text
+from inspectd.cli.conversation_text import (
+    facts_of_message,
+    frame_facts,
+    oddity_facts,
+    payload_facts,
+    payload_lines,
+)
+from inspectd.cli.message_text import is_text
 from inspectd.cli.output import draws_glyphs
 from inspectd.explain import websocket as explain
 from inspectd.text.safe import ASCII, UNICODE, pad, safe
@@ -20,6 +26,7 @@ from inspectd.wire.websocket import (
     extensions,
     frame_spans,
     negotiated,
+    unmask,
 )
 
 if TYPE_CHECKING:
@@ -129,15 +136,16 @@ class _Drawing:
         words = (f"{frame.name} frame {number} from the {who}", _bytes(size), state)
         yield self._paint(f" {self._dash} ".join(words), "bold")
         for span in frame_spans(frame):
-            yield from self._rows(span)
+            yield from self._rows(span, frame)
         for oddity in frame.oddities:
             yield self.note("but", f"{oddity.sentence} ({oddity.section})", "red")
 
-    def _rows(self, span: AnySpan) -> Iterator[str]:
+    def _rows(self, span: AnySpan, frame: Frame) -> Iterator[str]:
         data = self._direction.data[span.start : span.end]
         role = self._paint(pad(span.role.value, _ROLE_WIDTH), _COLOURS.get(span.role, "dim"))
         at = self._direction.start + span.start
-        about = explain.part(span, data)
+        masked = frame.mask if span.role is Role.WS_CLOSE_CODE else b""
+        about = explain.part(span, unmask(data, masked))
         if isinstance(span, BitSpan):
             yield f"{at:0{self._digits}x} {role}{pad(_bits(span, data[0]), _VALUE_WIDTH)}{self._plain(about.sentence)}"
             return
@@ -164,10 +172,13 @@ class _Drawing:
         if message.close_code is not None:
             about = explain.close_code(message.close_code)
             yield self.note("", f"{about.title}: {about.sentence}", "dim")
-        body = message.payload[2:] if message.close_code is not None else message.payload
-        # Bytes that stand above as they are need not be dumped again.
-        shown = bool(body) and (message.masked or message.compressed or is_text(body))
-        for line in body_lines(body) if shown else ():
+        if message.close_code is not None:
+            lines = [safe(message.close_reason)] if message.close_reason else []
+        elif message.masked or message.compressed or message.kind == "text" or is_text(message.payload):
+            lines = payload_lines(message)
+        else:
+            lines = []  # they stand above as they are
+        for line in lines:
             yield f"{' ' * (self._digits + 1 + _ROLE_WIDTH)}{line}"
         if message.truncated:
             yield self.note("", f"({message.size - len(message.payload):,} more bytes)", "dim")

@@ -48,6 +48,7 @@ def close_code(number: int) -> Explanation:
 def part(span: Span | BitSpan, data: bytes) -> Explanation:
     """Explain a part of a frame by its value; `data` are the span's bytes, of bits the byte that they are in.
 
+    A close code's bytes have to be unmasked.
     What a value alone says nothing about is explained by its role.
     """
     about = role(span.role)

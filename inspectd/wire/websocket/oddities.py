@@ -9,11 +9,11 @@ from inspectd.wire.oddity import Oddity
 ODDITIES: Final = {
     # frames
     "ws-unmasked-client": (
-        "The client sent this frame without masking it; a server has to close the connection over that.",
+        "The client sent this frame unmasked: a server has to close the connection over that.",
         "RFC 6455 §5.1",
     ),
     "ws-masked-server": (
-        "The server masked this frame; a client has to close the connection over that.",
+        "The server masked this frame: a client has to close the connection over that.",
         "RFC 6455 §5.1",
     ),
     "ws-reserved-bit": (
