@@ -157,10 +157,12 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
 
 def _listed(loaded: LoadedFile) -> Iterator[str]:
     """What a file says, a line for its `[accept]` and one for each rule."""
-    from inspectd.rules.manner import accepting
+    from inspectd.rules.manner import accepting, shaking
 
     if loaded.accept is not None:
         yield f"  {pad('[accept]', 24)} {pad('connections', 40)} {accepting(loaded.accept)}"
+    for table in loaded.tls:
+        yield f"  {pad('[[tls]]', 24)} {pad(clip(safe(table.name), 40), 40)} {shaking(table)}"
     for rule in loaded.rules:
         yield (
             f"  {pad(clip(safe(rule.id), 24), 24)} {pad(clip(safe(rule.match), 40), 40)}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inspectd.rules.book import Rule, RuleBook
     from inspectd.rules.file import LoadedFile, RuleFileError
     from inspectd.rules.responder import Responder
-    from inspectd.rules.tables import AcceptTable
+    from inspectd.rules.tables import AcceptTable, TlsTable
     from inspectd.rules.watch import Watched
 
 CONTROL: Final = "control"
@@ -51,6 +51,7 @@ class Source:
     name: str
     rules: tuple[Rule, ...] = ()
     accept: AcceptTable | None = None
+    tls: tuple[TlsTable, ...] = ()
     path: Path | None = None
     complaints: tuple[Complaint, ...] = ()
     """Why the newest text of the file is not in use."""
@@ -76,7 +77,7 @@ class RulesInUse:
         loaded = [] if files is None else files.loaded
         paths = [file.path for file in loaded if file.path is not None]
         self._files = [
-            Source(name, tuple(file.rules), file.accept, path=file.path)
+            Source(name, tuple(file.rules), file.accept, file.tls, path=file.path)
             for name, file in zip(_names(paths), loaded, strict=True)
         ]
         self._settled: AcceptTable | None = None
@@ -92,6 +93,7 @@ class RulesInUse:
         """Take charge of this engine, which was made with `responder`."""
         self._engine = engine
         self._settle_accept()
+        self._settle_handshakes()
 
     # -- what there is
 
@@ -161,10 +163,12 @@ class RulesInUse:
             loaded = await asyncio.to_thread(load)
             rules = tuple(rule for file in loaded for rule in file.rules)
             accepts = [file.accept for file in loaded if file.accept is not None]
+            tls = tuple(table for file in loaded for table in file.tls)
             if in_front:
                 rules += self._control.rules
                 accepts += [self._control.accept] if self._control.accept is not None else []
-            await self._take(Source(CONTROL, rules, accepts[0] if accepts else None), anew=not in_front)
+                tls += self._control.tls
+            await self._take(Source(CONTROL, rules, accepts[0] if accepts else None, tls), anew=not in_front)
 
     async def clear(self) -> None:
         """Remove the rules that came over the control API."""
@@ -191,6 +195,7 @@ class RulesInUse:
         if self._engine is not None and self._engine.responder is not self.responder:
             self._engine.set_responder(self.responder)
         self._settle_accept()
+        self._settle_handshakes()
         self._tell()
 
     def _exchange(self, book: RuleBook, source: Source, *, anew: bool) -> None:
@@ -218,6 +223,12 @@ class RulesInUse:
         if accept != self._settled:
             self._settled = accept
             self.set_accept(accept)
+
+    def _settle_handshakes(self) -> None:
+        """Let the `[[tls]]` tables of all sources hold, in the order of their sources."""
+        if self._engine is not None:
+            tables = [table for source in (self._control, *self._files) for table in source.tls]
+            self._engine.set_handshakes(tuple(tables))
 
     # -- files that change
 
@@ -258,7 +269,8 @@ class RulesInUse:
                 return []
             self._tell()
             return [*map(sentence, source.complaints), f"{path}: its rules from before stay in use"]
-        source.rules, source.accept, source.complaints = tuple(loaded.rules), loaded.accept, ()
+        source.rules, source.accept, source.tls = tuple(loaded.rules), loaded.accept, loaded.tls
+        source.complaints = ()
         await self._changed(source)
         return [f"{path}: can be used again"] if before else []
 

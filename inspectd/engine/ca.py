@@ -107,12 +107,16 @@ class Authority:
         """Until when it is valid."""
         return self.certificate.not_valid_after_utc
 
-    def leaf(self, *names: str) -> Leaf:
-        """A new certificate for these names: host names and IP addresses. Raises CaError when the CA has expired."""
+    def leaf(self, *names: str, begins: dt.datetime | None = None, ends: dt.datetime | None = None) -> Leaf:
+        """A new certificate for these names: host names and IP addresses. Raises CaError when the CA has expired.
+
+        It is valid from now on for some months, unless `begins` and `ends` say otherwise.
+        """
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         if now >= self.ends:
             raise expired(self)
-        ends = min(now + dt.timedelta(days=LEAF_DAYS), self.ends)
+        begins = begins or max(now - SKEW, self.certificate.not_valid_before_utc)
+        ends = ends or min(now + dt.timedelta(days=LEAF_DAYS), self.ends)
         fits = len(names[0]) <= _LONGEST_COMMON_NAME
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if fits else []
         public = self._leaf_key.public_key()
@@ -123,7 +127,7 @@ class Authority:
             .issuer_name(self.certificate.subject)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(max(now - SKEW, self.certificate.not_valid_before_utc))
+            .not_valid_before(begins)
             .not_valid_after(ends)
             # RFC 5280 §4.2.1.6: critical when the subject is empty
             .add_extension(
@@ -140,6 +144,26 @@ class Authority:
         )
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         return Leaf(names, pem + self._chain + self._leaf_key_pem, ends)
+
+
+def self_signed(*names: str) -> Leaf:
+    """A new certificate for these names that nobody has signed but itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    ends = now + dt.timedelta(days=LEAF_DAYS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:_LONGEST_COMMON_NAME])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - SKEW)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([_general(each) for each in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Leaf(names, certificate.public_bytes(serialization.Encoding.PEM) + _private_pem(key), ends)
 
 
 def names_for(name: str | None, address: str) -> tuple[str, ...]:
@@ -254,7 +278,7 @@ def _make(where: Path, path: Path) -> None:
     where.mkdir(mode=0o700, exist_ok=True)
     if stat.S_IMODE(where.stat().st_mode) & 0o077:
         where.chmod(0o700)
-    key, certificate = _new_authority()
+    key, certificate = new_authority()
     pem = certificate.public_bytes(serialization.Encoding.PEM) + _private_pem(key)
     with _temporary(where, pem, 0o600) as written, contextlib.suppress(FileExistsError):
         os.link(written, path)
@@ -329,7 +353,8 @@ def _why_not(key: object, certificate: x509.Certificate) -> str:
 # ---------------------------------------------------------------------------------------------------- certificates
 
 
-def _new_authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def new_authority() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    """A key, and the certificate of an authority that nobody trusts yet."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     identifier = x509.SubjectKeyIdentifier.from_public_key(public)

@@ -39,6 +39,16 @@ class Shown(NamedTuple):
     context: ssl.SSLContext
     names: tuple[str, ...]
     until: float
+    advice: str = ""
+    """What to say when a client refuses it, instead of the usual."""
+
+
+class Refusal(NamedTuple):
+    """How a ClientHello is left unanswered on purpose: `abort` (with an alert), `close`, `reset`, `stall`."""
+
+    do: str
+    alert: str
+    sentence: str
 
 
 class OwnCertificate:
@@ -48,11 +58,16 @@ class OwnCertificate:
 
     def __init__(self, certificate: Path, key: Path | None) -> None:
         """Raises CertificateError."""
+        self._files = certificate, key
         self._shown = _load_own(certificate, key)
 
     def show(self, name: str | None, address: str) -> Shown:  # noqa: ARG002 - everybody gets the same
         """What a client sees."""
         return self._shown
+
+    def fresh(self, name: str | None, address: str) -> Shown:  # noqa: ARG002
+        """The same in a context of its own. Raises CertificateError when the files have changed for the worse."""
+        return _load_own(*self._files)
 
 
 class Issued:
@@ -72,13 +87,16 @@ class Issued:
         names = ca.names_for(name, address)
         shown = self._shown.get(names)
         if shown is None or shown.until < time.time():
-            leaf = self._authority.leaf(*names)
-            shown = Shown(_with_pem(leaf.pem), names, leaf.ends.timestamp() - _RENEW_SECONDS)
-            self._shown[names] = shown
+            shown = self._shown[names] = self.fresh(name, address)
             if len(self._shown) > CONTEXTS_KEPT:
                 self._shown.popitem(last=False)
         self._shown.move_to_end(names)
         return shown
+
+    def fresh(self, name: str | None, address: str) -> Shown:
+        """The same, made anew. Raises CaError when the authority has expired."""
+        leaf = self._authority.leaf(*ca.names_for(name, address))
+        return Shown(context_of(leaf.pem), leaf.names, leaf.ends.timestamp() - _RENEW_SECONDS)
 
 
 class Credentials(Protocol):
@@ -88,11 +106,11 @@ class Credentials(Protocol):
     def advice(self) -> str:
         """What to do about a client that refuses what it is shown."""
 
-    def show(self, name: str | None, address: str) -> Shown:
+    def show(self, name: str | None, address: str) -> Shown | Refusal:
         """What a client sees that asked for `name` at this address."""
 
 
-def credentials(config: EngineConfig) -> Credentials:
+def credentials(config: EngineConfig) -> OwnCertificate | Issued:
     """What the configuration asks for. Raises CertificateError or CaError."""
     if config.certificate is not None:
         return OwnCertificate(config.certificate, config.key)
@@ -109,7 +127,7 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def _with_pem(pem: bytes) -> ssl.SSLContext:
+def context_of(pem: bytes) -> ssl.SSLContext:
     """A context with this chain and key. The ssl module reads them from files only: one of mode 0600, for a moment."""
     context = _context()
     with tempfile.NamedTemporaryFile(prefix="inspectd-", suffix=".pem") as file:

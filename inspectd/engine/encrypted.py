@@ -103,6 +103,16 @@ class Encrypting(Connection):
         self._came_to_nothing(_FAILED, sentence, alert)
         self.part(at_once=True)
 
+    def unanswered(self, how: str, sentence: str) -> None:
+        """The ClientHello gets no answer, on purpose: FIN (`close`), RST (`reset`), or nothing at all (`stall`)."""
+        self._came_to_nothing(_FAILED, sentence)
+        if how == "stall":
+            self.stall()
+        elif how == "reset":
+            self.close("rst")
+        else:
+            self.part(at_once=True)
+
     def left(self, how: str, advice: str) -> None:
         """The client went away in the middle of the handshake: `how` is FIN or RST."""
         tls = self._noted()

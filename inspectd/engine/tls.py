@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from inspectd.engine import alerts
+from inspectd.engine.credentials import Refusal
 from inspectd.engine.encrypted import Encrypted
 from inspectd.engine.hello import Arrival, HelloReader
 from inspectd.engine.pump import Pump
@@ -34,6 +35,7 @@ class TlsTransport(Pump):
         """`make` gives the connection, which is told what is decrypted and what becomes of the handshake."""
         super().__init__()
         self._credentials = credentials
+        self._advice = credentials.advice
         self._connection = self._inner = make(self)
         self._hello: HelloReader | None = HelloReader()  # until it is known what the client speaks
 
@@ -91,6 +93,11 @@ class TlsTransport(Pump):
             why = problem.what if isinstance(problem, InspectdError) else str(problem)
             self.give_up(f"No certificate could be made for the client: {why}", "internal_error")
             return
+        if isinstance(shown, Refusal):
+            self._connection.hello(hello.hello, name)
+            self._refuse(shown)
+            return
+        self._advice = shown.advice or self._advice
         self._connection.hello(hello.hello, name, shown.names)
         self._tls = shown.context.wrap_bio(self._in, self._out, server_side=True)
         self._in.write(hello.data)
@@ -101,18 +108,26 @@ class TlsTransport(Pump):
         self._connection.shaken(tls.version(), cipher[0] if cipher else None, tls.selected_alpn_protocol())
 
     def _on_failed(self, failure: Failure, problem: ssl.SSLError) -> None:  # noqa: ARG002 - `failure` says it all
-        self._connection.failed(failure, self._credentials.advice)
+        self._connection.failed(failure, self._advice)
 
     def _on_left(self, how: str) -> None:
         if self._hello is not None:
             self._connection.hello(self._hello.hello)
-        self._connection.left(how, self._credentials.advice)
+        self._connection.left(how, self._advice)
 
     def _on_broken(self, failure: Failure) -> None:
         self._connection.broken(failure)
 
     def _on_untidy(self) -> None:
         self._connection.untidy()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if refusal.do == "abort":
+            self.give_up(refusal.sentence, refusal.alert)
+        else:
+            self._dead = True
+            self._early.clear()
+            self._connection.unanswered(refusal.do, refusal.sentence)
 
     def give_up(self, sentence: str, alert: str) -> None:
         """End a handshake from this side, for this reason."""

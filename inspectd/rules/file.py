@@ -23,7 +23,7 @@ from inspectd.rules.rule import Rule, make_rule
 from inspectd.rules.schema import schema
 from inspectd.rules.shape import fit
 from inspectd.rules.syntax import explained
-from inspectd.rules.tables import AcceptTable, FileTable, RuleTable
+from inspectd.rules.tables import AcceptTable, FileTable, RuleTable, TlsTable
 from inspectd.rules.units import UnitError, duration
 from inspectd.rules.writing import to_toml
 from inspectd.text.safe import safe
@@ -97,6 +97,7 @@ class LoadedFile:
     path: Path | None
     rules: list[Rule]
     accept: AcceptTable | None
+    tls: tuple[TlsTable, ...] = ()
 
 
 def load_file(path: Path) -> LoadedFile:
@@ -120,7 +121,7 @@ def load_file(path: Path) -> LoadedFile:
             name, f"can't read the rule file: {safe(why)}", "Name a file that this user can read."
         ) from None
     loaded = load_text(_decoded(data, name), source=_name(path), base=path.parent, shown=name)
-    return LoadedFile(path, loaded.rules, loaded.accept)
+    return LoadedFile(path, loaded.rules, loaded.accept, loaded.tls)
 
 
 def _name(path: Path) -> str:
@@ -245,7 +246,9 @@ class _Reader:
             if rule is not None:
                 rules.append(rule)
         accept = fitted.get("accept")
-        return LoadedFile(None, rules, None if accept is None else self.accept(accept))
+        return LoadedFile(
+            None, rules, None if accept is None else self.accept(accept), self.tls(fitted.get("tls", ()))
+        )
 
     def rule(
         self, number: int, table: dict[str, Any] | None, seed: int, names: dict[str, int]
@@ -310,3 +313,27 @@ class _Reader:
             what = f'count together with do = "{table.do}"'
             self.problems.append(KeyProblem(("accept", "count"), what, "It goes with reset and close."))
         return table if len(self.problems) == before else None
+
+    def tls(self, tables: Sequence[dict[str, Any] | None]) -> tuple[TlsTable, ...]:
+        """The `tls` tables; none when something is wrong with one of them."""
+        found: list[TlsTable] = []
+        for number, data in enumerate(tables):
+            if data is None:
+                continue
+            table = msgspec.convert(data, TlsTable)
+            found.append(table)
+            for key, value in (("certificate", table.certificate), ("version", table.version)):
+                if table.do is not None and value is not None:
+                    what = f'{key} together with do = "{table.do}"'
+                    mend = "The handshake doesn't come to it: take one of the two away."
+                    self.problems.append(KeyProblem(("tls", number, key), what, mend))
+            if "alert" in data and table.do != "abort":
+                self.problems.append(
+                    KeyProblem(
+                        ("tls", number, "alert"), "alert without an abort", 'It goes with do = "abort".'
+                    )
+                )
+            if table.do is None and table.certificate is None and table.version is None:
+                mend = "Say certificate, version or do."
+                self.problems.append(KeyProblem(("tls", number), "nothing is wrong on purpose here", mend))
+        return tuple(found)

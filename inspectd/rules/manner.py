@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Duration,
         PaceTable,
         RuleTable,
+        TlsTable,
         WebSocketTable,
     )
 
@@ -46,6 +47,11 @@ _DONE = {
     "close": "closes {which} at once",
     "wait": "accepts no connections",
     "refuse": "refuses connections",
+}
+_SHAKEN = {
+    "close": "closes instead of a handshake",
+    "reset": "resets instead of a handshake",
+    "stall": "never answers the ClientHello",
 }
 
 
@@ -67,6 +73,14 @@ def accepting(table: AcceptTable) -> str:
     if table.seconds is not None:
         said += f" for {_time(table.seconds)}"
     return f"{said}, after {after} that {'are' if after > 1 else 'is'} let in" if after else said
+
+
+def shaking(table: TlsTable) -> str:
+    """What happens in handshakes: `expired certificate, TLSv1 only`."""
+    if table.do is not None:
+        return f"aborts with the alert {table.alert}" if table.do == "abort" else _SHAKEN[table.do]
+    said = [f"{table.certificate.replace('-', ' ')} certificate"] if table.certificate else []
+    return ", ".join([*said, *([f"{table.version} only"] if table.version else [])])
 
 
 def _behaviour(table: AnswerTable) -> Iterator[str]:

@@ -566,9 +566,57 @@ class AcceptTable(Table):
     ) = msgspec.field(default=None, name="for")
 
 
+class TlsTable(Table):
+    """What is wrong on purpose in the TLS handshake of clients that ask for a name. The first that fits counts."""
+
+    name: Annotated[
+        str,
+        Meta(description="a glob over the name that the client asks for (SNI); * fits who names none, too"),
+    ] = "*"
+    certificate: (
+        Annotated[
+            Literal["expired", "not-yet-valid", "wrong-name", "self-signed", "unknown-issuer"],
+            Meta(description="the flaw of the certificate that is shown"),
+        ]
+        | None
+    ) = None
+    version: (
+        Annotated[
+            Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"],
+            Meta(description="the only version that is agreed to"),
+        ]
+        | None
+    ) = None
+    do: (
+        Annotated[
+            Literal["abort", "close", "reset", "stall"],
+            Meta(
+                description="instead of answering the ClientHello: a fatal alert, FIN, RST, or nothing at all"
+            ),
+        ]
+        | None
+    ) = None
+    alert: Annotated[
+        Literal[
+            "handshake_failure",
+            "unrecognized_name",
+            "protocol_version",
+            "insufficient_security",
+            "internal_error",
+            "access_denied",
+            "decode_error",
+            "illegal_parameter",
+            "unexpected_message",
+            "no_application_protocol",
+        ],
+        Meta(description="abort: which alert (RFC 8446 §6)"),
+    ] = "handshake_failure"
+
+
 class FileTable(Table):
     """A rule file."""
 
     rule: tuple[RuleTable, ...] = ()
     accept: AcceptTable | None = None
+    tls: tuple[TlsTable, ...] = ()
     seed: int | None = None

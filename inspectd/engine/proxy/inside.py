@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from inspectd.engine.credentials import Credentials, Shown
+    from inspectd.engine.credentials import Credentials, Refusal, Shown
     from inspectd.engine.proxy.forward import Forward
     from inspectd.engine.proxy.routes import Forwarder
     from inspectd.engine.site import Site
@@ -33,6 +33,14 @@ class EncryptedRelay(Encrypting, Relay):
         super().__init__(site, listener, forwarder, inside)
         self._encrypt_with(pump)
 
+    def hello(self, data: bytes, name: str | None = None, names: tuple[str, ...] = ()) -> None:
+        """The ClientHello: in a tunnel, the server is asked for the name in it as well."""
+        super().hello(data, name, names)
+        if name is not None and self._inside is not None:
+            origin = self._forwarder.destination
+            if name != origin.host:
+                self._forwarder = self._forwarder.inside(origin._replace(name=name))
+
     def _passes(self, forward: Forward) -> bool:
         return self.encrypted and super()._passes(forward)
 
@@ -45,7 +53,7 @@ class InTunnel:
         self._host = host
         self.advice = f"{credentials.advice} Or leave it alone with --no-intercept {safe(host)}."
 
-    def show(self, name: str | None, address: str) -> Shown:
+    def show(self, name: str | None, address: str) -> Shown | Refusal:
         """What a client sees that asked for `name`."""
         return self._credentials.show(name or self._host, address)
 
