@@ -39,12 +39,15 @@ class Summary:
 
     exchanges: int = 0
     tunnels: int = 0
+    """Tunnels that were looked into: what was inside is counted by itself."""
     sent: int = 0
     received: int = 0
     first_ns: int = 0
     last_ns: int = 0
     hosts: dict[str, Counter[str]] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
+    unread: Counter[str] = field(default_factory=Counter)
+    """Where tunnels went whose bytes were passed on as they were."""
     refused: Counter[str] = field(default_factory=Counter)
     """Names whose certificate from the authority was refused."""
     connections: Counter[str] = field(default_factory=Counter)
@@ -55,10 +58,11 @@ class Summary:
         self.first_ns = min(self.first_ns or row.started_ns, row.started_ns)
         self.last_ns = max(self.last_ns, row.finished_ns or row.started_ns)
         forward = capture.forward(row.id)
-        if row.method == "CONNECT":
-            self.tunnels += 1
-            if forward is not None and forward.failure:
-                _count(self.failures, f"{row.target}: {forward.failure}")
+        if row.method == "CONNECT" and (row.status or "").startswith("2"):
+            if forward is None:
+                self.tunnels += 1
+            else:
+                self._unread(row, capture)
             return
         self.exchanges += 1
         self.sent += row.req_len or 0
@@ -71,6 +75,13 @@ class Summary:
             _count(
                 self.failures, f"{row.method or '?'} {clip(safe(row.target or '?'), 60)}: {forward.failure}"
             )
+
+    def _unread(self, row: ExchangeRow, capture: Capture) -> None:
+        _count(self.unread, row.target or "?")
+        connection = capture.connection(row.connection)
+        if connection is not None:
+            self.sent += connection.bytes_in
+            self.received += connection.bytes_out
 
     def connection(self, row: ConnectionRow, capture: Capture) -> None:
         """Count a connection that never became a request."""
@@ -119,7 +130,7 @@ def summary_lines(engine: OwnEngine, command: Sequence[str]) -> Iterator[str]:
 
     summary = summed_up(engine)
     yield f"inspectd: {_headline(summary)}"
-    if not summary.exchanges and not summary.tunnels:
+    if not (summary.exchanges or summary.tunnels or summary.unread or summary.connections):
         yield (
             f"  Nothing of {clip(safe(command[0]), 40)} came through the proxy: it asked no server, or doesn't read"
             " the variables. inspectd run --help tells who does."
@@ -133,6 +144,7 @@ def summary_lines(engine: OwnEngine, command: Sequence[str]) -> Iterator[str]:
         yield f"  {outcomes.total():>{width}}  {pad(name, column)}  {told}"
     if len(ranked) > HOSTS_SHOWN:
         yield f"  and {len(ranked) - HOSTS_SHOWN} more hosts"
+    yield from _shown("left unread", summary.unread)
     yield from _shown("failed", summary.failures)
     for name, count in summary.refused.most_common(FAILURES_SHOWN):
         shown = clip(safe(name), _TEXT)
@@ -144,12 +156,13 @@ def summary_lines(engine: OwnEngine, command: Sequence[str]) -> Iterator[str]:
 
 
 def _headline(summary: Summary) -> str:
-    if not summary.exchanges and not summary.tunnels:
-        return "no exchange"
-    hosts = len(summary.hosts)
-    words = f"{_many(summary.exchanges, 'exchange')} with {_many(hosts, 'host')}" if hosts else "no exchange"
-    if summary.tunnels:
-        words += f", {_many(summary.tunnels, 'tunnel')}"
+    words = "no exchange"
+    if summary.exchanges:
+        words = f"{_many(summary.exchanges, 'exchange')} with {_many(len(summary.hosts), 'host')}"
+    if summary.unread:
+        words += f", {_many(summary.unread.total(), 'tunnel')} left unread"
+    if not summary.first_ns:
+        return words
     seconds = (summary.last_ns - summary.first_ns) / 1e9
     return f"{words} in {seconds:.2f} s: {size(summary.sent)} bytes sent, {size(summary.received)} received"
 

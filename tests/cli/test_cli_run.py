@@ -18,7 +18,7 @@ import pytest
 
 from inspectd.capture.reader import Capture
 from inspectd.cli.program_environment import Trust, program_environment
-from tests.live_engine import ROOT, environment
+from tests.live_engine import ROOT, LiveEngine, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -159,6 +159,64 @@ def test_what_failed_is_said_with_its_reason(tmp_path: Path) -> None:
     failed = next(line for line in done.stderr.decode().splitlines() if line.startswith("  failed: "))
     assert failed.startswith(f"  failed: GET {url}: ")
     assert "refused" in failed
+
+
+# --------------------------------------------------------------------------------------------------------- https
+
+
+@pytest.fixture
+def secure(tmp_path: Path) -> Iterator[LiveEngine]:
+    """A server over TLS, whose certificate is of the same authority."""
+    with LiveEngine(tmp_path, "-a", "200", "--body", "secret\n", listen=("https://127.0.0.1:0",)) as engine:
+        yield engine
+
+
+def trusting(tmp_path: Path) -> tuple[str, ...]:
+    return ("--trust", str(tmp_path / "inspectd" / "ca.pem"))
+
+
+def test_https_is_seen_with_curl_and_python(tmp_path: Path, secure: LiveEngine) -> None:
+    need("curl")
+    place = f"localhost:{secure.port}"
+    program = (
+        "import sys, urllib.request, httpx, requests\n"
+        "url = sys.argv[1]\n"
+        "print(urllib.request.urlopen(url).status, httpx.get(url).status_code, requests.get(url).status_code)\n"
+    )
+    script = f"curl -sS https://{place}/curl && exec {sys.executable} -c '{program}' https://{place}/python"
+    done = run(tmp_path, *trusting(tmp_path), "--", "sh", "-c", script)
+
+    assert (done.returncode, done.stdout) == (0, b"secret\n200 200 200\n"), done.stderr
+    with Capture.open(tmp_path / "run.inspectd") as capture:
+        rows = capture.exchanges_after(0, 100)
+    seen = [(row.target, row.status) for row in rows if row.method == "GET"]
+    assert seen == [("/curl", "200"), *[("/python", "200")] * 3]
+    said = done.stderr.decode().splitlines()
+    assert said[0].startswith("inspectd: 4 exchanges with 1 host in ")
+    assert said[1].split() == ["4", place, "200", "(4x)"]
+
+
+def test_a_client_that_refuses_the_certificate_is_told_of(tmp_path: Path, secure: LiveEngine) -> None:
+    need("curl")
+    url = f"https://localhost:{secure.port}/"
+    refused = run(tmp_path, "--", "sh", "-c", f"unset CURL_CA_BUNDLE SSL_CERT_FILE; curl -sS {url}")
+
+    assert refused.returncode == 60
+    assert (
+        b"  refused our certificate: localhost; --no-intercept localhost leaves it alone\n" in refused.stderr
+    )
+
+
+def test_a_tunnel_that_is_left_alone_is_counted_with_its_bytes(tmp_path: Path, secure: LiveEngine) -> None:
+    need("curl")
+    place = f"localhost:{secure.port}"
+    done = run(tmp_path, "--no-intercept", "localhost", "--", "curl", "-sSk", f"https://{place}/")
+
+    assert (done.returncode, done.stdout) == (0, b"secret\n")
+    said = done.stderr.decode().splitlines()
+    assert said[0].startswith("inspectd: no exchange, 1 tunnel left unread in ")
+    assert not said[0].endswith(": 0 bytes sent, 0 received")
+    assert said[1] == f"  left unread: {place}"
 
 
 # ------------------------------------------------------------------------------- streams, exit codes and signals
