@@ -177,6 +177,10 @@ def said(alert: str) -> str:
     """An alert of a server, and what a person can do about it when it is about this side's certificate."""
     if alert == "certificate_required":
         return f"{alert}: it demands a client certificate, see --client-cert"
+    if alert == "handshake_failure":  # what TLS 1.2 has for a missing certificate, and for much else
+        return (
+            f"{alert}: it accepts nothing that was offered, or demands a client certificate (--client-cert)"
+        )
     about = ABOUT_THE_CERTIFICATE.get(alert)
     return alert if about is None else f"{alert}: of this side's certificate, {about}"
 

@@ -13,6 +13,7 @@ from inspectd.engine.listener import render
 from inspectd.rules.passing import Passing
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
@@ -77,9 +78,9 @@ class Origin:
         self.port = 0
         self._server: asyncio.Server | None = None
 
-    async def start(self) -> None:
-        """Listen on a free port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 26)
+    async def start(self, context: ssl.SSLContext | None = None) -> None:
+        """Listen on a free port; with `context`, speak TLS there."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 26, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
