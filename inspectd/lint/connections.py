@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from inspectd.lint.model import Finding
 from inspectd.lint.subject import of_name, of_value, quoted
+from inspectd.lint.targets import part
 from inspectd.wire import Role
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ def expect(subject: Subject) -> Iterator[Finding]:
 
 def for_this_hop(subject: Subject) -> Iterator[Finding]:
     """Fields for one hop that came further than they should, and requests that come round again."""
-    if not any(span.role is Role.SCHEME for span in subject.message.spans[:6]):
+    to_a_proxy = subject.method == b"CONNECT" or part(subject, Role.SCHEME) is not None
+    if not to_a_proxy:
         for name in (b"keep-alive", b"proxy-connection", b"proxy-authorization"):
             for field in subject.fields.get(name, ()):
                 yield of_name("hop-field-forwarded", field)

@@ -37,7 +37,9 @@ def bare_line_feeds(subject: Subject) -> Iterator[Finding]:
 def extra_carriage_returns(subject: Subject) -> Iterator[Finding]:
     """CR that no LF follows, and more than one before the LF."""
     data, start, stop = subject.data, subject.start, subject.written
-    in_place_of_crlf = _VERSION_CR.search(data, start, min(stop, subject.head.start_line[1]))
+    in_place_of_crlf = None
+    if subject.kind == "request":
+        in_place_of_crlf = _VERSION_CR.search(data, start, min(stop, subject.head.start_line[1]))
     if in_place_of_crlf is not None:
         yield Finding("eol-cr-only", *in_place_of_crlf.span(1))
     for found in _CRCRLF.finditer(data, start, stop):

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from inspectd.lint import chunked, content_length, fields, lines, transfer_encoding, values
+
 if TYPE_CHECKING:
     from inspectd.lint.subject import Checker, StreamChecker
 
 STREAM: Final[tuple[StreamChecker, ...]] = ()
 """What lies around and between the messages."""
 
-SYNTAX: Final[tuple[Checker, ...]] = ()
+SYNTAX: Final[tuple[Checker, ...]] = (
+    *lines.CHECKERS,
+    *fields.SYNTAX,
+    *values.SYNTAX,
+)
 """What a head with the certificate can't have."""
 
-MEANING: Final[tuple[Checker, ...]] = ()
+MEANING: Final[tuple[Checker, ...]] = (
+    *fields.MEANING,
+    *values.MEANING,
+    *content_length.CHECKERS,
+    *transfer_encoding.CHECKERS,
+    *chunked.CHECKERS,
+)
 """What any head may have, and what lies behind it."""

@@ -30,7 +30,15 @@ CLEAN: Final = {
         b"OPTIONS /api HTTP/1.1\r\nHost: a\r\nAccess-Control-Request-Method: PUT\r\n"
         b"Access-Control-Request-Headers: content-type\r\nOrigin: http://b\r\n\r\n"
     ),
-    "a tunnel": b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n",
+    "a tunnel": (
+        b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\nProxy-Connection: Keep-Alive\r\n\r\n"
+    ),
+    "a part of a video": (
+        b'GET /v.mp4 HTTP/1.1\r\nHost: [::1]:80\r\nRange: bytes=0-\r\nIf-Range: "x"\r\n'
+        b'If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\nIf-None-Match: W/"abc", "d"\r\n'
+        b"Sec-Fetch-Dest: video\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Site: same-origin\r\n"
+        b"Sec-Purpose: prefetch;prerender\r\nPriority: u=0, i\r\nCookie: a=b; c=d%20e; f=\r\n\r\n"
+    ),
     "OPTIONS for the whole server": b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
 }
 """Requests in which nothing is worse than good."""

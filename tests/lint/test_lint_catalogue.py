@@ -25,6 +25,7 @@ _ID: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+\Z")
 _SECTION: Final = re.compile(
     r"RFC \d{4,5} (?:§|Appendix )|RFC 6265bis §|RFC 7239\b|Fetch\b|HAProxy's|RFC \d{4}\Z|HTML\b|WHATWG"
 )
+_REQUEST_LINE: Final = re.compile(rb"(?:GET|POST) (/[^ ]*) HTTP/1\.1")
 
 
 def found_in(one: Entry) -> list[Finding]:
@@ -54,6 +55,15 @@ def test_entry_is_whole(one: Entry) -> None:
     assert not one.verdicts or ("2026-02-12" in one.verdicts and one.verdicts.endswith("."))
     for other in one.see:
         assert entry(other).id != one.id
+
+
+@pytest.mark.parametrize(
+    "one", [one for one in ENTRIES if one.kind == "message"], ids=lambda one: str(one.id)
+)
+def test_what_is_true_of_both_kinds_is_found_in_responses(one: Entry) -> None:
+    data = _REQUEST_LINE.sub(rb"HTTP/1.1 200 \1", one.example.wire, count=1)
+    found = findings(data, "response", eof=one.example.eof, request=b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert one.id in {each.id for each in found}
 
 
 @pytest.mark.parametrize("name", CLEAN)
