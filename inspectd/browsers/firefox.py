@@ -49,6 +49,7 @@ _QUIETER: Final[Mapping[str, Value]] = {
     "browser.safebrowsing.provider.mozilla.updateURL": "",
     "browser.search.serpEventTelemetryCategorization.enabled": False,
     "browser.search.update": False,
+    "browser.sessionstore.resume_from_crash": False,
     "browser.startup.page": 0,
     "browser.topsites.contile.enabled": False,
     "browser.urlbar.merino.enabled": False,
@@ -67,6 +68,7 @@ _QUIETER: Final[Mapping[str, Value]] = {
     "security.remote_settings.crlite_filters.enabled": False,
     "security.remote_settings.intermediates.enabled": False,
     "termsofuse.bypassNotification": True,
+    "toolkit.startup.max_resumed_crashes": -1,  # no question about a safe mode
 }
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,36 @@ from inspectd.browsers.finding import NAMES, find
 from inspectd.capture.reader import Capture
 from inspectd.errors import InspectdError
 from tests.browsers.starting import need
+from tests.hostile.terminal import Terminal
 from tests.live_engine import ROOT, LiveEngine, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PAGE = ("-a", "200", "-H", "Content-Type: text/html", "--body", "<!doctype html><title>t</title>hello")
 
 both = pytest.mark.parametrize("name", NAMES)
+
+
+def processes_of(folder: str) -> list[int]:
+    """Processes with this folder on their command line, the oldest first."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue
+        if os.fsencode(folder) in words:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Look again and again until it holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"it doesn't hold after {seconds} s"
+        time.sleep(0.02)
 
 
 class Browsed(LiveEngine):
@@ -55,15 +78,7 @@ class Browsed(LiveEngine):
 
     def processes(self) -> list[int]:
         """Processes with the profile on their command line."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            try:
-                words = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
-            except OSError:
-                continue
-            if os.fsencode(self.temporary) in words and int(entry.name) != self.pid:
-                found.append(int(entry.name))
-        return sorted(found)
+        return [pid for pid in processes_of(str(self.temporary)) if pid != self.pid]
 
     def left(self) -> list[str]:
         """What of it is still there."""
@@ -97,6 +112,8 @@ def test_it_trusts_the_authority_without_asking(tmp_path: Path, name: str) -> No
         page = f"https://localhost:{origin.port}/secret"
         trusting = {"SSL_CERT_FILE": str(tmp_path / "inspectd" / "ca.pem")}
         with Browsed(tmp_path, name, page, env=trusting) as browsed:
+            inside = browsed.exchange(target="/secret")
+            assert (inside["status"], inside["tls"]["sni"]) == (200, "localhost")
             line = origin.exchange(target="/secret")
             assert dict(line["fields"])["Sec-Fetch-Mode"] == "navigate"
             assert browsed.stop() == 0
@@ -113,7 +130,7 @@ def test_firefox_trusts_it_where_certutil_is_missing(tmp_path: Path) -> None:
         page = f"https://localhost:{origin.port}/secret"
         env = {"PATH": str(programs), "SSL_CERT_FILE": str(tmp_path / "inspectd" / "ca.pem")}
         with Browsed(tmp_path, "firefox", page, env=env) as browsed:
-            origin.exchange(target="/secret")
+            assert browsed.exchange(target="/secret")["status"] == 200
             assert "marionette" not in (browsed.profile() / "user.js").read_text()
             assert browsed.stop(signal.SIGINT) == 0
             assert not list(browsed.temporary.glob("inspectd-*"))
@@ -140,6 +157,28 @@ def test_rules_answer_in_the_place_of_servers(tmp_path: Path, name: str) -> None
     rules.write_text('[[rule]]\nmatch = { host = "made-up.test" }\nrespond = "200 OK"\nbody = "hello"\n')
     with Browsed(tmp_path, name, "http://made-up.test/x", "--rules", str(rules)) as browsed:
         assert browsed.exchange(target="http://made-up.test/x")["status"] == 200
+
+
+@needs_proc
+def test_with_the_screen_what_was_recorded_stays_until_one_quits(tmp_path: Path) -> None:
+    need("chromium")
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nmatch = { host = "made-up.test" }\nrespond = "200 OK"\nbody = "hello"\n')
+    folder = tempfile.mkdtemp(prefix="browsed-", dir="/tmp")
+    words = ("browser", "chromium", "--no-window", "http://made-up.test/x", "--rules", str(rules))
+    try:
+        with Terminal(*words, state=tmp_path, columns=120, lines=36, env={"TMPDIR": folder}) as screen:
+            screen.wait_for(lambda output: b"made-up.test" in output and b"200 OK" in output)
+            (first, *_) = processes_of(folder)
+            os.kill(first, signal.SIGKILL)
+            wait_until(lambda: not list(Path(folder).glob("inspectd-chromium-*")))
+            screen.press("q")
+            assert screen.finish() == 0
+            assert b"inspectd open " in screen.output
+            assert b"failed (SIGKILL)" in screen.output
+        assert not processes_of(folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 # ---------------------------------------------------------------------------------------------------- mistakes
