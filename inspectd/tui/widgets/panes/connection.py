@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inspectd import explain
 from inspectd.capture.model import State
 from inspectd.text.safe import clip, safe
+from inspectd.tui.widgets.panes.forwarded import forwarded_blocks
 from inspectd.tui.widgets.panes.pane import TextPane, sentence_page
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Page, Paragraph
 from inspectd.tui.widgets.panes.times import clock, count, duration, since
@@ -59,6 +60,7 @@ class Connection(TextPane):
             return sentence_page("Nothing is known about the connection.")
         connection = subject.connection
         blocks: list[Block] = _title(connection)
+        blocks += forwarded_blocks(subject.forward)
         told: set[str] = set()
         if subject.listener is not None:
             blocks += [
