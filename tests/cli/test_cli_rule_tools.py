@@ -13,7 +13,7 @@ import pytest
 from inspectd.cli.rules import SAMPLE, asked_for
 from inspectd.errors import InspectdError
 from inspectd.rules.file import load_text
-from inspectd.rules.tables import AcceptTable, MatchTable, RuleTable, TlsTable
+from inspectd.rules.tables import AcceptTable, MatchTable, PatchTable, RuleTable, TlsTable, WebSocketTable
 from tests.live_engine import ROOT
 
 ODD = """
@@ -33,6 +33,8 @@ fault = { at = "body+50%", do = "reset" }
 match = { path = "/pay", header.X-Key = "abc", body-regex = "card" }
 raw = "HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi\\u0000\\u00ff"
 """
+
+TABLES = (RuleTable, MatchTable, AcceptTable, TlsTable, WebSocketTable, PatchTable)
 
 
 def rules(*words: object, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
@@ -66,11 +68,7 @@ def test_the_rules_in_the_readme_load_and_its_table_names_keys_that_there_are() 
     assert len(load_text(block, source="readme", base=ROOT).rules) == 3
     rows = re.findall(r"^\| [^|]+ \| (.+) \|$", section, re.MULTILINE)
     named = {word for row in rows[1:] for word in re.findall(r"`([a-z-]+)`", row)}
-    keys = {
-        name
-        for table in (RuleTable, MatchTable, AcceptTable, TlsTable)
-        for name in table.__struct_encode_fields__
-    }
+    keys = {name for table in TABLES for name in table.__struct_encode_fields__}
     values = {
         "close",
         "half-close",
