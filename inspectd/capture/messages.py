@@ -15,7 +15,7 @@ from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import BytesGone
 from inspectd.text.coding import OUTPUT_LIMIT, decode_content
 from inspectd.wire import ContentData, ResponseReader, read
-from inspectd.wire.event_stream import EventReader, SseEvent
+from inspectd.wire.event_stream import DATA_LIMIT, EventReader, SseEvent
 from inspectd.wire.framing import has_option
 from inspectd.wire.websocket import PAYLOAD_LIMIT, Deflate, MessageReader, Oddity, WsMessage, negotiated
 
@@ -75,9 +75,9 @@ def websocket(capture: Capture, row: ExchangeRow, *, limit: int = PAYLOAD_LIMIT)
     return WebSocketCursor(capture, row, limit=limit)
 
 
-def events(capture: Capture, row: ExchangeRow) -> EventCursor:
-    """A cursor over the events of the response's content."""
-    return EventCursor(capture, row)
+def events(capture: Capture, row: ExchangeRow, *, limit: int = DATA_LIMIT) -> EventCursor:
+    """A cursor over the events of the response's content; `limit` is how many bytes of an event's data are kept."""
+    return EventCursor(capture, row, limit=limit)
 
 
 # ------------------------------------------------------------------------------------------------------- heads
@@ -235,7 +235,7 @@ class WebSocketCursor:
 class EventCursor:
     """The events of a response's content in their order, as far as they have come."""
 
-    def __init__(self, capture: Capture, row: ExchangeRow) -> None:
+    def __init__(self, capture: Capture, row: ExchangeRow, *, limit: int = DATA_LIMIT) -> None:
         self.capture = capture
         self.row = row
         self.behind = False
@@ -246,7 +246,7 @@ class EventCursor:
         """Why not all of it can be read."""
         self._start = self._at = row.res_offset or 0
         self._ns = row.started_ns
-        self._events = EventReader()
+        self._events = EventReader(limit=limit)
         self._response = ResponseReader(max_head=None)
         if row.method:
             self._response.expect(row.method.encode("latin-1", "replace"))

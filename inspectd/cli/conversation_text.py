@@ -41,11 +41,11 @@ def conversation_lines(
     capture: Capture, row: ExchangeRow, paint: Paint, *, limit: int | None
 ) -> Iterator[str]:
     """What was said after the head, when it was a WebSocket or an event stream: the first `limit` of it, or all."""
+    kept = BODY_SHOWN if limit is None else _BRIEFLY
     if is_websocket(capture, row):
-        kept = BODY_SHOWN if limit is None else _BRIEFLY
         yield from _websocket_lines(websocket(capture, row, limit=kept), paint, limit)
     elif is_event_stream(capture, row):
-        yield from _event_lines(events(capture, row), paint, limit)
+        yield from _event_lines(events(capture, row, limit=kept), paint, limit)
 
 
 def _websocket_lines(cursor: WebSocketCursor, paint: Paint, limit: int | None) -> Iterator[str]:
@@ -164,15 +164,14 @@ def _one_event(number: int, told: TimedEvent, since: int, paint: Paint) -> Itera
     if not event.complete:
         words.append("not complete")
     facts = f"{number:>4} {'+' + brief(told.ns - since):>11}  {', '.join(words)}"
-    body = list(body_lines(event.data[:BODY_SHOWN])) if event.data else []
+    body = list(body_lines(event.data)) if event.data else []
     if len(body) == 1 and len(body[0]) <= _ON_ITS_LINE:
         yield f"{prefix}{paint(facts + ':', 'dim')} {body[0]}"
     else:
         yield prefix + paint(facts, "dim")
         yield from (prefix + f"     {line}" for line in body)
-        if event.size > min(len(event.data), BODY_SHOWN):
-            left = event.size - min(len(event.data), BODY_SHOWN)
-            yield prefix + paint(f"     … {left} more bytes", "dim")
+        if event.truncated:
+            yield prefix + paint(f"     … {event.size - len(event.data)} more bytes", "dim")
     for oddity in event.oddities:
         yield prefix + paint(f"     {_said(oddity)}", "magenta")
 

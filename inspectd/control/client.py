@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import httpx
 import msgspec
 
+from inspectd.control.conversation_messages import ConversationShown
 from inspectd.control.messages import (
     PREFIX,
     SOCKET_HOST,
@@ -310,6 +311,12 @@ class ControlClient:
     def exchange(self, number: int) -> ExchangeDetail:
         """One exchange with its messages and what the client did."""
         return self._ask("GET", f"/exchanges/{number}", ExchangeDetail)
+
+    def messages(self, number: int, *, after: int = 0, limit: int = 100) -> ConversationShown:
+        """What was said in an exchange after its heads: messages of a WebSocket, or events."""
+        return self._ask(
+            "GET", f"/exchanges/{number}/messages?after={after}&limit={limit}", ConversationShown
+        )
 
     def wait(
         self,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from inspectd.capture.model import ExchangeRow
+    from inspectd.control.conversation_messages import ConversationShown
     from inspectd.control.routing import Asked
     from inspectd.engine.server import Engine
     from inspectd.rules.match import Matcher
@@ -102,6 +103,7 @@ class ExchangesApi:
         self.handlers: dict[str, Callable[[Asked], Any]] = {
             "exchanges": self._list,
             "exchange": self._one,
+            "messages": self._messages,
             "wait": self._wait,
             "verify": self._verify,
         }
@@ -148,6 +150,22 @@ class ExchangesApi:
         if found is None:
             raise RefusalError(404, f"there is no exchange {number}", "See GET /v1/exchanges.")
         return found
+
+    async def _messages(self, asked: Asked) -> ConversationShown:
+        from inspectd.control.conversation import Conversation
+
+        number = asked.id()
+        query = asked.query()
+        if unknown := sorted(query.keys() - {"after", "limit"}):
+            raise RefusalError(400, f"there is no parameter {unknown[0]!r}", "after, limit.")
+        said = Conversation(
+            number, _number(query, "after", 0, 0, 1 << 62), _number(query, "limit", 100, 1, 1000)
+        )
+        if not await self._record.read(said.open):
+            raise RefusalError(404, f"there is no exchange {number}", "See GET /v1/exchanges.")
+        while await self._record.read(said.read):
+            pass
+        return said.shown()
 
     # -- waiting and verifying
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from inspectd.control import conversation_messages as c
 from inspectd.control import messages as m
 from inspectd.control import rules_messages as r
 from inspectd.control import traffic_messages as t
@@ -224,6 +225,25 @@ OPERATIONS: Final = (
             "/exchanges/{id}",
             "One exchange: its messages, and what the client did with the answer.",
             t.ExchangeDetail,
+        ),
+        Operation(
+            "messages",
+            "GET",
+            "/exchanges/{id}/messages",
+            "What was said after the heads: the messages of a WebSocket or the events of an event stream, until now.",
+            c.ConversationShown,
+            query=(
+                Query(
+                    "after",
+                    {"type": "integer", "minimum": 0, "maximum": 1 << 62, "default": 0},
+                    "only those behind this number",
+                ),
+                Query(
+                    "limit",
+                    {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+                    "at most so many",
+                ),
+            ),
         ),
         Operation(
             "wait",
