@@ -71,6 +71,7 @@ def _describe(authority: Authority) -> None:
     for system, line in _SYSTEMS:
         write(f"  {system:<{width}}  {safe(line.replace('{file}', file))}\n")
     write(
+        "\nOne program or browser, with nothing installed anywhere: inspectd run -- CMD, inspectd browser URL\n"
         "\nWhoever has the key can pretend to be any site to what trusts it. Trust it where you test, and take it out\n"
         "afterwards: inspectd ca uninstall, or inspectd ca remove when you need it no more.\n"
     )

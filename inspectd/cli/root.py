@@ -59,6 +59,8 @@ _EXAMPLES: Final = (
     ("inspectd --rules api.toml", "by the rules of this file"),
     ("inspectd reverse http://localhost:3000", "before a real server, byte for byte"),
     ("inspectd proxy", "a proxy for http_proxy and curl -x"),
+    ("inspectd run -- python app.py", "one program through a proxy, summed up"),
+    ("inspectd browser http://localhost:3000", "a fresh browser through a proxy"),
     ("inspectd --listen 9000 --capture a.inspectd", "another port, a capture to keep"),
     ("inspectd --listen https://8443", "over TLS; see inspectd ca"),
     ("inspectd --headless", "no screen: a line an exchange"),
