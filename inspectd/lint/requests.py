@@ -9,6 +9,7 @@ from inspectd.lint import (
     chunked,
     connections,
     content_length,
+    declared,
     fields,
     hosts,
     lines,
@@ -47,5 +48,6 @@ MEANING: Final[tuple[Checker, ...]] = (
     *bodies.CHECKERS,
     *connections.CHECKERS,
     *meanings.CHECKERS,
+    *declared.CHECKERS,
 )
 """What any head may have, and what lies behind it."""

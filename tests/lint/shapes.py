@@ -34,6 +34,16 @@ MORE: Final[dict[str, Callable[[int], bytes]]] = {
         b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size
         + b"[" * size
     ),
+    "names in JSON": lambda size: (
+        b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        % (size // 7 * 7 + 8)
+        + b'{"b":0'
+        + b',"a":1' * (size // 6)
+    ),
+    "parameters of a media type": lambda size: (
+        GET + b"Content-Type: a/b" + b"; a=b" * (size // 5) + b";\x01\r\n\r\n"
+    ),
+    "cookies of any size": lambda size: GET + b"Cookie: " + b";" * size + b"\r\n\r\n",
     "semicolons in a chunk line": lambda size: CHUNKED + b"0" + b";" * size + b"\r\n\r\n",
     "content that looks like requests": lambda size: CHUNKED + b"GET / HTTP/1.1\r\n" * (size // 16),
 }
