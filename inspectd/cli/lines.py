@@ -194,7 +194,7 @@ class JsonLines:
                 "added": json.loads(row.added) if row.added else [],
             }
             | _tls(capture.tls(row.connection))
-            | upstream_json(capture.forward(row.id))
+            | upstream_json(capture.forward(row.id), capture)
             | _inside(row, connection, capture)
             | ({} if evidence is None else {"rule": evidence.rule, "evidence": _evidence(evidence)})
             | (also or {})

@@ -165,7 +165,7 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
         yield from (paint(line, "dim") for line in tls_lines(capture, connection))
     forward = capture.forward(row.id)
     if forward is not None:
-        yield from (paint(line, "dim") for line in forward_lines(forward))
+        yield from (paint(line, "dim") for line in forward_lines(forward, capture))
     yield ""
     yield from message_lines(
         row.req_head,

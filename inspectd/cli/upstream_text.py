@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from inspectd.capture.servers import server_of, tls_json
+from inspectd.text.instant import brief
 from inspectd.text.safe import clip, safe
 
 if TYPE_CHECKING:
@@ -12,18 +14,24 @@ if TYPE_CHECKING:
 
     from inspectd.capture.model import ConnectionRow, ForwardRow
     from inspectd.capture.reader import Capture
+    from inspectd.capture.servers import Server
 
 _VALUE_SHOWN = 200
 
 
-def forward_lines(forward: ForwardRow) -> Iterator[str]:
+def forward_lines(forward: ForwardRow, capture: Capture) -> Iterator[str]:
     """Where it went, what each step took, what was changed and what went wrong. Everything is safe text."""
+    server = server_of(capture, forward)
     where = f"forwarded to {safe(forward.origin)}"
     if forward.upstream is not None:
         how = "new" if forward.connect_ns is not None else "used before"
         where += f" on connection c{forward.upstream} ({how})"
+    if server is not None and server.via is not None:
+        where += f" via {safe(server.via)}"
     yield where
-    phases = [f"{word} {length / 1e6:g} ms" for word, _, length in forward.phases()]
+    if server is not None:
+        yield from (f"  {line}" for line in _tls_lines(server))
+    phases = [f"{word} {brief(length)}" for word, _, length in forward.phases()]
     if phases:
         yield f"  {' · '.join(phases)}"
     for where, changes in (("", changes_of(forward)), (" in the answer", response_changes_of(forward))):
@@ -34,13 +42,31 @@ def forward_lines(forward: ForwardRow) -> Iterator[str]:
         yield f"  {safe(forward.failure)}"
 
 
+def _tls_lines(server: Server) -> Iterator[str]:
+    """What was agreed upon with the server, and whose certificate it showed."""
+    tls, shown = server.tls, server.certificate
+    if tls is None:
+        return
+    agreed = [safe(part) for part in (tls.version, tls.cipher, tls.alpn) if part]
+    if agreed:
+        yield f"TLS to the server: {', '.join(agreed)}"
+    if shown is not None:
+        verdict = "trusted" if server.trusted else "not trusted"
+        yield (
+            f"its certificate ({verdict}) is for {clip(safe(', '.join(shown.names)), _VALUE_SHOWN) or 'no name'}, "
+            f"valid {shown.begins:%Y-%m-%d} to {shown.ends:%Y-%m-%d}, by {clip(safe(shown.issuer), _VALUE_SHOWN)}"
+        )
+    if tls.sentence and tls.shaken_ns is not None:
+        yield safe(tls.sentence)
+
+
 def upstream_lines(capture: Capture, row: ConnectionRow) -> Iterator[str]:
     """Whose requests a connection to a server carries; nothing for a client's connection."""
     upstream = capture.upstream(row.id)
     if upstream is not None:
         yield (
-            f"inspectd's own connection to {safe(upstream.origin)}, for connection c{upstream.client}: here the client "
-            "is inspectd"
+            f"inspectd's own connection to {safe(upstream.origin)}{_via(upstream.via)}, for connection "
+            f"c{upstream.client}: here the client is inspectd"
         )
 
 
@@ -52,13 +78,16 @@ def inside_lines(capture: Capture, row: ConnectionRow) -> Iterator[str]:
         yield f"read in the tunnel that connection c{row.inside} carries{sentence}"
 
 
-def upstream_json(forward: ForwardRow | None) -> dict[str, Any]:
+def upstream_json(forward: ForwardRow | None, capture: Capture) -> dict[str, Any]:
     """The field `upstream` of an exchange that was forwarded; nothing for another one."""
     if forward is None:
         return {}
+    server = server_of(capture, forward)
     return {
         "upstream": {
             "origin": forward.origin,
+            "via": None if server is None else server.via,
+            "tls": tls_json(server),
             "connection": forward.upstream,
             "request_bytes": forward.req_len,
             "response_bytes": forward.res_len,
@@ -78,6 +107,10 @@ def changes_of(forward: ForwardRow) -> list[dict[str, Any]]:
 def response_changes_of(forward: ForwardRow) -> list[dict[str, Any]]:
     """Where the answer that the client got differs from the one that the server sent."""
     return json.loads(forward.res_changes) if forward.res_changes else []
+
+
+def _via(via: str | None) -> str:
+    return "" if via is None else f" via {safe(via)}"
 
 
 def _value(value: str | None) -> str:

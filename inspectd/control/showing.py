@@ -7,8 +7,18 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from inspectd.capture.model import State
-from inspectd.control.traffic_messages import EvidenceShown, ExchangeDetail, ExchangeShown, MessageShown
+from inspectd.capture.servers import server_of, tls_json
+from inspectd.control.traffic_messages import (
+    EvidenceShown,
+    ExchangeDetail,
+    ExchangeShown,
+    MessageShown,
+    ServerTls,
+    UpstreamShown,
+)
 from inspectd.text.instant import instant
 from inspectd.wire import read
 
@@ -92,6 +102,28 @@ def detail_shown(capture: Capture, row: ExchangeRow) -> ExchangeDetail:
         response=_message(response, "response", row.res_head, row.res_len) if row.res_len else None,
         added=tuple(json.loads(row.added)) if row.added else (),
         attempts=tuple(map(evidence_shown, capture.attempts(row.id))),
+        upstream=_upstream(capture, row),
+    )
+
+
+def _upstream(capture: Capture, row: ExchangeRow) -> UpstreamShown | None:
+    """What became of it at a server."""
+    forward = capture.forward(row.id)
+    if forward is None:
+        return None
+    server = server_of(capture, forward)
+    tls = tls_json(server)
+    return UpstreamShown(
+        origin=forward.origin,
+        via=None if server is None else server.via,
+        tls=None if tls is None else msgspec.convert(tls, ServerTls),
+        connection=forward.upstream,
+        request_bytes=forward.req_len,
+        response_bytes=forward.res_len,
+        phases_ms={word: round(length / 1e6, 3) for word, _, length in forward.phases()},
+        changes=tuple(json.loads(forward.changes or "[]")),
+        response_changes=tuple(json.loads(forward.res_changes or "[]")),
+        failure=forward.failure,
     )
 
 

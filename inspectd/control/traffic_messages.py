@@ -203,8 +203,52 @@ class MessageShown(msgspec.Struct, frozen=True, kw_only=True):
         return base64.b64decode(self.content)
 
 
+class ServerCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a server's certificate is for, who vouches for that (RFC 4514), and from when to when (RFC 3339)."""
+
+    names: tuple[str, ...]
+    subject: str
+    issuer: str
+    not_before: str
+    not_after: str
+
+
+class ServerTls(msgspec.Struct, frozen=True, kw_only=True):
+    """The encryption of a connection to a server. `trusted`: the certificate was found good; null: none was shown.
+    `problem` is what is wrong, in a sentence, and `alert` the alert that ended it.
+    """
+
+    version: str | None
+    cipher: str | None
+    alpn: str | None
+    sni: str | None
+    trusted: bool | None
+    problem: str | None
+    alert: str | None
+    certificate: ServerCertificate | None
+
+
+class UpstreamShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an exchange at the server it was forwarded to: over which connection, through which proxy
+    (`via`), how long each step took, what was changed in the request and in the response, and what went wrong.
+    """
+
+    origin: str
+    via: str | None
+    tls: ServerTls | None
+    connection: int | None
+    request_bytes: int
+    response_bytes: int
+    phases_ms: dict[str, float]
+    changes: tuple[dict[str, str | None], ...]
+    response_changes: tuple[dict[str, str | None], ...]
+    failure: str | None
+
+
 class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded exchange with its messages, and all attempts of the same request, the oldest first."""
+    """A recorded exchange with its messages, and all attempts of the same request, the oldest first. `upstream` is
+    there when it was forwarded to a server.
+    """
 
     exchange: ExchangeShown
     peer: str | None
@@ -213,6 +257,7 @@ class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
     response: MessageShown | None
     added: tuple[str, ...]
     attempts: tuple[EvidenceShown, ...]
+    upstream: UpstreamShown | None = None
 
 
 class NearMiss(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from inspectd.capture.model import INCOMING, OUTGOING, ConnectionRow, ExchangeRow, ListenerRow, Read, State
+from inspectd.capture.servers import server_of
 from inspectd.errors import InspectdError
 from inspectd.wire import Message, Stream, read
 from inspectd.wire.stream import read_tls
@@ -18,7 +19,8 @@ from inspectd.wire.tls import begins_tls, begins_with_alert, pieces
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inspectd.capture.model import EvidenceRow, ForwardRow, TlsRow
+    from inspectd.capture.model import EvidenceRow, ForwardRow, TlsRow, UpstreamRow
+    from inspectd.capture.servers import Server
     from inspectd.tui.conversation import Conversation
     from inspectd.wire.tls import Piece
 
@@ -46,6 +48,7 @@ class CaptureReader(Protocol):
     def listeners(self) -> Sequence[ListenerRow]: ...
     def tls(self, connection: int, /) -> TlsRow | None: ...
     def forward(self, exchange: int, /) -> ForwardRow | None: ...
+    def upstream(self, connection: int, /) -> UpstreamRow | None: ...
     def attempts(self, exchange: int, /) -> Sequence[EvidenceRow]: ...
     def exchanges_of(self, connection: int, /, *, limit: int = ...) -> Sequence[ExchangeRow]: ...
     def request_bytes(
@@ -215,6 +218,11 @@ class Subject:
         if self._capture is None or self.row is None:
             return None
         return self._capture.forward(self.row.id)
+
+    @property
+    def server(self) -> Server | None:
+        """What is known of that server; None when there was no connection to it."""
+        return None if self._capture is None else server_of(self._capture, self.forward)
 
     def conversation(self) -> Conversation | None:
         """What is said within the exchange, from its beginning; None without a capture. Raises CaptureError."""

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.capture.beside import TlsRecord
+from inspectd.capture.servers import UNCHECKED
 from inspectd.engine.alerts import ABOUT_THE_CERTIFICATE
 from inspectd.engine.hello import HelloReader
 from inspectd.engine.proxy.trust import names_of, shown_chain, what_is_wrong
@@ -118,9 +119,9 @@ class Secure(Pump):
         place = self._origin.host, self._origin.port
         known = self._trust.known(place)
         if known is not None and known[0] == certificate:
-            return f"{known[1]} It was used all the same: --insecure."
+            return f"{known[1]} It was used all the same: {UNCHECKED}"
         self._trust.forget(place)
-        return "The server shows another certificate than before, which was not checked: --insecure."
+        return f"The server shows another certificate than before, which was not checked: {UNCHECKED}"
 
     def _on_failed(self, failure: Failure, problem: ssl.SSLError) -> None:
         assert self._tls is not None
