@@ -62,6 +62,10 @@ class TlsClient:
         streams = await asyncio.open_connection("127.0.0.1", running.port)
         return cls(*streams, context or trusting(), name)
 
+    def distrust(self, name: str) -> None:
+        """Begin anew, trusting only whom the system trusts."""
+        self.tls = ssl.create_default_context().wrap_bio(self._in, self._out, server_hostname=name)
+
     async def shake(self) -> None:
         """The whole handshake."""
         while True:

@@ -20,7 +20,7 @@ from inspectd.capture.model import State
 from inspectd.engine.proxy.arriving import WAITING_LIMIT, Arriving
 from inspectd.engine.proxy.chosen import Treatment
 from inspectd.engine.proxy.forward import Piece, split
-from inspectd.engine.proxy.routes import as_json
+from inspectd.engine.proxy.routes import Failure, as_json
 from inspectd.engine.proxy.socks import Asked, Refused, Say, Socks
 from inspectd.text.safe import safe
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from inspectd.engine.proxy.dial import Dial
     from inspectd.engine.proxy.forward import Forward
     from inspectd.engine.proxy.relay import Relay
-    from inspectd.engine.proxy.routes import Failure, Forwarder, Origin, Route
+    from inspectd.engine.proxy.routes import Forwarder, Origin, Route
     from inspectd.engine.proxy.upstream import Upstream
     from inspectd.engine.site import Site
     from inspectd.wire import ArrivedHead, Foreign
@@ -213,7 +213,14 @@ class Tunnelling(Arriving):
         self._forwarder.ignore(self._record)
 
     def _passes(self, forward: Forward) -> bool:
-        return self._ignored or super()._passes(forward)
+        return self._ignored or self._looks_into(forward.head) or super()._passes(forward)
+
+    def _looks_into(self, head: ArrivedHead) -> bool:
+        """Whether this opens a tunnel that is read: rules, and people, get to see what is inside."""
+        if head.method != b"CONNECT" or not self._forwarder.names_servers:
+            return False
+        route = self._forwarder.route(head)
+        return not isinstance(route, Failure) and self._forwarder.treatment(route.origin) is Treatment.READ
 
     def _describe(self, way: Tunnel, carries: str) -> None:
         """Say in the rows what the tunnel is."""

@@ -1,0 +1,356 @@
+"""What is read in tunnels: TLS decrypted, requests in clear text as they are, anything else carried."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspectd.capture.model import INCOMING, OUTGOING
+from inspectd.capture.urls import url_in_tunnel
+from inspectd.engine.proxy.chosen import Chosen, Treatment, reads_nothing
+from inspectd.engine.proxy.routes import Origin as Place
+from inspectd.engine.proxy.tunnel import Speech, speech
+from inspectd.rules.answer import make_answer
+from inspectd.rules.responder import Fixed
+from tests.engine.proxy.conftest import Origin
+from tests.engine.proxy.tunnels import ESTABLISHED, GET, OK, TlsOrigin, proxying, tunnel
+from tests.engine.tls_client import TlsClient, trusting
+
+if TYPE_CHECKING:
+    from inspectd.capture.model import ConnectionRow
+    from tests.engine.conftest import Running
+    from tests.engine.proxy.tunnels import RunEngine
+
+
+FILES = Path("/proc/self/fd")
+
+
+@pytest.fixture(autouse=True)
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority of the test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+
+
+async def inner_of(running: Running, outer: int = 1) -> ConnectionRow:
+    """The connection that was read in the tunnel of another one, once both are closed."""
+    closed = await running.closed(outer)
+    row: ConnectionRow = await running.eventually(
+        lambda: next((each for each in connections(running) if each.inside == outer and each.closed_ns), None)
+    )
+    assert (row.closed_by, row.how) == (closed.closed_by, closed.how)
+    return row
+
+
+def connections(running: Running) -> list[ConnectionRow]:
+    """Every connection of the capture."""
+    found = (running.capture.connection(number) for number in range(1, running.engine.connections + 1))
+    return [row for row in found if row is not None]
+
+
+async def test_tls_in_a_tunnel_is_decrypted_and_passes_unchanged(run_engine: RunEngine) -> None:
+    origin = TlsOrigin()
+    async with proxying(run_engine, origin) as running:
+        client = await tunnel(running, origin.port)
+        await client.shake()
+        await client.send(GET)
+        accepted = await origin.next()
+        assert await accepted.until(b"\r\n\r\n") == GET
+        await accepted.say(OK)
+        assert await client.until(b"ok") == OK
+        await client.goodbye()
+        await client.close()
+        inner = await inner_of(running)
+        row = await running.exchange(2)
+        assert row.connection == inner.id
+        assert running.capture.request_bytes(row) == GET
+        assert running.capture.response_bytes(row) == OK
+        assert running.capture.stream_bytes(inner.id, INCOMING) == GET
+        assert url_in_tunnel(running.capture, row) == "https://localhost/x"
+        connect = await running.exchange(1)
+        assert connect.label == f"tunnel to localhost:{origin.port}, read as TLS in c{inner.id}"
+        outer = running.capture.connection(1)
+        assert outer is not None
+        assert outer.sentence == connect.label
+        assert running.capture.stream_bytes(1, OUTGOING) == ESTABLISHED  # nothing is recorded twice
+        tls = running.capture.tls(inner.id)
+        assert tls is not None
+        assert tls.sni == "localhost"
+        forward = running.capture.forward(2)
+        assert forward is not None
+        assert forward.tls_ns is not None
+
+
+async def test_a_hello_may_come_with_the_connect_or_byte_by_byte(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), Fixed(make_answer(body=b"hello"))) as running:
+        for cut in (0, 1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+            client = TlsClient(reader, writer, trusting(), "example.test")
+            request = b"CONNECT example.test:443 HTTP/1.1\r\n\r\n"
+            if cut:
+                writer.write(request)
+                assert await reader.readexactly(len(ESTABLISHED)) == ESTABLISHED
+                client.cut = cut
+            else:
+                client.rewrite = lambda hello: request + hello  # noqa: B023 - it is called in this round
+                with pytest.raises(ssl.SSLWantReadError):
+                    client.tls.do_handshake()
+                await client._flush()
+                assert await reader.readexactly(len(ESTABLISHED)) == ESTABLISHED
+            await client.shake()
+            await client.send(b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n")
+            assert (await client.until(b"hello")).startswith(b"HTTP/1.1 200 OK\r\n")
+            await client.close()
+
+
+async def test_a_client_that_refuses_the_certificate_is_a_row(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin()) as running:
+        client = await tunnel(running, 443, "example.test", name="example.test")
+        client.distrust("example.test")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await client.shake()
+        await client._flush()
+        await client.close()
+        inner = await inner_of(running)
+        assert inner.kind == "tls-refused"
+        assert inner.sentence is not None
+        assert "--no-intercept example.test" in inner.sentence
+
+
+async def test_requests_in_clear_text_are_read_and_upgrades_pass(run_engine: RunEngine) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin) as running:
+        client = await running.connect()
+        await client.send(f"CONNECT 127.0.0.1:{origin.port} HTTP/1.1\r\n\r\n".encode())
+        await client.until(b"\r\n\r\n")
+        upgrade = b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        await client.send(upgrade)
+        accepted = await origin.next()
+        assert await accepted.until(b"\r\n\r\n") == upgrade
+        switched = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        await accepted.say(switched)
+        await client.until(b"\r\n\r\n")
+        await client.send(b"\x81\x00")
+        assert await accepted.until(b"\x81\x00") == b"\x81\x00"
+        await accepted.say(b"\x81\x01x")
+        assert await client.until(b"x") == b"\x81\x01x"
+        client.writer.write_eof()
+        assert await accepted.rest() == b""
+        await accepted.close()
+        assert await client.rest() == b""
+        await client.close()
+        inner = await inner_of(running)
+        assert running.capture.stream_bytes(inner.id, INCOMING) == upgrade + b"\x81\x00"
+        row = await running.exchange(2)
+        assert url_in_tunnel(running.capture, row) == "http://a/chat"
+        assert inner.fin_in_ns is not None
+
+
+@pytest.mark.parametrize(
+    "first", [b"SSH-2.0-x\r\n", b"\x00\x01\x02", b"PRI * HTTP/2.0\r\n\r\n", b"NICK a\r\n"]
+)
+async def test_other_bytes_are_carried(run_engine: RunEngine, first: bytes) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin) as running:
+        client = await running.connect()
+        await client.send(f"CONNECT 127.0.0.1:{origin.port} HTTP/1.1\r\n\r\n".encode() + first)
+        await client.until(b"\r\n\r\n")
+        accepted = await origin.next()
+        assert await accepted.reader.readexactly(len(first)) == first
+        await accepted.say(b"\xffanswer\xff")
+        client.writer.write_eof()
+        await accepted.close()
+        assert await client.rest() == b"\xffanswer\xff"
+        await client.close()
+        row = await running.closed(1)
+        assert (row.closed_by, row.how) == ("client", "fin")
+        assert running.capture.stream_bytes(1, OUTGOING) == ESTABLISHED + b"\xffanswer\xff"
+        assert running.capture.stream_bytes(1, INCOMING).endswith(first)
+        upstream = running.capture.upstream(2)
+        assert upstream is not None
+        assert upstream.client == 1
+        assert running.capture.stream_bytes(2, INCOMING) == first
+
+
+async def test_a_server_may_speak_first(run_engine: RunEngine) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin, tunnel_wait=0.05) as running:
+        client = await running.connect()
+        await client.send(f"CONNECT 127.0.0.1:{origin.port} HTTP/1.1\r\n\r\n".encode())
+        await client.until(b"\r\n\r\n")
+        accepted = await origin.next()
+        await accepted.say(b"220 hello\r\n")
+        assert await client.until(b"\r\n") == b"220 hello\r\n"
+        accepted.reset()
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read(1)
+        row = await running.closed(1)
+        assert (row.closed_by, row.how) == ("server", "rst")
+        await client.close()
+
+
+async def test_a_tunnel_that_leads_nowhere_says_why(run_engine: RunEngine) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin) as running:
+        port = origin.port
+        await origin.stop()
+        client = await tunnel(running, port)
+        await client.shake()
+        await client.send(GET)
+        page = await client.rest()
+        assert page.startswith(b"HTTP/1.1 502 ")
+        assert b"refused the connection" in page
+        await client.close()
+        bytes_only = await running.connect()
+        await bytes_only.send(f"CONNECT 127.0.0.1:{port} HTTP/1.1\r\n\r\n\x00\x00".encode())
+        assert await bytes_only.rest() == ESTABLISHED
+        await bytes_only.close()
+        row: ConnectionRow = await running.eventually(
+            lambda: next((each for each in connections(running) if "refused" in (each.sentence or "")), None)
+        )
+        assert row.sentence is not None
+        assert row.sentence.startswith(f"tunnel to 127.0.0.1:{port}: ")
+
+
+async def test_hosts_can_be_left_alone(run_engine: RunEngine) -> None:
+    origin = TlsOrigin()
+    async with proxying(run_engine, origin, no_intercept=("LOCAL*",)) as running:
+        client = await tunnel(running, origin.port)
+        await client.shake()
+        await client.send(GET)
+        accepted = await origin.next()
+        assert await accepted.until(b"\r\n\r\n") == GET
+        await client.close()
+        await running.closed(1)
+        assert GET not in running.capture.stream_bytes(1, INCOMING)
+        assert not [row for row in connections(running) if row.inside]
+        assert running.engine.exchanges == 1
+
+
+async def test_what_is_not_asked_for_passes_and_is_only_counted(run_engine: RunEngine) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin, only=("other.test",)) as running:
+        client = await running.connect()
+        await client.send(f"CONNECT 127.0.0.1:{origin.port} HTTP/1.1\r\n\r\n".encode())
+        await client.until(b"\r\n\r\n")
+        await client.send(GET)
+        accepted = await origin.next()
+        assert await accepted.until(b"\r\n\r\n") == GET
+        await accepted.say(OK)
+        assert await client.until(b"ok") == OK
+        await client.close()
+        assert await accepted.rest() == b""
+        await accepted.close()
+        plain = await running.connect()
+        url = f"http://127.0.0.1:{origin.port}/".encode()
+        await plain.send(b"GET " + url + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        accepted = await origin.next()
+        assert (await accepted.until(b"\r\n\r\n")).startswith(b"GET / HTTP/1.1\r\n")
+        await accepted.say(OK)
+        assert await plain.rest() == OK  # the next request may be one to record: it takes another connection
+        await plain.close()
+        recorded = await running.connect()
+        await recorded.send(b"CONNECT other.test:443 HTTP/1.1\r\n\r\n")
+        await recorded.until(b"\r\n\r\n")
+        await recorded.close()
+        row = await running.exchange(1)
+        assert row.target == "other.test:443"
+        await running.eventually(lambda: not running.engine.open_connections)
+        assert running.engine.unrecorded == 2
+        running.engine.commit()
+        assert [each.id for each in connections(running)] == [row.connection]
+
+
+async def test_many_tunnels_leave_nothing_behind(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), Fixed(make_answer(body=b"hello")), tunnel_wait=60.0) as running:
+
+        async def one(number: int) -> None:
+            if number % 4 == 0:  # a client that never says a word
+                client = await running.connect()
+                await client.send(b"CONNECT example.test:443 HTTP/1.1\r\n\r\n")
+                await client.until(b"\r\n\r\n")
+                await client.close()
+                return
+            secure = await tunnel(running, 443, "example.test", name="example.test")
+            if number % 4 != 1:  # or goes away in the middle of the handshake
+                await secure.shake()
+                await secure.send(GET)
+                await secure.until(b"hello")
+            await secure.close()
+
+        await one(1)
+        await running.eventually(lambda: not running.engine.open_connections)
+        files, tasks = len(list(FILES.iterdir())), len(asyncio.all_tasks())
+        gc.collect()
+        relays = count_of("EncryptedRelay") + count_of("Relay") + count_of("TlsTransport")
+        for start in range(0, 200, 20):
+            await asyncio.gather(*(one(number) for number in range(start, start + 20)))
+        await running.eventually(lambda: not running.engine.open_connections)
+        await running.eventually(lambda: len(list(FILES.iterdir())) <= files)
+        assert len(asyncio.all_tasks()) <= tasks
+        running.engine.commit()
+        assert all(row.closed_ns is not None for row in connections(running))
+        gc.collect()
+        assert count_of("EncryptedRelay") + count_of("Relay") + count_of("TlsTransport") <= relays + 4
+
+
+def count_of(name: str) -> int:
+    """How many objects of a class there are."""
+    return sum(type(each).__name__ == name for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("shaken", [False, True])
+async def test_an_engine_that_stops_ends_tunnels(run_engine: RunEngine, shaken: bool) -> None:
+    async with proxying(run_engine, Origin(), Fixed(make_answer(body=b"hello")), tunnel_wait=60.0) as running:
+        client = await tunnel(running, 443, "example.test", name="example.test")
+        if shaken:
+            await client.shake()
+            await client.send(GET)
+            await client.until(b"hello")
+        await running.engine.silence()
+        assert await client.rest() == b""
+        await client.close()
+        assert all(row.closed_ns is not None for row in connections(running))
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b"", Speech.UNCLEAR),
+        (b"\x16", Speech.UNCLEAR),
+        (b"\x16\x03", Speech.TLS),
+        (b"GET / HTTP/1.1\r\n", Speech.HTTP),
+        (b"\r\nGET / HTTP/1.0\n", Speech.HTTP),
+        (b"GET /", Speech.UNCLEAR),
+        (b"GET / HTTP/2.0\r\n", Speech.OTHER),
+        (b"A" * 41, Speech.OTHER),
+        (b"GET " + b"a" * 8000, Speech.OTHER),
+        (b"\r\n" * 4, Speech.OTHER),
+    ],
+)
+def test_the_first_bytes_tell(data: bytes, found: Speech) -> None:
+    assert speech(data) is found
+
+
+@given(st.binary(max_size=64), st.binary(max_size=8))
+def test_what_is_clear_stays_clear(data: bytes, more: bytes) -> None:
+    found = speech(data)
+    assert found in {Speech.UNCLEAR, speech(data + more)} or found is Speech.OTHER
+
+
+def test_globs_choose() -> None:
+    chosen = Chosen(intercept=True, no_intercept=("*.bank.test", "[::1]:8443"), only=("*.test", "[::1]:*"))
+    assert chosen.treatment(Place("www.BANK.test", 443)) is Treatment.CARRY
+    assert chosen.treatment(Place("::1", 8443)) is Treatment.CARRY
+    assert chosen.treatment(Place("::1", 443)) is Treatment.READ
+    assert chosen.treatment(Place("bank.test", 443)) is Treatment.READ
+    assert chosen.treatment(Place("example.com", 443)) is Treatment.IGNORE
+    assert reads_nothing(("a", "*"))
+    assert not reads_nothing(("a*",))
