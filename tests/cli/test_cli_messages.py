@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zlib
@@ -21,6 +22,7 @@ from inspectd.cli.output import painter
 from inspectd.wire.stream import Stream, read
 from inspectd.wire.websocket import Deflate
 from tests.capture.talk import COMPRESSING, HANDSHAKE, STREAM, Talk
+from tests.live_engine import ROOT
 from tests.wire.frames import DEFLATES, MASK, STREAMS, frame
 
 if TYPE_CHECKING:
@@ -172,6 +174,18 @@ def test_the_command_writes_them_behind_the_exchange(talk: Talk) -> None:
     line = json.loads(inspectd("show", talk.capture.path, 1, "--json", "--messages").stdout)
     assert (line["type"], line["status"], len(line["messages"])) == ("exchange", 101, 6)
     assert line["messages"][4]["payload"].encode("latin-1") == HOSTILE
+
+
+def test_the_readme_names_every_field(talk: Talk, tmp_path: Path) -> None:
+    text = (
+        (ROOT / "README.md").read_text("utf-8").partition("**`inspectd show --json`**")[2].partition("**`")[0]
+    )
+    named = set(re.findall(r"`(\w+)`", text))
+    stream = Talk(tmp_path / "stream.inspectd", STREAM + b"\r\n", b"GET / HTTP/1.1\r\n\r\n")
+    stream.answer(b"data: 1\n\n")
+    stream.end()
+    for told, inner in ((facts(talk), "messages"), (facts(stream), "events")):
+        assert set(told) | set(told[inner][0]) <= named
 
 
 # ------------------------------------------------------------------------------------------------------- anatomy
