@@ -37,7 +37,7 @@ _EXAMINED: Final = 1024 * 1024
 def presence(subject: Subject) -> Iterator[Finding]:
     """Content with methods that have none."""
     field = framing_field(subject)
-    if field is None or not _announced(subject):
+    if field is None or not subject.head.complete or not _announced(subject):
         return
     name = _NO_CONTENT.get(subject.method)
     if name is not None:

@@ -114,7 +114,11 @@ def chunk_ends(subject: Subject) -> Iterator[Finding]:
     for span in subject.message.spans:
         if span.role is Role.LF and before is Role.CHUNK_DATA:
             yield Finding("chunk-data-bare-lf", span.start, span.end)
-        elif span.role is Role.EMPTY_LINE and span.start >= subject.head_end and span.end - span.start == 1:
+        elif (
+            span.role is Role.EMPTY_LINE
+            and span.start >= subject.head_end
+            and data[span.start : span.end] == b"\n"
+        ):
             yield Finding("chunk-line-bare-lf", span.start, span.end)
         before = span.role
     at = subject.broken_off

@@ -120,4 +120,5 @@ def for_this_hop(subject: Subject) -> Iterator[Finding]:
             yield of_value("via-loop", field)
 
 
-CHECKERS: Final = (options, te, upgrade, expect, for_this_hop)
+MEANING: Final = (options, for_this_hop)
+SETTLED: Final = (te, upgrade, expect)

@@ -171,4 +171,5 @@ def duplicate_keys(subject: Subject) -> Iterator[Finding]:
         yield Finding("body-json-duplicate-key", *where, quoted(twice[0].encode("utf-8", "replace")))
 
 
-CHECKERS: Final = (media_type, origin, credentials, flags, hops, cookies, metadata, duplicate_keys)
+MEANING: Final = (media_type, credentials, flags, cookies, metadata)
+SETTLED: Final = (origin, hops, duplicate_keys)

@@ -80,4 +80,4 @@ def _differs(field: Field, named: bytes, own: Field) -> Iterator[Finding]:
         yield of_value("host-forwarded-conflict", field, quoted(named))
 
 
-MEANING: Final = (host, other_hosts)
+SETTLED: Final = (host, other_hosts)

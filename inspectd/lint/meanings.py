@@ -201,6 +201,5 @@ def preflights(subject: Subject) -> Iterator[Finding]:
         yield of_name("preflight-with-credentials", secret)
 
 
-CHECKERS: Final = (
-    ranges, conditions, weights, cookies, structured, secrets, fetch_metadata, preflights,
-)  # fmt: skip
+MEANING: Final = (ranges, conditions, weights, cookies, structured, secrets)
+SETTLED: Final = (fetch_metadata, preflights)

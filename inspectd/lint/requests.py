@@ -41,13 +41,20 @@ MEANING: Final[tuple[Checker, ...]] = (
     *targets.MEANING,
     *fields.MEANING,
     *values.MEANING,
-    *hosts.MEANING,
     *content_length.CHECKERS,
     *transfer_encoding.CHECKERS,
     *chunked.CHECKERS,
-    *bodies.CHECKERS,
-    *connections.CHECKERS,
-    *meanings.CHECKERS,
-    *declared.CHECKERS,
+    *connections.MEANING,
+    *meanings.MEANING,
+    *declared.MEANING,
 )
-"""What any head may have, and what lies behind it."""
+"""What any line of a head may have, and what lies behind the head."""
+
+SETTLED: Final[tuple[Checker, ...]] = (
+    *hosts.SETTLED,
+    *bodies.CHECKERS,
+    *connections.SETTLED,
+    *meanings.SETTLED,
+    *declared.SETTLED,
+)
+"""What can be said when no field line can come any more: that something is absent, or goes with nothing else."""

@@ -26,4 +26,7 @@ MEANING: Final[tuple[Checker, ...]] = (
     *transfer_encoding.CHECKERS,
     *chunked.CHECKERS,
 )
-"""What any head may have, and what lies behind it."""
+"""What any line of a head may have, and what lies behind the head."""
+
+SETTLED: Final[tuple[Checker, ...]] = ()
+"""What can be said when no field line can come any more: that something is absent, or goes with nothing else."""

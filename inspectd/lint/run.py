@@ -76,28 +76,42 @@ def _asked(request: bytes) -> list[Subject]:
 def _look(
     stream: Stream, kind: Kind, asked: list[Subject], *, whole: bool, context: Context
 ) -> Iterator[Finding]:
-    around_checks, syntax, meaning = _checkers(kind)
+    checks = _checkers(kind)
     looked = list(subjects(stream, asked, whole=whole, context=context))
     around = Surroundings(stream, looked, whole, context)
-    for look_around in around_checks:
+    for look_around in checks.stream:
         yield from look_around(around)
     for subject in looked:
+        if not subject.line_settled:
+            continue
         if not subject.plain:
-            for check in syntax:
+            for check in checks.syntax:
                 yield from check(subject)
-        for check in meaning:
+        for check in checks.meaning:
             yield from check(subject)
+        if subject.settled:
+            for check in checks.settled:
+                yield from check(subject)
 
 
-def _checkers(kind: Kind) -> tuple[tuple[StreamChecker, ...], tuple[Checker, ...], tuple[Checker, ...]]:
+class _Checkers(NamedTuple):
+    """The lists of `inspectd.lint.requests` or `inspectd.lint.responses`, which say what each is."""
+
+    stream: tuple[StreamChecker, ...]
+    syntax: tuple[Checker, ...]
+    meaning: tuple[Checker, ...]
+    settled: tuple[Checker, ...]
+
+
+def _checkers(kind: Kind) -> _Checkers:
     """The checkers for messages of this kind; those of the other kind aren't even imported."""
     if kind == "request":
         from inspectd.lint import requests
 
-        return requests.STREAM, requests.SYNTAX, requests.MEANING
+        return _Checkers(requests.STREAM, requests.SYNTAX, requests.MEANING, requests.SETTLED)
     from inspectd.lint import responses
 
-    return responses.STREAM, responses.SYNTAX, responses.MEANING
+    return _Checkers(responses.STREAM, responses.SYNTAX, responses.MEANING, responses.SETTLED)
 
 
 def _told(found: Iterable[Finding]) -> list[Finding]:

@@ -108,6 +108,16 @@ class Subject:
             return self.head_end
         return self.data.rfind(b"\n", self.start, self.head_end) + 1
 
+    @property
+    def line_settled(self) -> bool:
+        """Whether the start line is there as a whole."""
+        return self.written > self.head.start_line[1] or self.head.complete or self.whole
+
+    @property
+    def settled(self) -> bool:
+        """Whether no field line can come any more, so that what is absent stays so."""
+        return self.head.complete or self.whole
+
     @cached_property
     def fields(self) -> dict[bytes, list[Field]]:
         """The settled field lines by lower-case name, in order."""

@@ -73,6 +73,18 @@ def test_clean_request_has_nothing_but_good_notes(name: str) -> None:
     assert found
 
 
+@pytest.mark.parametrize("name", CLEAN)
+def test_request_that_is_still_coming_has_nothing_wrong(name: str) -> None:
+    data = CLEAN[name]
+    for end in range(len(data)):
+        worse = [
+            each
+            for each in findings(data[:end], "request", eof=False)
+            if entry(each.id).level > Severity.INFO
+        ]
+        assert worse == [], data[:end]
+
+
 def test_ids_in_the_code_are_those_of_the_catalogue() -> None:
     """Each id that a checker can name has an entry, and each entry a checker that names it."""
     named: set[str] = set()
