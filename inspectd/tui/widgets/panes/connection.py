@@ -60,7 +60,7 @@ class Connection(TextPane):
             return sentence_page("Nothing is known about the connection.")
         connection = subject.connection
         blocks: list[Block] = _title(connection)
-        blocks += forwarded_blocks(subject.forward)
+        blocks += forwarded_blocks(subject.forward, subject.server)
         told: set[str] = set()
         if subject.listener is not None:
             blocks += [
@@ -82,7 +82,6 @@ class Connection(TextPane):
             blocks.append(Line(Run(f"{'now':>{_TIME}}  ", "dim"), Run("open", "good")))
         blocks += _tls_blocks(subject.tls)
         blocks += _hello_blocks(subject)
-        blocks += _server_blocks(subject)
         blocks += _loose_blocks(subject, connection)
         blocks += _exchange_blocks(subject)
         return Page(blocks)
@@ -244,39 +243,6 @@ def _tls_blocks(tls: TlsRow | None) -> list[Block]:
         if value
     ]
     if tls.sentence:
-        blocks.append(Paragraph(Run(safe(tls.sentence), "warning"), indent=2))
-    return blocks
-
-
-def _server_blocks(subject: Subject) -> list[Block]:
-    """The connection to the server that this exchange was forwarded to; nothing for others."""
-    forward, server = subject.forward, subject.server
-    if forward is None or server is None:
-        return []
-    blocks: list[Block] = [
-        GAP,
-        Line(Run("The server", "heading"), Run(f"  {safe(forward.origin)}, c{forward.upstream}", "target")),
-    ]
-    tls, shown = server.tls, server.certificate
-    facts: list[tuple[str, str | None]] = [("via", server.via)]
-    if tls is not None:
-        facts += [("TLS", tls.version or "not agreed"), ("cipher", tls.cipher), ("protocol", tls.alpn)]
-        facts += [("alert", tls.alert)]
-    if shown is not None:
-        facts += [
-            ("certificate", f"for {', '.join(shown.names) or 'no name'}"),
-            ("issuer", shown.issuer),
-            ("valid", f"{shown.begins:%Y-%m-%d %H:%M} to {shown.ends:%Y-%m-%d %H:%M} UTC"),
-            ("trusted", "yes" if server.trusted else "no"),
-        ]
-    blocks += [
-        Paragraph(
-            Run(f"  {name:<{_TIME}}", "dim"), Run(clip(safe(value), _HELLO_SHOWN), "plain"), hang=_TIME + 2
-        )
-        for name, value in facts
-        if value
-    ]
-    if tls is not None and tls.sentence:
         blocks.append(Paragraph(Run(safe(tls.sentence), "warning"), indent=2))
     return blocks
 
