@@ -274,7 +274,7 @@ async def _straight(place: AddrInfoType) -> socket.socket:
 
 def _why_not(origin: Origin, problem: OSError | RuntimeError, who: str) -> Failure:
     if getattr(problem, "errno", None) == errno.ECONNREFUSED:
-        return Failure(502, f"{who}{origin} refused the connection: nothing listens there.")
+        return Failure(502, f"{who}{origin} refused the connection: nothing listens there.", refused=True)
     return Failure(502, f"{who}{origin} can't be reached: {_words(problem)}.")
 
 
