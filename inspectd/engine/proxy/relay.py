@@ -458,11 +458,12 @@ class Relay(Ruling):
         on = " on a connection that had served before" if upstream.served else ""
         return f"{upstream.origin} {what}{on} without a byte of an answer."
 
-    @staticmethod
-    def _note_answer(forward: Forward, head: ArrivedResponseHead) -> None:
-        exchange = forward.exchange
-        if not head.raw and forward.record is not None:
-            forward.record.failure = "The server's answer is not HTTP/1: it was passed on as it came."
+    def _note_answer(self, forward: Forward, head: ArrivedResponseHead) -> None:
+        exchange, record = forward.exchange, forward.record
+        if not head.raw and record is not None:
+            record.failure = "The server's answer is not HTTP/1: it was passed on as it came."
+        elif head.status == b"407" and record is not None and forward.route is not None:
+            record.failure = self._forwarder.refused_on_the_way(forward.route)
         exchange.status = head.status.decode("utf-8", "backslashreplace") or None
         exchange.reason = head.reason.decode("utf-8", "backslashreplace")
 

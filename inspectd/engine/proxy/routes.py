@@ -208,6 +208,15 @@ class Forwarder:
 
         return through(via, head, route)
 
+    def refused_on_the_way(self, route: Route) -> str | None:
+        """What 407 means as an answer to a request that a proxy was to forward; None when it is the server's own."""
+        via = self.via
+        if via is None or not via.forwards or route.tunnel or route.origin.tls:
+            return None
+        from inspectd.engine.proxy.via import refused
+
+        return refused(via)
+
     def _named(self, head: ArrivedHead) -> Route | Failure:
         if self._route is None:
             from inspectd.engine.proxy.targets import named

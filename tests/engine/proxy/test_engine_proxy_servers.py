@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -235,7 +235,7 @@ async def test_a_server_that_demands_a_certificate_gets_it(
 ) -> None:
     context = serving(authority.leaf("localhost"), clients_of=authority.file)
     mine = authority.leaf("somebody")
-    config = {"trust": (authority.file,), "client_certificate": mine}
+    config: dict[str, Any] = {"trust": (authority.file,), "client_certificate": mine}
     async with secured(run_engine, context, **config) as (running, origin):
         client = await running.connect()
         await client.send(GET)
@@ -363,7 +363,8 @@ async def test_a_slow_client_slows_a_server_behind_tls(run_engine: RunEngine, au
     size = 64 << 20  # more than the system's buffers take on both ways
     async with secured(run_engine, context, trust=(authority.file,)) as (running, origin):
         client = await running.connect()
-        client.writer.transport.pause_reading()
+        transport = cast("asyncio.Transport", client.writer.transport)
+        transport.pause_reading()
         await client.send(GET)
         accepted = await origin.next()
         await accepted.until(b"\r\n\r\n")
@@ -377,7 +378,7 @@ async def test_a_slow_client_slows_a_server_behind_tls(run_engine: RunEngine, au
         sending = asyncio.ensure_future(send())
         done, _ = await asyncio.wait([sending], timeout=0.5)
         assert not done
-        client.writer.transport.resume_reading()
+        transport.resume_reading()
         await client.until(b"\r\n\r\n")
         for _ in range(size // len(piece)):
             assert await client.reader.readexactly(len(piece)) == piece
@@ -450,7 +451,7 @@ async def test_many_connects_to_a_dead_port_leave_nothing(run_engine: RunEngine)
             for _ in range(10):
                 await asyncio.gather(*(running.ask(ask) for _ in range(50)))
             await running.eventually(lambda: running.engine.open_connections == 0)
-            assert (open_files(), len(asyncio.all_tasks())) == (before, tasks)
+            await running.eventually(lambda: (open_files(), len(asyncio.all_tasks())) == (before, tasks))
 
 
 # ------------------------------------------------------------------------------------------------ through a proxy
@@ -671,6 +672,30 @@ async def test_a_proxy_that_demands_credentials_is_told_so(run_engine: RunEngine
         why = "did not accept the credentials" if given else "demands credentials"
         assert sentence.startswith(f"The proxy http://127.0.0.1:{proxy.port} {why} (407).")
         assert "secret" not in sentence
+    await proxy.stop()
+
+
+async def test_credentials_that_are_demanded_for_a_request_are_noted_and_the_answer_passes(
+    run_engine: RunEngine,
+) -> None:
+    proxy = Origin()
+    await proxy.start()
+    via = parse_via(f"http://127.0.0.1:{proxy.port}")
+    async with run_engine(Passing("x"), forwarding=Forwarding("localhost", 80, via=via)) as running:
+        client = await running.connect()
+        await client.send(GET)
+        accepted = await proxy.next()
+        assert await accepted.until(b"\r\n\r\n") == b"GET http://localhost/ HTTP/1.1\r\nHost: x\r\n\r\n"
+        await accepted.say(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+        assert (await client.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 407 No")
+        await running.exchange(1)
+        forward = running.capture.forward(1)
+        assert forward is not None
+        assert forward.failure == (
+            f"The proxy http://127.0.0.1:{proxy.port} demands credentials (407)."
+            " --via http://USER:PASSWORD@HOST:PORT gives them."
+        )
+        await client.close()
     await proxy.stop()
 
 
