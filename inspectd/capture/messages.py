@@ -267,7 +267,9 @@ class EventCursor:
         """The events that ended since the last call; about `limit` bytes are read."""
         if self.ended:
             return []
+        connection = self.capture.connection(self.row.connection)
         row = self.capture.exchange(self.row.id)
+        over = connection is None or connection.closed_ns is not None
         found: list[TimedEvent] = []
         if row is None:
             self.problem = "The capture doesn't hold this exchange any more."
@@ -279,7 +281,7 @@ class EventCursor:
                 self.problem = "The capture doesn't hold all bytes of it any more."
         if self.problem:
             self.behind, self.ended = False, True
-        elif not self.behind and row is not None and row.state & _OVER:
+        elif not self.behind and row is not None and (over or row.state & _OVER):
             self.ended = True
             found += self._timed(self._events.eof())
         return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from inspectd.capture.answered import answerer
+from inspectd.capture.messages import is_websocket
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
 from inspectd.cli.conversation_text import SHOWN, conversation_facts, conversation_lines
@@ -189,6 +190,7 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
             partial(capture.response_bytes, row),
             prefix=paint("< ", "green"),
             remark=lambda text: paint(text, "dim"),
+            content=not is_websocket(capture, row),  # frames are told as messages
         )
         if not row.state & State.RESPONSE_COMPLETE:
             yield paint(

@@ -19,6 +19,7 @@ from inspectd.cli.anatomy import json_text
 from inspectd.cli.conversation_text import conversation_facts, conversation_lines
 from inspectd.cli.frames_text import Direction, after_the_switch, frame_lines
 from inspectd.cli.output import painter
+from inspectd.cli.show import exchange_lines
 from inspectd.wire.stream import Stream, read
 from inspectd.wire.websocket import Deflate
 from tests.capture.talk import COMPRESSING, HANDSHAKE, STREAM, Talk
@@ -174,6 +175,17 @@ def test_the_command_writes_them_behind_the_exchange(talk: Talk) -> None:
     line = json.loads(inspectd("show", talk.capture.path, 1, "--json", "--messages").stdout)
     assert (line["type"], line["status"], len(line["messages"])) == ("exchange", 101, 6)
     assert line["messages"][4]["payload"].encode("latin-1") == HOSTILE
+
+
+def test_frames_that_count_as_the_response_are_told_once(tmp_path: Path) -> None:
+    talk = Talk(tmp_path / "talk.inspectd", COMPRESSING)
+    talk.answer(frame(1, b"from a rule"))
+    talk.end()
+    row = talk.capture.exchanges((1,))[0]
+    shown = "\n".join(exchange_lines(talk.capture, row, PLAIN))
+    assert "HTTP/1.1 101" in shown
+    assert "from a rule" not in shown
+    assert lines(talk)[3].endswith("not masked: from a rule")
 
 
 def test_the_readme_names_every_field(talk: Talk, tmp_path: Path) -> None:
