@@ -177,6 +177,17 @@ def test_a_bomb_goes_off_in_little_room(monkeypatch: pytest.MonkeyPatch) -> None
     assert [each for at in range(len(data)) for each in by_byte.feed(data[at : at + 1])] == found
 
 
+@pytest.mark.parametrize(
+    "payload", [b"", deflated(b"Hello")[:-2], deflated(b"\xe2\x82\xac")[:3], b"\x03\x00"]
+)
+def test_compressed_data_that_is_cut_off_is_told(payload: bytes) -> None:
+    data = frame(1, payload, rsv=4) + frame(1, deflated(b"next"), rsv=4)
+    assert ids(read(data, deflate=Deflate())) == ["ws-inflate-error"] * 2
+    found = read(data, deflate=Deflate(server_no_context_takeover=True))
+    assert [each.id for each in found[0].oddities] == ["ws-inflate-error"]
+    assert (found[1].payload, found[1].oddities) == (b"next", ())
+
+
 def test_many_final_blocks_are_a_fault_and_not_work_without_end() -> None:
     (found,) = read(frame(2, b"\x03\x00" * 5000, rsv=4), deflate=Deflate())
     assert ids([found]) == ["ws-inflate-error"]

@@ -23,6 +23,8 @@ NAME: Final = b"permessage-deflate"
 LARGEST_WINDOW: Final = 15
 _TAIL: Final = b"\x00\x00\xff\xff"
 """What a sender takes off the end of each compressed message (RFC 7692 §7.2.1)."""
+_LAST_BLOCK: Final = b"\x03\x00"
+"""A final block with nothing in it."""
 _WINDOW: Final = 1 << LARGEST_WINDOW
 _FED: Final = 16 * 1024
 _GIVEN: Final = 256 * 1024
@@ -187,8 +189,19 @@ class Inflater:
                     break
 
     def tail(self) -> Iterator[bytes]:
-        """The last frame of a message has ended: what still comes out of it."""
-        return self.feed(_TAIL)
+        """The last frame of a message has ended: what still comes out of it; `failed` when it isn't all there."""
+        yield from self.feed(_TAIL)
+        if not self.failed and not self._between_blocks():
+            self.failed = "it ends within a block"
+
+    def _between_blocks(self) -> bool:
+        """Whether a block has ended with the bytes so far: then another one can be read."""
+        probe = self._inflater.copy()
+        try:
+            probe.decompress(_LAST_BLOCK)
+        except zlib.error:
+            return False
+        return probe.eof
 
     def end(self, broken: str = "") -> None:
         """The message is over; `broken` says why the next ones can't lean on it."""

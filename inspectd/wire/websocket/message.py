@@ -352,6 +352,7 @@ class MessageReader:
         if building.stopped:
             building.say(oddity("ws-inflate-limit", building.start, building.end, INFLATED_LIMIT))
         elif inflater.failed:
+            building.stopped = True  # what is missing says nothing about its encoding
             building.say(oddity("ws-inflate-error", building.start, building.end, inflater.failed))
         whole = complete and not building.stopped
         inflater.end("" if whole else "a message before it was not inflated to its end")
