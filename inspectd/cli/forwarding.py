@@ -33,7 +33,7 @@ everything else by the server.
 \b
   inspectd reverse http://localhost:3000            then open http://localhost:8080
   inspectd reverse http://10.0.0.5 --host example.test --listen 9000
-  inspectd reverse https://example.test             through TLS, if its certificate is good
+  inspectd reverse https://example.test --host example.test     through TLS, if its certificate is good
   inspectd reverse http://localhost:3000 --rules outage.toml --headless
 """
 

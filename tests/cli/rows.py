@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow, ForwardRow, State, TlsRow
+from inspectd.capture.model import (
+    ConnectionRow,
+    EvidenceRow,
+    ExchangeRow,
+    ForwardRow,
+    State,
+    TlsRow,
+    UpstreamRow,
+)
 
 if TYPE_CHECKING:
     from inspectd.capture.reader import Capture
@@ -51,6 +59,9 @@ class StubCapture:
 
     def forward(self, number: int) -> ForwardRow | None:
         return self._forward
+
+    def upstream(self, number: int) -> UpstreamRow | None:
+        return UpstreamRow(connection=number, client=3, origin="localhost:3000", via=None)
 
 
 def capture(
