@@ -275,3 +275,25 @@ async def test_what_a_real_client_and_a_real_server_said_is_what_is_shown(
         assert any(each.compressed for each in mine) is (compression is not None)
     assert [each.ns for each in told] == sorted(each.ns for each in told)
     assert (cursor.ended, cursor.oddities) == (True, [])
+
+
+async def test_what_was_said_in_a_tunnel_is_shown(tmp_path: Path) -> None:
+    async with serve(echo, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with LiveEngine(tmp_path, interpreter=(sys.executable, "-m", "inspectd", "proxy")) as engine:
+            async with connect(
+                f"ws://127.0.0.1:{port}/chat", proxy=f"http://127.0.0.1:{engine.port}"
+            ) as client:
+                await client.send("inside")
+                assert await client.recv() == "inside"
+            assert engine.stop() == 0
+    with Capture.open(engine.capture) as capture:
+        tunnel, inside = capture.exchanges_after(0, 10)
+        assert (is_websocket(capture, tunnel), is_websocket(capture, inside)) == (False, True)
+        told = [each.message for each in websocket(capture, inside).rest()]
+    assert [(each.kind, each.payload) for each in told] == [
+        ("text", b"inside"),
+        ("text", b"inside"),
+        ("close", b"\x03\xe8"),
+        ("close", b"\x03\xe8"),
+    ]
