@@ -5,42 +5,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
 from inspectd.browsers import nss as nss_database
 from inspectd.browsers.nss import DATABASE
 from inspectd.cli.group import SectionGroup
+from inspectd.engine.trusting import COMMANDS, FORMS, WARNING, in_form
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
     from inspectd.engine.ca import Authority
-
-_SYSTEMS: Final = (
-    (
-        "Debian, Ubuntu",
-        "sudo cp {file} /usr/local/share/ca-certificates/inspectd.crt && sudo update-ca-certificates",
-    ),
-    (
-        "Fedora, RHEL",
-        "sudo cp {file} /etc/pki/ca-trust/source/anchors/inspectd.pem && sudo update-ca-trust",
-    ),
-    ("Arch", "sudo trust anchor {file}"),
-    (
-        "macOS",
-        "security add-trusted-cert -r trustRoot -p ssl -k ~/Library/Keychains/login.keychain-db {file}",
-    ),
-    ("Chromium on Linux", "inspectd ca install --nss ~/.pki/nssdb"),
-    ("Firefox", "inspectd ca install --firefox PROFILE  (about:profiles names its root directory)"),
-    ("curl", "curl --cacert {file} https://localhost:8443/"),
-    ("Python requests", "export REQUESTS_CA_BUNDLE={file}"),
-    ("httpx, OpenSSL, Go, Ruby", "export SSL_CERT_FILE={file}"),
-    ("Node.js", "export NODE_EXTRA_CA_CERTS={file}"),
-    ("git", "git -c http.sslCAInfo={file} ls-remote https://localhost:8443/"),
-    ("Java", "keytool -importcert -cacerts -noprompt -storepass changeit -alias inspectd -file {file}"),
-)
+    from inspectd.engine.trusting import Form
 
 
 @click.group("ca", cls=SectionGroup, invoke_without_command=True, subcommand_metavar="[COMMAND]")
@@ -59,7 +37,7 @@ def command(context: click.Context) -> None:
 def _describe(authority: Authority) -> None:
     write = sys.stdout.write
     file = quote(str(authority.certificate_path))
-    width = max(len(system) for system, _ in _SYSTEMS)
+    width = max(len(step.system) for step in COMMANDS)
     write(
         f"name         {safe(authority.name)}\n"
         f"certificate  {safe(str(authority.certificate_path))}\n"
@@ -68,12 +46,12 @@ def _describe(authority: Authority) -> None:
         f"valid until  {authority.ends:%Y-%m-%d}\n\n"
         "To make a program trust it:\n\n"
     )
-    for system, line in _SYSTEMS:
-        write(f"  {system:<{width}}  {safe(line.replace('{file}', file))}\n")
+    for step in COMMANDS:
+        write(f"  {step.system:<{width}}  {safe(step.what.replace('{file}', file))}\n")
     write(
         "\nOne program or browser, with nothing installed anywhere: inspectd run -- CMD, inspectd browser URL\n"
-        "\nWhoever has the key can pretend to be any site to what trusts it. Trust it where you test, and take it out\n"
-        "afterwards: inspectd ca uninstall, or inspectd ca remove when you need it no more.\n"
+        "Phones, and browsers on other machines, through inspectd proxy: http://inspectd.test/ offers it to them.\n"
+        f"\n{WARNING}: inspectd ca uninstall, or inspectd ca remove when you need it no more.\n"
     )
 
 
@@ -81,7 +59,7 @@ def _describe(authority: Authority) -> None:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["pem", "der", "p12"]),
+    type=click.Choice(FORMS),
     default="pem",
     show_default=True,
     help="p12 holds the certificate only and has no password.",
@@ -89,16 +67,9 @@ def _describe(authority: Authority) -> None:
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 def export(kind: str, file: Path | None) -> None:
     """Write the certificate, never the key, to FILE or standard output."""
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs12
-
     from inspectd.engine.ca import open_authority
 
-    certificate = open_authority().certificate
-    if kind == "p12":
-        entry = pkcs12.PKCS12Certificate(certificate, b"inspectd")
-        data = pkcs12.serialize_java_truststore([entry], NoEncryption())
-    else:
-        data = certificate.public_bytes(Encoding.PEM if kind == "pem" else Encoding.DER)
+    data = in_form(open_authority().certificate, cast("Form", kind))
     if file is not None:
         file.write_bytes(data)
     elif kind != "pem" and sys.stdout.isatty():

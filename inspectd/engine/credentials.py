@@ -77,7 +77,7 @@ class Issued:
 
     def __init__(self, authority: ca.Authority) -> None:
         """Raises CaError when the authority has expired."""
-        self._authority = authority
+        self.authority = authority
         self._shown: OrderedDict[tuple[str, ...], Shown] = OrderedDict()
         key_log()
         self.show("localhost", "127.0.0.1")
@@ -95,7 +95,7 @@ class Issued:
 
     def fresh(self, name: str | None, address: str) -> Shown:
         """The same, made anew. Raises CaError when the authority has expired."""
-        leaf = self._authority.leaf(*ca.names_for(name, address))
+        leaf = self.authority.leaf(*ca.names_for(name, address))
         return Shown(context_of(leaf.pem), leaf.names, leaf.ends.timestamp() - _RENEW_SECONDS)
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inspectd.engine import ca
-from inspectd.engine.credentials import CONTEXTS_KEPT, Refusal, Shown, context_of
+from inspectd.engine.credentials import CONTEXTS_KEPT, Issued, Refusal, Shown, context_of
 
 if TYPE_CHECKING:
-    from inspectd.engine.credentials import Issued, OwnCertificate
+    from inspectd.engine.credentials import OwnCertificate
     from inspectd.rules.tables import TlsTable
 
 WRONG_NAME: Final = "wrong-name.invalid"
@@ -48,6 +48,11 @@ class Handshakes:
         self._usual = usual
         self._made: OrderedDict[tuple[str, str | None, tuple[str, ...]], Shown] = OrderedDict()
         self._authority: ca.Authority | None = None
+
+    @property
+    def issuer(self) -> ca.Authority | None:
+        """Who signs what clients are usually shown, unless that is a person's own certificate."""
+        return self._usual.authority if isinstance(self._usual, Issued) else None
 
     @property
     def advice(self) -> str:

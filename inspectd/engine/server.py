@@ -103,6 +103,8 @@ class Engine:
         if config.forwarding is not None:
             self._forwarder = self._forwarding(config.forwarding)
             self._forwarder.credentials = self._shown_in_tunnels
+            if self._shown_in_tunnels is not None:
+                self._forwarder.authority = self._shown_in_tunnels.issuer
         self._news = News(self._writer)
         self.started_ns = time.time_ns()
         await self._listen()

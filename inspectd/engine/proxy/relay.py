@@ -19,7 +19,7 @@ from inspectd.capture.model import State
 from inspectd.engine.proxy.arriving import WAITING_LIMIT
 from inspectd.engine.proxy.dial import Dial
 from inspectd.engine.proxy.forward import Forward, Piece, split
-from inspectd.engine.proxy.routes import Change, Failure, as_json
+from inspectd.engine.proxy.routes import Change, Failure, Route, as_json
 from inspectd.engine.proxy.ruling import Ruling
 from inspectd.rules.answer import compile_for
 from inspectd.rules.passing import Pass
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from inspectd.engine.proxy.routes import Forwarder, Origin
     from inspectd.engine.proxy.upstream import Upstream
     from inspectd.engine.site import Site
+    from inspectd.rules.answer import Answer
     from inspectd.rules.program import LiveProgram, Program
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -186,8 +187,9 @@ class Relay(Ruling):
         exchange = forward.exchange
         self._forward, self._playing = forward, exchange
         route = self._route(forward)
-        if isinstance(route, Failure):
-            forward.record = ForwardRecord(exchange, "", now)
+        if not isinstance(route, Route):
+            if isinstance(route, Failure):
+                forward.record = ForwardRecord(exchange, "", now)
             # The end of the request may be in the same read: it is told after that.
             asyncio.get_running_loop().call_soon(self._go_nowhere, forward, route)
             return
@@ -219,9 +221,16 @@ class Relay(Ruling):
     def _dial_to(self, origin: Origin, *, tunnel: bool = False) -> None:
         self._dial = Dial(self, origin, self._forwarder, tunnel=tunnel)
 
-    def _go_nowhere(self, forward: Forward, failure: Failure) -> None:
-        if self._forward is forward and not self._gone:
-            self._fail(forward, failure)
+    def _go_nowhere(self, forward: Forward, instead: Failure | Answer) -> None:
+        if self._forward is not forward or self._gone:
+            return
+        if isinstance(instead, Failure):
+            self._fail(forward, instead)
+        else:
+            self._let_go(forward)
+            self._answer_here(forward, instead)
+            self._go_on()
+            self._site.turn.soon()
 
     def _replace_head(self, forward: Forward, head: bytes, recorded: bytes) -> None:
         """Send another head than the one that came; what came before and after it stays.
@@ -547,22 +556,21 @@ class Relay(Ruling):
         if forward.record is None:
             forward.record = ForwardRecord(forward.exchange, "", time.time_ns())
         forward.record.failure = failure.sentence
-        exchange, head = forward.exchange, forward.head
+        exchange = forward.exchange
         self._let_go(forward)
         if self._forwarder.config.on_error == "reset":
             self._abort(exchange, failure.sentence)
             self.close("rst")
         else:
-            if self._reading is forward:
-                self._reading = None
-                self._stop_reading()
-            program = compile_for(
-                self._site.refusal(failure.status, failure.sentence),
-                now=time.time(),
-                method=head.method,
-                persist=False,
-            )
-            super()._play(exchange, program)
+            self._answer_here(forward, self._site.refusal(failure.status, failure.sentence))
             exchange.label = failure.sentence
             self._go_on()
         self._site.turn.soon()
+
+    def _answer_here(self, forward: Forward, answer: Answer) -> None:
+        """Answer in the place of a server, and close."""
+        if self._reading is forward:
+            self._reading = None
+            self._stop_reading()
+        program = compile_for(answer, now=time.time(), method=forward.head.method, persist=False)
+        super()._play(forward.exchange, program)

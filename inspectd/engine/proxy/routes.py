@@ -13,7 +13,7 @@ import json
 import socket
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from inspectd.engine.proxy.chosen import Chosen
+from inspectd.engine.proxy.chosen import Chosen, Treatment
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from inspectd.capture.records import ConnectionRecord
     from inspectd.capture.writer import CaptureWriter
+    from inspectd.engine.ca import Authority
     from inspectd.engine.config import Forwarding
     from inspectd.engine.credentials import Credentials
-    from inspectd.engine.proxy.chosen import Treatment
     from inspectd.engine.proxy.socks import CheckPassword
     from inspectd.engine.proxy.trust import Trust
     from inspectd.engine.proxy.via import Via
+    from inspectd.rules.answer import Answer
     from inspectd.wire import ArrivedHead
 
 Change: TypeAlias = dict[str, str | None]
@@ -79,6 +80,15 @@ class Failure(NamedTuple):
     sentence: str
     refused: bool = False
     """The server's system refuses connections to this port."""
+
+
+OFFERED_AT: Final = "inspectd.test"
+"""The name at which a forward proxy offers its CA. Nobody has it (RFC 6761 §6.2), so nothing is taken from anybody."""
+
+
+def is_offered_at(origin: Origin) -> bool:
+    """Whether this is that name, however it is written."""
+    return origin.host.rstrip(".").lower() == OFFERED_AT
 
 
 def parse_origin(url: str) -> Origin:
@@ -146,6 +156,8 @@ class Forwarder:
         self._chosen = Chosen(intercept=config.intercept, no_intercept=config.no_intercept, only=config.only)
         self.credentials: Credentials | None = None
         """What clients are shown in tunnels that are read."""
+        self.authority: Authority | None = None
+        """Whose certificate is offered to clients, because it signs those: there is one when tunnels are read."""
         self.check_password: CheckPassword | None = None
         """Whether a user and a password, which SOCKS clients then have to give, will do."""
         self.unrecorded = 0
@@ -158,6 +170,8 @@ class Forwarder:
 
     def treatment(self, origin: Origin) -> Treatment:
         """What is done with a tunnel to this server."""
+        if self.authority is not None and is_offered_at(origin):
+            return Treatment.READ
         return self._chosen.treatment(origin)
 
     def inside(self, origin: Origin) -> Forwarder:
@@ -179,7 +193,9 @@ class Forwarder:
         if not self.config.only or self._route is not None:
             return False
         route = self.route(head)
-        return isinstance(route, Route) and not self._chosen.recorded(route.origin)
+        if not isinstance(route, Route) or (self.authority is not None and is_offered_at(route.origin)):
+            return False
+        return not self._chosen.recorded(route.origin)
 
     def ignore(self, record: ConnectionRecord) -> None:
         """Record nothing more of a connection, and take back what was when it was no exchange yet."""
@@ -216,6 +232,17 @@ class Forwarder:
         from inspectd.engine.proxy.via import refused
 
         return refused(via)
+
+    def route_or_answer(self, head: ArrivedHead) -> Route | Failure | Answer:
+        """The same, but for requests to the name at which a forward proxy offers its CA."""
+        route = self.route(head)
+        if not isinstance(route, Route) or self.config.origin is not None or not is_offered_at(route.origin):
+            return route
+        from inspectd.engine.proxy.offering import NO_CA, offer
+
+        if self.authority is None:
+            return Failure(404, NO_CA)
+        return route if route.tunnel else offer(self.authority, head)
 
     def _named(self, head: ArrivedHead) -> Route | Failure:
         if self._route is None:

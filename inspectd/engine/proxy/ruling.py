@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inspectd.engine.proxy.patching import Given
     from inspectd.engine.proxy.routes import Failure, Route
     from inspectd.engine.proxy.upstream import Upstream
+    from inspectd.rules.answer import Answer
 
 
 class Ruling(Tunnelling):
@@ -40,11 +41,11 @@ class Ruling(Tunnelling):
         if self._playing is forward.exchange and self._closing is None and not self._gone:
             self._begin(forward)
 
-    def _route(self, forward: Forward) -> Route | Failure:
-        """Where it goes: as a rule says, or as it always does."""
+    def _route(self, forward: Forward) -> Route | Failure | Answer:
+        """Where it goes: as a rule says, or as it always does; or what it is answered instead."""
         told = forward.told_by
         if told is None or told is PASS:
-            return self._forwarder.route(forward.head)
+            return self._forwarder.route_or_answer(forward.head)
         route = ruled(self._forwarder, told, forward.head)
         if told.faults or (told.patch is not None and told.patch.of_response):
             forward.patching = Patching(told, forward.head.method)

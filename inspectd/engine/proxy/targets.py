@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inspectd.engine.proxy.routes import Change, Failure, Origin, Route, changed, read_authority
+from inspectd.engine.proxy.routes import OFFERED_AT, Change, Failure, Origin, Route, changed, read_authority
 
 if TYPE_CHECKING:
     from inspectd.wire import ArrivedHead
@@ -21,7 +21,7 @@ _SHOWN: Final = 200
 
 NOT_FOR_A_PROXY: Final = (
     "This is a proxy, and the request names no server: set it as the proxy of a client, for example "
-    "curl -x http://HOST:PORT http://example.test/."
+    f"curl -x http://HOST:PORT http://example.test/. Through it, http://{OFFERED_AT}/ offers the certificate of its CA."
 )
 
 
