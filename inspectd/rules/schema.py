@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from inspectd.rules import tables
+from inspectd.rules import parts, tables
 
 ID: Final = "urn:inspectd:rules"
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -61,10 +61,10 @@ def _docstrings() -> dict[str, dict[str, str]]:
     """What stands below the fields of the tables, by table and key; nothing where the source is not installed."""
     found: dict[str, dict[str, str]] = {}
     try:
-        source = inspect.getsource(tables)
+        nodes = [node for module in (parts, tables) for node in ast.parse(inspect.getsource(module)).body]
     except OSError:
         return found
-    for node in ast.parse(source).body:
+    for node in nodes:
         if not isinstance(node, ast.ClassDef):
             continue
         keys = found.setdefault(node.name, {})
