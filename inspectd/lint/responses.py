@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from inspectd.lint import chunked, content_length, fields, lines, transfer_encoding, values
+from inspectd.lint import (
+    chunked,
+    content_length,
+    fields,
+    lines,
+    response_connection,
+    response_framing,
+    response_line,
+    transfer_encoding,
+    values,
+)
 
 if TYPE_CHECKING:
     from inspectd.lint.subject import Checker, StreamChecker
 
-STREAM: Final[tuple[StreamChecker, ...]] = ()
+STREAM: Final[tuple[StreamChecker, ...]] = (
+    *response_line.STREAM,
+    *response_framing.STREAM,
+    *response_connection.STREAM,
+)
 """What lies around and between the messages."""
 
 SYNTAX: Final[tuple[Checker, ...]] = (
+    *response_line.SYNTAX,
     *lines.CHECKERS,
     *fields.SYNTAX,
     *values.SYNTAX,
@@ -20,6 +35,9 @@ SYNTAX: Final[tuple[Checker, ...]] = (
 """What a head with the certificate can't have."""
 
 MEANING: Final[tuple[Checker, ...]] = (
+    *response_line.MEANING,
+    *response_framing.MEANING,
+    *response_connection.MEANING,
     *fields.MEANING,
     *values.MEANING,
     *content_length.CHECKERS,
