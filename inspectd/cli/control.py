@@ -47,6 +47,8 @@ def status(engine: str | None, *, as_json: bool) -> None:
     if state.held or state.hold_next != 0:
         following = "all that follow" if state.hold_next is None else f"{state.hold_next} to follow"
         sys.stdout.write(f"held       {state.held}, {following}\n")
+    if state.unrecorded:
+        sys.stdout.write(f"unrecorded {state.unrecorded} connections to other servers than --only asks for\n")
     problems = [*(state.rules_error or "").splitlines(), state.capture_error or ""]
     for problem in filter(None, problems):
         sys.stdout.write(f"problem    {safe(problem, doubling=False)}\n")
@@ -98,6 +100,16 @@ def mirror(engine: str | None) -> None:
 
     with ControlClient(find_engine(engine)) as client:
         sys.stdout.write(f"answers {_answers(client.mirror())}\n")
+
+
+@control.command(cls=SectionCommand)
+@which
+def restore(engine: str | None) -> None:
+    """Answer again as when the engine started: a proxy passes requests on again."""
+    from inspectd.control.client import ControlClient
+
+    with ControlClient(find_engine(engine)) as client:
+        sys.stdout.write(f"answers {_answers(client.restore_answer())}\n")
 
 
 for _command in COMMANDS:

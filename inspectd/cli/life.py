@@ -160,6 +160,8 @@ async def _live(config: EngineConfig, rules: RulesInUse, front: Front, control: 
             watching.cancel()
             watching_rules.cancel()
             front.stopping()
+            if engine.unrecorded:
+                front.trouble(f"{engine.unrecorded} connections passed unrecorded: --only asks for others")
             await api.close()
         finally:
             await engine.stop()

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from inspectd.rules.answer import Answer
     from inspectd.rules.program import Op
     from inspectd.rules.request import Request
+    from inspectd.rules.responder import Responder
 
 T = TypeVar("T")
 
@@ -72,6 +73,7 @@ class Api:
             "status": self._status,
             "answer": self._current,
             "set_answer": self._set_answer,
+            "restore_answer": self._restore_answer,
             "preview": self._preview,
             "clear": self._clear,
             "stop": self._end,
@@ -141,6 +143,7 @@ class Api:
             answer=self._current(asked),
             exchanges=engine.exchanges,
             connections_open=engine.open_connections,
+            unrecorded=engine.unrecorded,
             started_ns=engine.started_ns,
             capture_error=engine.problem,
             rules=self._rules.count,
@@ -159,7 +162,13 @@ class Api:
         )
 
     def _set_answer(self, asked: Asked) -> CurrentAnswer:
-        self._rules.set_fallback(responder_for(asked.content(AnswerRequest), self._rules.in_use))
+        return self._answer_with(responder_for(asked.content(AnswerRequest), self._rules.in_use))
+
+    def _restore_answer(self, _: Asked) -> CurrentAnswer:
+        return self._answer_with(self._rules.at_start)
+
+    def _answer_with(self, responder: Responder) -> CurrentAnswer:
+        self._rules.set_fallback(responder)
         current = self._current()
         self._events.publish("answer", current)
         return current

@@ -127,6 +127,10 @@ class ControlClient:
         """What is being answered now."""
         return self._ask("GET", "/answer", CurrentAnswer)
 
+    def restore_answer(self) -> CurrentAnswer:
+        """Answer again as when the engine started: a proxy passes requests on again."""
+        return self._ask("DELETE", "/answer", CurrentAnswer)
+
     def preview(
         self,
         *,

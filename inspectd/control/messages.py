@@ -53,6 +53,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     `rules` is the number of rules in use, `rules_error` what is wrong with a rule file that was changed: then its rules
     from before stay. `held` exchanges wait for somebody to decide, and the next `hold_next` will (null: all of them).
+    `unrecorded` connections passed through a proxy that records --only others.
     """
 
     version: str
@@ -68,6 +69,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     rules_error: str | None = None
     held: int = 0
     hold_next: int | None = 0
+    unrecorded: int = 0
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):

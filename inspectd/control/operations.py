@@ -72,6 +72,13 @@ OPERATIONS: Final = (
             example=_ANSWER_EXAMPLE,
         ),
         Operation(
+            "restore_answer",
+            "DELETE",
+            "/answer",
+            "Answer again as when the engine started: a proxy passes requests on again.",
+            m.CurrentAnswer,
+        ),
+        Operation(
             "preview",
             "POST",
             "/answer/preview",

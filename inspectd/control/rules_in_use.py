@@ -69,6 +69,8 @@ class RulesInUse:
     """Which rules an engine answers by. Everything but loading happens in the engine's loop."""
 
     def __init__(self, fallback: Responder, files: RuleFiles | None = None) -> None:
+        self.at_start = fallback
+        """Who answered where no rule matches when the engine started."""
         self._fallback = fallback
         self._book: RuleBook | None = None
         self._engine: Engine | None = None

@@ -81,7 +81,7 @@ def test_the_answer_changes_from_the_next_request_on(engine: LiveEngine, client:
     assert (current.description, current.status_line) == ("418 I'm a teapot", "HTTP/1.1 418 I'm a teapot")
     assert response == "HTTP/1.1 418 I'm a teapot\r\nx-A:1\r\nX-a: 2\r\nContent-Length: 3\r\n\r\nhé".encode()
     assert client.answer() == client.status().answer == current
-    assert client.mirror().description == "mirror"
+    assert client.restore_answer().description == "mirror"  # that is what it began with
     assert b" 200 OK\r\n" in ask(engine)
 
 
@@ -274,7 +274,7 @@ def test_a_method_that_is_not_taken_names_those_that_are_and_head_gets_a_head(en
         response = answer.read()
 
     assert response.startswith(b"HTTP/1.1 405 ")
-    assert b"\r\nAllow: GET, PUT\r\n" in response
+    assert b"\r\nAllow: GET, PUT, DELETE\r\n" in response
     assert response.endswith(b"\r\n\r\n")
 
 
