@@ -6,7 +6,7 @@ import asyncio
 import gc
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -14,16 +14,21 @@ from hypothesis import strategies as st
 
 from inspectd.capture.model import INCOMING, OUTGOING
 from inspectd.capture.urls import url_in_tunnel
+from inspectd.engine import ca
+from inspectd.engine.config import Forwarding
 from inspectd.engine.proxy.chosen import Chosen, Treatment, reads_nothing
 from inspectd.engine.proxy.routes import Origin as Place
 from inspectd.engine.proxy.tunnel import Speech, speech
 from inspectd.rules.answer import make_answer
+from inspectd.rules.passing import Passing
 from inspectd.rules.responder import Fixed
 from tests.engine.proxy.conftest import Origin
 from tests.engine.proxy.tunnels import ESTABLISHED, GET, OK, TlsOrigin, proxying, tunnel
-from tests.engine.tls_client import TlsClient, trusting
+from tests.engine.tls_client import DEADLINE, LISTEN, TlsClient, trusting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inspectd.capture.model import ConnectionRow
     from tests.engine.conftest import Running
     from tests.engine.proxy.tunnels import RunEngine
@@ -304,6 +309,88 @@ async def test_many_tunnels_leave_nothing_behind(run_engine: RunEngine) -> None:
 def count_of(name: str) -> int:
     """How many objects of a class there are."""
     return sum(type(each).__name__ == name for each in gc.get_objects())
+
+
+async def in_clear(running: Running, data: bytes) -> bytes:
+    """What a client is told that speaks no TLS to a port that does."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(data)
+    async with asyncio.timeout(DEADLINE):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_a_port_of_a_proxy_may_speak_tls(run_engine: RunEngine) -> None:
+    origin = TlsOrigin()
+    async with proxying(run_engine, origin, engine={"listen": LISTEN}) as running:
+        outer = await TlsClient.connect(running)
+        await outer.shake()
+        await outer.send(f"CONNECT localhost:{origin.port} HTTP/1.1\r\n\r\n".encode())
+        assert await outer.until(b"\r\n\r\n") == ESTABLISHED
+        received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+        inner = trusting().wrap_bio(received, sent, server_hostname="localhost")
+
+        async def turn(step: Callable[[], Any]) -> Any:
+            while True:
+                try:
+                    return step()
+                except ssl.SSLWantReadError:
+                    if sent.pending:
+                        await outer.send(sent.read())
+                    received.write(await outer._piece())
+
+        await turn(inner.do_handshake)
+        inner.write(GET)
+        await outer.send(sent.read())
+        accepted = await origin.next()
+        assert await accepted.until(b"\r\n\r\n") == GET
+        await accepted.say(OK)
+        assert await turn(lambda: inner.read(1000)) == OK
+        await outer.close()
+        read = await inner_of(running)
+        assert running.capture.stream_bytes(read.id, INCOMING) == GET
+        assert running.capture.tls(1) is not None
+        assert b"use https:// in the URL" in await in_clear(
+            running, b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"
+        )
+
+
+async def test_a_reverse_proxy_may_speak_tls_on_both_sides(run_engine: RunEngine) -> None:
+    origin = TlsOrigin()
+    await origin.start()
+    trust = (ca.open_authority().certificate_path,)
+    forwarding = Forwarding("localhost", origin.port, tls=True, trust=trust)
+    async with run_engine(Passing("the origin"), forwarding=forwarding, listen=LISTEN) as running:
+        client = await TlsClient.connect(running)
+        await client.shake()
+        await client.send(GET)
+        accepted = await origin.next()
+        assert await accepted.until(b"\r\n\r\n") == GET
+        await accepted.say(OK)
+        assert await client.until(b"ok") == OK
+        await client.goodbye()
+        await client.close()
+        row = await running.exchange(1)
+        assert running.capture.request_bytes(row) == GET
+        upstream = await running.closed(2)
+        shown = running.capture.tls(upstream.id)
+        assert shown is not None
+        assert shown.shown
+        assert b"use https:// in the URL" in await in_clear(running, GET)
+    await origin.stop()
+
+
+async def test_tls_on_the_clear_port_is_explained(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin()) as running:
+        client = await TlsClient.connect(running)
+        with pytest.raises(ssl.SSLError):
+            await client.shake()
+        await client.close()
+        row = await running.closed(1)
+        assert row.kind == "tls"
+        assert "this listener speaks plain HTTP" in (row.sentence or "")
 
 
 @pytest.mark.parametrize("shaken", [False, True])
