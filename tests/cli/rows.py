@@ -32,7 +32,9 @@ class StubCapture:
         evidence: EvidenceRow | None = None,
         tls: TlsRow | None = None,
         forward: ForwardRow | None = None,
+        inside: int | None = None,
     ) -> None:
+        self._inside = inside
         self.request = request
         self.response = response
         self._evidence = evidence
@@ -46,7 +48,7 @@ class StubCapture:
         return self.response[offset:][:limit]
 
     def connection(self, number: int) -> ConnectionRow:
-        return connection()
+        return connection(inside=self._inside)
 
     def evidence(self, number: int) -> EvidenceRow | None:
         return self._evidence
@@ -70,8 +72,9 @@ def capture(
     evidence: EvidenceRow | None = None,
     tls: TlsRow | None = None,
     forward: ForwardRow | None = None,
+    inside: int | None = None,
 ) -> Capture:
-    return cast("Capture", StubCapture(request, response, evidence, tls, forward))
+    return cast("Capture", StubCapture(request, response, evidence, tls, forward, inside))
 
 
 def forward(**changes: object) -> ForwardRow:

@@ -50,14 +50,17 @@ def test_every_option_is_in_the_table(option: str) -> None:
 
 
 def test_every_field_of_the_json_lines_is_documented_and_no_other() -> None:
-    crafted = JsonLines().exchange(exchange(), capture(evidence=evidence(), tls=tls(), forward=forward()))
+    crafted = JsonLines().exchange(
+        exchange(), capture(evidence=evidence(), tls=tls(), forward=forward(), inside=2)
+    )
     plain = JsonLines().exchange(exchange(), capture())
     greeted = JsonLines().connection(connection(kind="tls"), capture(request=HELLO))
 
     for line in map(json.loads, (crafted, greeted)):
         inner = {name for part in ("evidence", "tls", "upstream") for name in line.get(part, ())}
         assert set(line) | inner == documented(line["type"])
-    assert set(json.loads(crafted)) - set(json.loads(plain)) == {"rule", "evidence", "tls", "upstream"}
+    more = {"rule", "evidence", "tls", "upstream", "url", "inside"}
+    assert set(json.loads(crafted)) - set(json.loads(plain)) == more
     assert "tls" not in json.loads(JsonLines().connection(connection(), capture()))
 
 
