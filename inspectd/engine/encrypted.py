@@ -38,7 +38,7 @@ class TlsWitness(Witness):
     pump: TlsTransport
 
     def _acknowledged(self) -> int | None:
-        return self.pump.acknowledged(tcp.acknowledged(self._sock))
+        return self.pump.acknowledged(super()._acknowledged())
 
 
 class Encrypting(Connection):

@@ -140,6 +140,9 @@ def _digest(data: bytes | bytearray) -> bytes:
 class Witness:
     """Stands by one connection and keeps the evidence of its crafted answers."""
 
+    before: int | None = 0
+    """Bytes that the socket carried before the connection's own, in whose tunnel it is read; None: nobody knows."""
+
     def __init__(self, connection: ConnectionRecord, sock: TransportSocket, attempts: Attempts) -> None:
         self._connection = connection
         self._sock = sock
@@ -204,7 +207,8 @@ class Witness:
 
     def _acknowledged(self) -> int | None:
         """How many bytes of the outgoing stream the client's system has; None where that isn't known."""
-        return tcp.acknowledged(self._sock)
+        acknowledged = tcp.acknowledged(self._sock)
+        return None if acknowledged is None or self.before is None else acknowledged - self.before
 
     @property
     def waiting(self) -> bool:

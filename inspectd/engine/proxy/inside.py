@@ -28,9 +28,9 @@ class EncryptedRelay(Encrypting, Relay):
         listener: int,
         forwarder: Forwarder,
         pump: TlsTransport,
-        inside: int | None = None,
+        tunnel: tuple[int, int | None] | None = None,
     ) -> None:
-        super().__init__(site, listener, forwarder, inside)
+        super().__init__(site, listener, forwarder, tunnel)
         self._encrypt_with(pump)
 
     def hello(self, data: bytes, name: str | None = None, names: tuple[str, ...] = ()) -> None:
@@ -59,21 +59,21 @@ class InTunnel:
 
 
 def open_inside(
-    site: Site, listener: int, forwarder: Forwarder, outer: int
+    site: Site, listener: int, forwarder: Forwarder, tunnel: tuple[int, int | None]
 ) -> tuple[asyncio.Protocol, Relay]:
-    """What reads in the tunnel of the connection `outer`: what is told of its bytes, and the connection inside.
+    """What reads in a tunnel (see `Relay`): what is told of its bytes, and the connection inside.
 
     They are the same unless the forwarder's server is spoken to through TLS.
     """
     origin = forwarder.destination
     if not origin.tls:
-        plain = Relay(site, listener, forwarder, outer)
+        plain = Relay(site, listener, forwarder, tunnel)
         return plain, plain
     assert forwarder.credentials is not None
     made: list[EncryptedRelay] = []
 
     def make(pump: TlsTransport) -> EncryptedRelay:
-        made.append(EncryptedRelay(site, listener, forwarder, pump, outer))
+        made.append(EncryptedRelay(site, listener, forwarder, pump, tunnel))
         return made[0]
 
     pump = TlsTransport(InTunnel(forwarder.credentials, origin.host), make)

@@ -43,12 +43,15 @@ _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
 class Relay(Ruling):
     """The protocol object of a connection that is forwarded."""
 
-    __slots__ = ("_asked", "_inside", "_parted")
+    __slots__ = ("_asked", "_before", "_inside", "_parted")
 
-    def __init__(self, site: Site, listener: int, forwarder: Forwarder, inside: int | None = None) -> None:
-        """`inside` is the connection in whose tunnel this one is read."""
+    def __init__(
+        self, site: Site, listener: int, forwarder: Forwarder, tunnel: tuple[int, int | None] | None = None
+    ) -> None:
+        """`tunnel` is the connection that this one is read in, and how many bytes that one's socket has carried."""
         super().__init__(site, listener, forwarder)
-        self._inside = inside
+        self._inside: int | None = None if tunnel is None else tunnel[0]
+        self._before: int | None = 0 if tunnel is None else tunnel[1]
         self._asked: Forward | None = None  # what the responder was asked about last
         self._parted = False  # an answer said that it is the connection's last one
 
@@ -148,6 +151,11 @@ class Relay(Ruling):
             super()._go_on_reading()
 
     # -- answering
+
+    def _watch(self, pending: Pending, program: Program | LiveProgram, rule: str) -> None:
+        super()._watch(pending, program, rule)
+        if self._witness is not None:
+            self._witness.before = self._before
 
     def _answer(self, pending: Pending) -> None:
         assert isinstance(pending, Forward)

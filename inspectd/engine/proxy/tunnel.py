@@ -334,7 +334,12 @@ class Tunnelling(Arriving):
         data = b"".join(piece.data for piece in way.pieces)
         self._forget_pieces(way)
         forwarder = self._forwarder.inside(way.origin._replace(tls=found is Speech.TLS))
-        inner, innermost = open_inside(self._site, self._listener, forwarder, self._record.id)
+        inner, innermost = open_inside(
+            self._site,
+            self._listener,
+            forwarder,
+            (self._record.id, None if self.encrypted else self._record.bytes_out),
+        )
         self._inner, self._innermost = inner, innermost
         inner.connection_made(self._transport)
         self._site.connections.discard(self)  # what is inside is looked after from now on

@@ -20,6 +20,8 @@ from inspectd.engine.proxy.chosen import Chosen, Treatment, reads_nothing
 from inspectd.engine.proxy.routes import Origin as Place
 from inspectd.engine.proxy.tunnel import Speech, speech
 from inspectd.rules.answer import make_answer
+from inspectd.rules.book import RuleBook
+from inspectd.rules.file import load_text
 from inspectd.rules.passing import Passing
 from inspectd.rules.responder import Fixed
 from tests.engine.proxy.conftest import Origin
@@ -441,3 +443,29 @@ def test_globs_choose() -> None:
     assert chosen.treatment(Place("example.com", 443)) is Treatment.IGNORE
     assert reads_nothing(("a", "*"))
     assert not reads_nothing(("a*",))
+
+
+@pytest.mark.parametrize("secure", [True, False])
+async def test_what_a_client_takes_of_a_rules_answer_is_known_in_a_tunnel(
+    run_engine: RunEngine, tmp_path: Path, secure: bool
+) -> None:
+    text = '[[rule]]\nrespond = "200 OK"\nbody = "crafted"\nfault = { do = "close", at = "byte 40" }\n'
+    book = RuleBook(Passing("the servers"))
+    book.replace("rules", load_text(text, source="rules", base=tmp_path).rules)
+    async with proxying(run_engine, Origin(), book) as running:
+        if secure:
+            client = await tunnel(running, 443, "example.test", name="example.test")
+            await client.shake()
+            await client.send(GET)
+            answer = await client.rest()
+            await client.close()
+        else:
+            plain = await running.connect()
+            await plain.send(b"CONNECT example.test:80 HTTP/1.1\r\n\r\n" + GET)
+            answer = (await plain.rest()).removeprefix(ESTABLISHED)
+            await plain.close()
+        await inner_of(running)
+        running.engine.commit()
+        evidence = running.capture.evidence(2)
+        assert evidence is not None
+        assert (evidence.sent, evidence.acked) == (len(answer), len(answer))
