@@ -24,6 +24,7 @@ _CODE: Final = Path(inspectd.lint.__file__).parent
 _ID: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+\Z")
 _SECTION: Final = re.compile(
     r"RFC \d{4,5} (?:§|Appendix )|RFC 6265bis §|RFC 7239\b|Fetch\b|HAProxy's|RFC \d{4}\Z|HTML\b|WHATWG"
+    r"|(?:CSP Level 3|Clear Site Data|Referrer Policy|Server Timing|User-Agent Client Hints) §"
 )
 _REQUEST_LINE: Final = re.compile(rb"(?:GET|POST) (/[^ ]*) HTTP/1\.1")
 
