@@ -41,11 +41,9 @@ def server_context(*names: str) -> ssl.SSLContext:
 class TlsOrigin(Origin):
     """A server that speaks TLS."""
 
-    async def start(self, *names: str) -> None:
-        """Listen on a free port, with a certificate for these names."""
-        context = server_context(*(names or ("localhost", "127.0.0.1")))
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 26, ssl=context)
-        self.port = self._server.sockets[0].getsockname()[1]
+    async def start(self, context: ssl.SSLContext | None = None) -> None:
+        """Listen on a free port, with a certificate for localhost unless another one is given."""
+        await super().start(context or server_context("localhost", "127.0.0.1"))
 
 
 @asynccontextmanager
