@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inspectd.capture.model import ForwardRow, UpstreamRow
+    from inspectd.capture.wanted import Wanted
 
 CHUNK_BYTES: Final = 256 * 1024
 """The largest piece that the iterators yield."""
@@ -449,25 +450,44 @@ class Capture(Rows):
         """Ids of the exchanges in which every word is found, newest first, in chunks as they are found.
 
         Words are separated by white space and found anywhere, whatever their case (ASCII), in the method,
-        target, status, reason, client, host, Sec-Fetch-Dest and -Mode. `after` and `before` bound the ids.
-        A chunk may be empty: each stands for a bounded stretch of the file, so that a caller can do other
-        things between two of them.
+        target, status, reason, client, host, Sec-Fetch-Dest and -Mode. Tests of findings (`capture.wanted`) are
+        met as well. `after` and `before` bound the ids.
+        A chunk may be empty: each stands for `search_stretch` ids, so that a caller can do other things between
+        two of them. Raises NotATestError at the first one.
         """
-        patterns = [_like(word) for word in words.split()]
+        from inspectd.capture.wanted import wanted
+
+        asked = wanted(words)
+        stretch = search_stretch(words)
+        patterns = [_like(word) for word in asked.words]
         condition = "".join(f" AND {_any_of(_SEARCHED, place)}" for place in range(3, len(patterns) + 3))
         upper = self.newest_exchange() if before is None else before - 1
         while upper > after:
-            lower = max(after, upper - SEARCH_STRETCH)
+            lower = max(after, upper - stretch)
             rows = self._all(
                 f"SELECT id FROM exchange WHERE id > ?1 AND id <= ?2{condition} ORDER BY id DESC",  # noqa: S608
                 (lower, upper, *patterns),
             )
-            yield array("q", [number for (number,) in rows])
+            ids = array("q", [number for (number,) in rows])
+            yield self._meeting(ids, asked) if asked.tests and ids else ids
             upper = lower
+
+    def _meeting(self, ids: array[int], asked: Wanted) -> array[int]:
+        """Those of the exchanges in whose messages is found what was asked for."""
+        from inspectd.capture.findings import marks
+
+        kinds = asked.kinds
+        rows = self.exchanges(ids)
+        return array("q", [row.id for row in rows if asked.met(marks(self, row, kinds))])
 
     def search_connections(self, words: str) -> array[int]:
         """Ids of the connections that are rows of the list and in which every word is found, ascending."""
-        patterns = [_like(word) for word in words.split()]
+        from inspectd.capture.wanted import wanted
+
+        asked = wanted(words)
+        if asked.tests:  # nothing is found in a connection without a request
+            return array("q")
+        patterns = [_like(word) for word in asked.words]
         columns = ("kind", "sentence", "peer")
         condition = "".join(f" AND {_any_of(columns, place)}" for place in range(1, len(patterns) + 1))
         rows = self._all(
@@ -475,6 +495,13 @@ class Capture(Rows):
             patterns,
         )
         return array("q", [number for (number,) in rows])
+
+
+def search_stretch(words: str) -> int:
+    """Ids that a chunk of a search for these words stands for: fewer where messages have to be read."""
+    from inspectd.capture.wanted import wanted
+
+    return SEARCH_STRETCH // 16 if wanted(words).tests else SEARCH_STRETCH
 
 
 _SEARCHED: Final = ("target", "method", "status", "reason", "client", "host", "dest", "mode")

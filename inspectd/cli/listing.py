@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from inspectd.capture.model import ConnectionRow
-from inspectd.capture.reader import SEARCH_STRETCH, Capture
+from inspectd.capture.reader import SEARCH_STRETCH, Capture, search_stretch
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.lines import JsonLines, PlainLines, extra_width
 from inspectd.cli.output import draws_glyphs, painter, require_stdout, wants_colour
@@ -44,7 +44,9 @@ def command(capture: Path, words: tuple[str, ...], *, as_json: bool) -> None:
     """Print the exchanges of a capture, the oldest first.
 
     With WORDs, only those in which every word is found: in the method, target, status, reason, client, host,
-    Sec-Fetch-Dest or Sec-Fetch-Mode. Connections that never sent a request are listed with an id like c12.
+    Sec-Fetch-Dest or Sec-Fetch-Mode; tests of what is found in the messages count as words: "finding == te-with-cl",
+    "finding ~ te-" (part of an id), "severity >= warning" (good, info, warning, error). Connections that never sent
+    a request are listed with an id like c12.
     """
     require_stdout("inspectd list FILE >lines")
     with Capture.open(capture) as opened:
@@ -111,13 +113,14 @@ def with_progress(capture: Capture, words: str) -> Iterator[array[int]]:
     """The chunks of a search, with a bar on standard error when it is long and somebody waits for it."""
     newest = capture.newest_exchange()
     chunks = capture.search(words)
-    if newest < WORTH_A_BAR or sys.stderr is None or not sys.stderr.isatty():
+    stretch = search_stretch(words)
+    if newest < WORTH_A_BAR * stretch // SEARCH_STRETCH or sys.stderr is None or not sys.stderr.isatty():
         yield from chunks
         return
     with click.progressbar(length=newest, label="searching", file=sys.stderr) as bar:
         for chunk in chunks:
             yield chunk
-            bar.update(SEARCH_STRETCH)
+            bar.update(stretch)
 
 
 def in_order(

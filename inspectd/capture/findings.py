@@ -1,0 +1,131 @@
+"""What is found in the messages of an exchange: derived from the recorded bytes when somebody looks, never stored.
+
+Clients and servers repeat themselves, so what was found in a message is remembered by its bytes. Nothing raises on the
+bytes of a peer; a message whose bytes are gone has no findings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from inspectd.capture.model import State
+from inspectd.capture.trouble import CaptureError
+from inspectd.lint import Finding, Severity, findings, quick
+from inspectd.lint.catalogue import catalogue, levels
+from inspectd.wire import ArrivedHead, RequestReader
+
+if TYPE_CHECKING:
+    from inspectd.capture.model import ExchangeRow
+    from inspectd.capture.reader import Capture
+    from inspectd.wire.span import Kind
+
+EXAMINED: Final = 256 * 1024
+"""Bytes of a message that are looked at; of what comes behind them nothing is said."""
+
+_REMEMBERED: Final = 2048
+_LONGEST_REMEMBERED: Final = 8192
+# A target that can't have come back in an answer as anything but itself: requests which differ in it alone are the same
+# to what they are answered.
+_ORDINARY_TARGET: Final = re.compile(rb"\A([A-Z]++ )/[A-Za-z0-9._~/?=&+-]*+( )")
+_WHOLE: Final = State.PLAIN | State.REQUEST_COMPLETE
+_KIND: Final[tuple[Kind, Kind]] = ("request", "response")
+
+
+class Found(NamedTuple):
+    """The findings of both messages of an exchange. Offsets count from the first byte of each."""
+
+    request: tuple[Finding, ...]
+    response: tuple[Finding, ...]
+
+
+class Marks(NamedTuple):
+    """The findings of an exchange in short: their ids, the worst first, and how bad that one is."""
+
+    ids: tuple[str, ...]
+    worst: Severity
+
+
+NO_MARKS: Final = Marks((), Severity.GOOD)
+
+
+class _Memory:
+    """What was found in messages seen before. At most some megabytes, the latest used are kept."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[object, ...], tuple[Finding, ...]] = OrderedDict()
+
+    def findings(
+        self, data: bytes, kind: Kind, *, eof: bool, request: bytes | None = None
+    ) -> tuple[Finding, ...]:
+        """The findings of a message, the bytes of which may have been seen before."""
+        key = (kind, data, eof, request)
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+            return known
+        found = tuple(findings(data, kind, eof=eof, request=request))
+        if len(data) + len(request or b"") <= _LONGEST_REMEMBERED:
+            self._known[key] = found
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+
+_memory: Final = _Memory()
+
+
+def found_in(capture: Capture, row: ExchangeRow) -> Found:
+    """All findings of an exchange's request and response, as far as their bytes are there."""
+    return Found(findings_of(capture, row, "request"), findings_of(capture, row, "response"))
+
+
+def findings_of(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[Finding, ...]:
+    """The findings of one message of an exchange."""
+    ended = bool(row.state & State.ABORTED)
+    try:
+        request = capture.request_bytes(row, limit=EXAMINED)
+        if kind == "request":
+            eof = (ended or bool(row.state & State.REQUEST_COMPLETE)) and len(request) == (row.req_len or 0)
+            return _memory.findings(request, kind, eof=eof)
+        if not row.res_len:
+            return ()
+        data = capture.response_bytes(row, limit=EXAMINED)
+    except CaptureError:
+        return ()
+    if row.status == "101" and row.res_head:
+        data = data[: row.res_head]  # what follows is another protocol
+    whole = (ended or bool(row.state & State.RESPONSE_COMPLETE)) and len(data) >= (row.res_len or 0)
+    return _memory.findings(data, kind, eof=whole, request=_ORDINARY_TARGET.sub(rb"\1/\2", request, count=1))
+
+
+def marks(capture: Capture, row: ExchangeRow, kinds: tuple[Kind, ...] = _KIND) -> Marks:
+    """The findings of an exchange in short, of the messages of these kinds."""
+    ids: dict[str, None] = {}
+    for kind in kinds:
+        ids.update(dict.fromkeys(_ids(capture, row, kind)))
+    severity = levels()
+    noted = sorted(ids, key=lambda name: -severity[name])
+    return Marks(tuple(noted), severity[noted[0]]) if noted else NO_MARKS
+
+
+def _ids(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[str, ...]:
+    if kind == "request" and row.state & _WHOLE == _WHOLE and row.req_len == row.req_head:
+        # Most requests are nothing but a plain head, for which there is a shorter way.
+        try:
+            events = RequestReader(max_head=None, max_request_line=None).feed(capture.request_bytes(row))
+        except CaptureError:
+            return ()
+        head = next((event for event in events if isinstance(event, ArrivedHead)), None)
+        if head is not None:
+            return quick(head).ids
+    return tuple(finding.id for finding in findings_of(capture, row, kind))
+
+
+@lru_cache(maxsize=64)
+def kinds_of(ids: frozenset[str]) -> tuple[Kind, ...]:
+    """The messages that have to be looked at to find one of these ids."""
+    kinds = {catalogue()[name].kind for name in ids}
+    return tuple(kind for kind in _KIND if kind in kinds or "message" in kinds)

@@ -1,0 +1,128 @@
+"""Findings of what was recorded: derived from its bytes, and looked for by tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspectd.capture.findings import found_in, marks
+from inspectd.capture.model import State
+from inspectd.capture.reader import Capture
+from inspectd.capture.wanted import FindingTest, NotATestError, completion, wanted
+from inspectd.lint import Severity, catalogue, findings, quick
+from inspectd.wire import ArrivedHead, RequestReader, read
+from tests.capture.traffic import get, new_writer, open_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SMUGGLED = (
+    b"POST /two HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX"
+)
+HOSTILE = b"GET /\x1b[2J HTTP/1.1\r\nHost : \x9b\r\n\r\n"
+
+
+@pytest.fixture
+def capture(tmp_path: Path) -> Iterator[Capture]:
+    """Three ordinary exchanges, then a request of two lengths, then one that is no good HTTP."""
+    path = tmp_path / "found.inspectd"
+    writer = new_writer(path)
+    connection = open_connection(writer, now=1_000)
+    for number in range(3):
+        get(writer, connection, f"/{number}", now=2_000 + number)
+    for number, data in enumerate((SMUGGLED, HOSTILE)):
+        start = connection.bytes_in
+        connection.received(data, 3_000 + number)
+        exchange = connection.begin(start, 3_000 + number)
+        connection.end(exchange, connection.bytes_in)
+        exchange.method, exchange.target = "POST", "/odd"
+        exchange.req_head = data.index(b"\r\n\r\n") + 4
+        exchange.state |= (State.HEAD_COMPLETE | State.REQUEST_COMPLETE).value
+        connection.settle(None)
+    writer.flush(4_000)
+    writer.close(5_000)
+    with Capture.open(path) as opened:
+        yield opened
+
+
+def _searched(capture: Capture, words: str) -> list[int]:
+    return sorted(number for chunk in capture.search(words) for number in chunk)
+
+
+def test_findings_are_those_of_the_bytes(capture: Capture) -> None:
+    row = capture.exchange(4)
+    assert row is not None
+
+    assert found_in(capture, row).request == tuple(findings(SMUGGLED, "request"))
+    assert "te-with-cl" in {each.id for each in found_in(capture, row).request}
+    assert found_in(capture, row).response == ()
+    assert marks(capture, row).worst is Severity.ERROR
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ("finding == te-with-cl", [4]),
+        ("finding==te-with-cl", [4]),
+        ("finding ~ te-with", [4]),
+        ("finding != te-with-cl", [1, 2, 3, 5]),
+        ("severity >= error", [4, 5]),
+        ("severity < error", [1, 2, 3]),
+        ("severity >= error post", [4, 5]),
+        ("severity >= error GET", []),
+        ("severity >= error finding != te-with-cl", [5]),
+        ("finding", []),
+    ],
+)
+def test_findings_are_looked_for(capture: Capture, words: str, ids: list[int]) -> None:
+    assert _searched(capture, words) == ids
+
+
+def test_connections_have_none(capture: Capture) -> None:
+    assert list(capture.search_connections("severity >= good")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("finding == te-wth-cl", "Did you mean te-with-cl"),
+        ("finding == ", "Say what it is compared with"),
+        ("finding > te-with-cl", "compared with ==, != and ~"),
+        ("severity == bad", "good, info, warning, error"),
+    ],
+)
+def test_tests_that_mean_nothing_are_refused(words: str, said: str) -> None:
+    with pytest.raises(NotATestError, match=said):
+        wanted(words)
+
+
+@given(st.text() | st.from_regex(r"(finding|severity) ?(==|~|>|<=) ?[a-z-]*"))
+def test_any_words_are_words_or_tests(text: str) -> None:
+    completed = completion(text)
+    assert completed is None or completed.startswith(text)
+    try:
+        asked = wanted(text)
+    except NotATestError:
+        return
+    assert asked.tests or asked.words == tuple(text.split())
+
+
+def test_a_test_says_what_has_to_be_read() -> None:
+    assert FindingTest(frozenset({"host-missing"})).kinds == ("request",)
+    assert FindingTest(frozenset({"cl-plus"})).kinds == ("request", "response")
+
+
+def test_the_shorter_way_finds_the_same_in_heads() -> None:
+    for entry in catalogue().values():
+        data = entry.example.wire
+        heads = [each for each in RequestReader().feed(data) if isinstance(each, ArrivedHead)]
+        if entry.kind == "response" or [each.raw for each in heads] != [data] or heads[0].section is None:
+            continue
+        if not read(data, "request").messages[0].complete:
+            continue
+        whole = {each.id for each in findings(data, "request") if catalogue()[each.id].level > Severity.GOOD}
+        assert whole <= set(quick(heads[0]).ids), entry.id
