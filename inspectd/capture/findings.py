@@ -105,13 +105,14 @@ def marks(capture: Capture, row: ExchangeRow, kinds: tuple[Kind, ...] = _KIND) -
     """The findings of an exchange in short, of the messages of these kinds."""
     ids: dict[str, None] = {}
     for kind in kinds:
-        ids.update(dict.fromkeys(_ids(capture, row, kind)))
+        ids.update(dict.fromkeys(ids_in(capture, row, kind)))
     severity = levels()
     noted = sorted(ids, key=lambda name: -severity[name])
     return Marks(tuple(noted), severity[noted[0]]) if noted else NO_MARKS
 
 
-def _ids(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[str, ...]:
+def ids_in(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[str, ...]:
+    """The ids of what is found in one message of an exchange, perhaps more than once: cheaper than the findings."""
     if kind == "request" and row.state & _WHOLE == _WHOLE and row.req_len == row.req_head:
         # Most requests are nothing but a plain head, for which there is a shorter way.
         try:

@@ -98,9 +98,9 @@ def anatomy(
     """
     if deflate and websocket is None:
         raise click.UsageError("--deflate says something about frames alone: give --websocket as well.")
-    data = _load(source)
+    data = load(source)
     if kind is None:
-        kind = "response" if data.lstrip(b"\r\n")[:5].upper() == _STATUS_LINE else "request"
+        kind = kind_of(data)
     require_stdout("inspectd anatomy FILE >anatomy.txt")
     names = [name.encode("utf-8", "surrogateescape") for name in methods]
     if websocket is not None:
@@ -142,7 +142,12 @@ def frames_text(frames: Direction, *, full: bool, eof: bool) -> Iterator[str]:
         yield f"{line}\n"
 
 
-def _load(source: str) -> bytes:
+def kind_of(data: bytes) -> Kind:
+    """What bytes are most likely: responses when they begin with HTTP/."""
+    return "response" if data.lstrip(b"\r\n")[:5].upper() == _STATUS_LINE else "request"
+
+
+def load(source: str) -> bytes:
     """All bytes of the file, or of standard input for `-`."""
     if source != "-":
         try:

@@ -37,6 +37,9 @@ _COMMANDS: Final = {
     "anatomy": LazyCommand(
         "inspectd.cli.anatomy", "anatomy", "Explain the bytes of a message from a file or a pipe."
     ),
+    "lint": LazyCommand(
+        "inspectd.cli.lint", "command", "Find what is wrong or odd in a capture or a file; for CI."
+    ),
     "export": LazyCommand("inspectd.cli.export", "command", "Turn a capture into a rule file."),
     "playback": LazyCommand("inspectd.cli.playback", "command", "Serve the answers of a capture again."),
     "rules": LazyCommand("inspectd.cli.rules", "rules", "Check rule files, and see what they answer."),
