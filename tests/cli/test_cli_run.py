@@ -5,12 +5,15 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -254,6 +257,24 @@ def test_an_engine_that_cannot_start_says_why_and_nothing_is_run(tmp_path: Path)
     assert b"none.toml" in done.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
+def test_an_engine_that_ends_early_is_told_of(tmp_path: Path) -> None:
+    program = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from inspectd.control.places import running_engines\n"
+        "(engine,) = running_engines()\n"
+        "os.kill(engine.pid, 9)\n"
+        "while ') Z ' not in Path(f'/proc/{engine.pid}/stat').read_text():\n"
+        "    pass\n"
+    )
+    runtime = {"XDG_RUNTIME_DIR": tempfile.mkdtemp(dir=tmp_path)}
+    done = run(tmp_path, "--", sys.executable, "-c", program, env=runtime)
+
+    assert done.returncode == 0, done.stderr
+    assert b"inspectd: the engine ended early (SIGKILL): from then on there was no proxy\n" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_are_handed_on(tmp_path: Path, number: signal.Signals) -> None:
     program = (
@@ -280,38 +301,60 @@ def test_signals_are_handed_on(tmp_path: Path, number: signal.Signals) -> None:
     assert b"inspectd: no exchange" in said
 
 
+def read_until(terminal: int, end: bytes | None) -> bytes:
+    """What a program writes to its terminal, up to `end` or to its own end."""
+    said = b""
+    deadline = time.monotonic() + SECONDS
+    while end is None or end not in said:
+        ready, _, _ = select.select([terminal], [], [], max(deadline - time.monotonic(), 0))
+        assert ready, said
+        try:
+            piece = os.read(terminal, 1000)
+        except OSError:  # EIO: Linux says so when the other end is closed
+            piece = b""
+        if not piece:
+            break
+        said += piece
+    return said
+
+
 def test_ctrl_c_reaches_the_program_once(tmp_path: Path) -> None:
     """On a terminal the whole foreground group has the signal already."""
     import pty
 
     program = (
         "import signal\n"
-        "signal.signal(signal.SIGINT, lambda *_: print('got it', flush=True))\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
         "print('ready', flush=True)\n"
-        "signal.pause()\n"
-        "signal.sigtimedwait([], 0.3)\n"  # a second one would be printed meanwhile
+        "signal.sigwait([signal.SIGINT])\n"
+        "print('got it', flush=True)\n"
+        "if signal.sigtimedwait([signal.SIGINT], 0.3):\n"
+        "    print('got it again')\n"
     )
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.execve(
-            sys.executable,
-            command_line(tmp_path, "--quiet", "--", sys.executable, "-c", program),
-            environment(tmp_path),
-        )
-    said = b""
-    try:
-        while b"ready" not in said:
-            said += os.read(terminal, 1000)
-        os.write(terminal, b"\x03")
-        while piece := os.read(terminal, 1000):
-            said += piece
-    except OSError:  # EIO: the other end is closed
-        pass
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
+    words = command_line(tmp_path, "--quiet", "--", sys.executable, "-c", program)
+    # A program of its own makes the terminal the controlling one: this process may have threads, and mustn't fork.
+    takes = "import fcntl, os, sys, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\nos.execv(sys.argv[1], sys.argv[1:])"
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", takes, *words],
+        cwd=ROOT,
+        env=environment(tmp_path),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as process:
+        os.close(theirs)
+        try:
+            said = read_until(ours, b"ready")
+            os.write(ours, b"\x03")
+            said += read_until(ours, None)
+            code = process.wait(SECONDS)
+        finally:
+            process.kill()
+            os.close(ours)
 
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert code == 0
     assert said.count(b"got it") == 1
 
 
@@ -390,6 +433,28 @@ def test_what_a_person_has_set_is_kept_beside_it(tmp_path: Path) -> None:
     assert f'"-Djavax.net.ssl.trustStore={trust.java}"' in made["JAVA_TOOL_OPTIONS"]
     assert (made["GIT_CONFIG_COUNT"], made["GIT_CONFIG_KEY_0"]) == ("2", "user.name")
     assert (made["GIT_CONFIG_KEY_1"], made["GIT_CONFIG_VALUE_1"]) == ("http.proxy", "http://127.0.0.1:9")
+
+
+def test_an_odd_root_takes_no_other_one_away(tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
+    from inspectd.cli.program_environment import write_trust
+    from inspectd.engine.ca import open_authority
+
+    first, second = open_authority(tmp_path / "first"), open_authority(tmp_path / "second")
+    odd = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(odd + first.certificate_path.read_bytes())
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SSL_CERT_FILE", str(roots))
+        trust = write_trust(tmp_path, second)
+
+    assert (
+        trust.bundle.read_bytes()
+        == odd + first.certificate_path.read_bytes() + b"\n" + trust.certificate.read_bytes()
+    )
+    kept = pkcs12.load_pkcs12(trust.java.read_bytes(), None).additional_certs
+    assert [each.certificate for each in kept] == [first.certificate, second.certificate]
 
 
 def test_the_help_says_who_reads_the_variables(tmp_path: Path) -> None:
