@@ -75,13 +75,13 @@ def required(subject: Subject) -> Iterator[Finding]:
     if not head.complete or head.status is None:
         return
     if code in _REDIRECTS and b"location" not in subject.fields:
-        yield Finding("resp-location-missing", *head.status, code.decode())
+        yield Finding("resp-location-missing", *head.status, code.decode("ascii", "replace"))
     elif code == b"405" and b"allow" not in subject.fields:
         yield Finding("resp-allow-missing", *head.status)
     elif code in {b"401", b"407"}:
         name = b"www-authenticate" if code == b"401" else b"proxy-authenticate"
         if name not in subject.fields:
-            yield Finding("resp-authenticate-missing", *head.status, code.decode())
+            yield Finding("resp-authenticate-missing", *head.status, code.decode("ascii", "replace"))
     elif code == b"416" and b"content-range" not in subject.fields:
         yield Finding("resp-416-no-range", *head.status)
 

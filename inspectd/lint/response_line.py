@@ -94,9 +94,9 @@ def codes(subject: Subject) -> Iterator[Finding]:
     elif len(code) != _DIGITS:
         yield Finding("status-code-not-3-digits", *where, quoted(code))
     elif not b"100" <= code <= b"599":
-        yield Finding("status-code-range", *where, code.decode())
+        yield Finding("status-code-range", *where, code.decode("ascii", "replace"))
     elif code not in _phrases():
-        yield Finding("status-code-unregistered", *where, code.decode())
+        yield Finding("status-code-unregistered", *where, code.decode("ascii", "replace"))
 
 
 def spaces(subject: Subject) -> Iterator[Finding]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from inspectd.lint import (
+    caching,
     chunked,
     content_length,
+    cookies,
+    cors,
     fields,
     lines,
+    policies,
     response_connection,
     response_content,
     response_fields,
@@ -42,6 +46,10 @@ MEANING: Final[tuple[Checker, ...]] = (
     *response_connection.MEANING,
     *response_fields.MEANING,
     *response_content.MEANING,
+    *caching.MEANING,
+    *cookies.MEANING,
+    *cors.MEANING,
+    *policies.MEANING,
     *fields.MEANING,
     *values.MEANING,
     *content_length.CHECKERS,
