@@ -18,6 +18,8 @@ from inspectd.lint.catalogue import catalogue, levels
 from inspectd.wire import ArrivedHead, RequestReader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from inspectd.capture.model import ExchangeRow
     from inspectd.capture.reader import Capture
     from inspectd.wire.span import Kind
@@ -123,6 +125,23 @@ def ids_in(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[str, ...]:
         if head is not None:
             return quick(head).ids
     return tuple(finding.id for finding in findings_of(capture, row, kind))
+
+
+def noted_in(capture: Capture, row: ExchangeRow, kind: Kind) -> list[Finding]:
+    """What is found in one message of an exchange and is more than a good note."""
+    severity = levels()
+    if all(severity[name] is Severity.GOOD for name in ids_in(capture, row, kind)):
+        return []
+    return [each for each in findings_of(capture, row, kind) if severity[each.id] > Severity.GOOD]
+
+
+def facts(found: Iterable[Finding]) -> list[dict[str, str | int]]:
+    """Findings for JSON: what they are, how bad, and where, in bytes from the beginning of their message."""
+    severity = levels()
+    return [
+        {"id": each.id, "severity": severity[each.id].word, "start": each.start, "end": each.end}
+        for each in found
+    ]
 
 
 @lru_cache(maxsize=64)

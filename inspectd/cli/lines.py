@@ -161,6 +161,8 @@ class JsonLines:
 
     def exchange(self, row: ExchangeRow, capture: Capture, also: dict[str, Any] | None = None) -> str:
         """`{"type":"exchange",...}`, with what `also` holds at its end."""
+        from inspectd.capture.findings import facts, noted_in
+
         head = min(row.req_head or row.req_len or 0, HEAD_READ)
         request = read_head(capture.request_bytes(row, limit=head), "request")
         response = HeadText(None, None, None, [])
@@ -192,6 +194,8 @@ class JsonLines:
                 "fields": request.fields,
                 "response_fields": response.fields,
                 "added": json.loads(row.added) if row.added else [],
+                "findings": facts(noted_in(capture, row, "request")),
+                "response_findings": facts(noted_in(capture, row, "response")),
             }
             | _tls(capture.tls(row.connection))
             | upstream_json(capture.forward(row.id), capture)

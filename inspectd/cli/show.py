@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from inspectd.capture.model import ConnectionRow, EvidenceRow, ExchangeRow
+    from inspectd.wire.span import Kind
 
 _ID: Final = re.compile(r"(c?)([1-9][0-9]{0,17})")
 _NOT_FOR_A_TERMINAL: Final = re.compile(rb"[^\x20-\x7e\t\r\n]|\r(?!\n)")
 """Anything that a terminal could take for a command: all but printable ASCII, tabs and line ends."""
 
+_KINDS: Final[tuple[Kind, ...]] = ("request", "response")
 _HOW: Final = {
     "fin": "closed by the {who}",
     "rst": "reset by the {who}",
@@ -200,7 +202,30 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
     else:
         over = bool(row.state & State.ABORTED) or (evidence is not None and evidence.ended_by is not None)
         yield paint("  no answer was sent" if over else "  no answer yet", "magenta")
+    yield from finding_lines(capture, row, paint)
     yield from attempt_lines(capture, row, paint)
+
+
+_SEVERITIES: Final = {"error": "red", "warning": "yellow", "info": "dim"}
+
+
+def finding_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str], str]) -> Iterator[str]:
+    """What is found in the request and in the response, a line each, the worst first."""
+    from inspectd.capture.findings import noted_in
+    from inspectd.lint import entry
+
+    for kind in _KINDS:
+        found = noted_in(capture, row, kind)
+        if not found:
+            continue
+        yield ""
+        yield paint(f"found in the {kind}", "bold")
+        for each in sorted(found, key=lambda each: -entry(each.id).level):
+            about = entry(each.id)
+            detail = f" ({each.detail})" if each.detail else ""
+            spec = about.spec if draws_glyphs() else about.spec.replace("§", "section ")
+            title = paint(f"{about.severity:7}", _SEVERITIES.get(about.severity, "dim"))
+            yield f"  {title} at {each.start:x}: {about.summary}{detail} [{about.id}, {spec}]"
 
 
 def attempt_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str], str]) -> Iterator[str]:

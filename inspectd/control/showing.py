@@ -15,6 +15,7 @@ from inspectd.control.traffic_messages import (
     EvidenceShown,
     ExchangeDetail,
     ExchangeShown,
+    FindingShown,
     MessageShown,
     ServerTls,
     UpstreamShown,
@@ -103,6 +104,27 @@ def detail_shown(capture: Capture, row: ExchangeRow) -> ExchangeDetail:
         added=tuple(json.loads(row.added)) if row.added else (),
         attempts=tuple(map(evidence_shown, capture.attempts(row.id))),
         upstream=_upstream(capture, row),
+        findings=_findings(capture, row, "request"),
+        response_findings=_findings(capture, row, "response"),
+    )
+
+
+def _findings(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[FindingShown, ...]:
+    """What is found in one of its messages."""
+    from inspectd.capture.findings import noted_in
+    from inspectd.lint import entry
+
+    return tuple(
+        FindingShown(
+            id=each.id,
+            severity=entry(each.id).severity,
+            start=each.start,
+            end=each.end,
+            summary=entry(each.id).summary,
+            section=entry(each.id).spec,
+            detail=each.detail,
+        )
+        for each in noted_in(capture, row, kind)
     )
 
 

@@ -245,6 +245,18 @@ class UpstreamShown(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None
 
 
+class FindingShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What is found in a message, how bad that is (`info`, `warning`, `error`), and which of its bytes it is about."""
+
+    id: str
+    severity: str
+    start: int
+    end: int
+    summary: str
+    section: str
+    detail: str
+
+
 class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
     """A recorded exchange with its messages, and all attempts of the same request, the oldest first. `upstream` is
     there when it was forwarded to a server.
@@ -258,6 +270,8 @@ class ExchangeDetail(msgspec.Struct, frozen=True, kw_only=True):
     added: tuple[str, ...]
     attempts: tuple[EvidenceShown, ...]
     upstream: UpstreamShown | None = None
+    findings: tuple[FindingShown, ...] = ()
+    response_findings: tuple[FindingShown, ...] = ()
 
 
 class NearMiss(msgspec.Struct, frozen=True, kw_only=True):

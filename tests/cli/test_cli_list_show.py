@@ -316,3 +316,18 @@ def test_both_commands_are_light(capture: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)
     assert (answer.returncode, answer.stderr) == (0, b"")
+
+
+def test_show_tells_what_is_found(capture: Path) -> None:
+    shown = inspectd("show", capture, 3).stdout
+    assert b"found in the request\n" in shown
+    assert b"[target-non-ascii, RFC" in shown
+    assert not [each for each in (b"\x1b", b"\x07", "\u202e".encode()) if each in shown]
+
+
+def test_list_finds_by_finding(capture: Path) -> None:
+    lines = inspectd("list", capture, "finding", "==", "target-non-ascii", "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [3]
+    refused = inspectd("list", capture, "finding == target-non-asci")
+    assert refused.returncode == 1
+    assert b"Did you mean target-non-ascii" in refused.stderr
