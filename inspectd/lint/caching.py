@@ -231,4 +231,5 @@ def _shared(subject: Subject, found: Policy | None) -> bool:
     return _kept(subject) and said.keys().isdisjoint({b"no-store", b"private"})
 
 
-MEANING: Final = (directives, conflicts, expiry, modified, lifetimes, variants)
+MEANING: Final = (directives, modified)
+SETTLED: Final = (conflicts, expiry, lifetimes, variants)

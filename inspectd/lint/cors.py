@@ -170,4 +170,4 @@ def stray(subject: Subject) -> Iterator[Finding]:
             return
 
 
-MEANING: Final = (origins, credentials, unanswered, preflights, stray)
+SETTLED: Final = (origins, credentials, unanswered, preflights, stray)

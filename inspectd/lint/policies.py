@@ -164,4 +164,5 @@ def _same(subject: Subject, target: bytes) -> bool:
     return tls is not None and target.partition(b":")[0].lower() == (b"https" if tls else b"http")
 
 
-MEANING: Final = (csp, transport, tokens, hints, redirects)
+MEANING: Final = (csp, transport)
+SETTLED: Final = (tokens, hints, redirects)

@@ -10,6 +10,7 @@ from inspectd.lint import (
     connections,
     content_length,
     declared,
+    fetch_metadata,
     fields,
     hosts,
     lines,
@@ -56,5 +57,6 @@ SETTLED: Final[tuple[Checker, ...]] = (
     *connections.SETTLED,
     *meanings.SETTLED,
     *declared.SETTLED,
+    *fetch_metadata.SETTLED,
 )
 """What can be said when no field line can come any more: that something is absent, or goes with nothing else."""

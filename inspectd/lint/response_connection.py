@@ -121,4 +121,5 @@ def options(subject: Subject) -> Iterator[Finding]:
 
 
 STREAM: Final = (final,)
-MEANING: Final = (interim, upgrades, options)
+MEANING: Final = (interim,)
+SETTLED: Final = (upgrades, options)

@@ -206,4 +206,5 @@ def _is_timing(field: Field) -> bool:
     return bool(value)
 
 
-MEANING: Final = (types, codings, event_streams, names, lists)
+MEANING: Final = (names, lists)
+SETTLED: Final = (types, codings, event_streams)

@@ -175,4 +175,5 @@ def forms(subject: Subject) -> Iterator[Finding]:
                 yield of_value("resp-structured-invalid", fields[0], quoted(value))
 
 
-MEANING: Final = (dates, required, references, parts, not_modified, like_get, forms)
+MEANING: Final = (references, forms)
+SETTLED: Final = (dates, required, parts, not_modified, like_get)

@@ -144,4 +144,5 @@ def _lines_within(text: bytes) -> list[bytes]:
 
 
 STREAM: Final = (behind,)
-MEANING: Final = (codings, lengths, content, early, split)
+MEANING: Final = (codings, lengths)
+SETTLED: Final = (content, early, split)

@@ -48,7 +48,6 @@ MEANING: Final[tuple[Checker, ...]] = (
     *response_content.MEANING,
     *caching.MEANING,
     *cookies.MEANING,
-    *cors.MEANING,
     *policies.MEANING,
     *fields.MEANING,
     *values.MEANING,
@@ -58,5 +57,13 @@ MEANING: Final[tuple[Checker, ...]] = (
 )
 """What any line of a head may have, and what lies behind the head."""
 
-SETTLED: Final[tuple[Checker, ...]] = ()
+SETTLED: Final[tuple[Checker, ...]] = (
+    *response_framing.SETTLED,
+    *response_connection.SETTLED,
+    *response_fields.SETTLED,
+    *response_content.SETTLED,
+    *caching.SETTLED,
+    *cors.SETTLED,
+    *policies.SETTLED,
+)
 """What can be said when no field line can come any more: that something is absent, or goes with nothing else."""
