@@ -87,10 +87,11 @@ def hints(subject: Subject) -> Iterator[Finding]:
     name = agent.value_bytes[:_EXAMINED]
     said, brand = _CHROMIUM.search(name), _BRAND.search(brands.value_bytes[:_EXAMINED])
     if said is None:
-        yield Finding(
-            "hints-contradict", *value_range(brands), "User-Agent is no Chromium", (value_range(agent),)
-        )
-    elif said is not None and brand is not None and brand[1] != said[1]:
+        if b"Firefox/" in name:
+            yield Finding(
+                "hints-contradict", *value_range(brands), "Firefox in User-Agent", (value_range(agent),)
+            )
+    elif brand is not None and brand[1] != said[1]:
         detail = f"version {brand[1].decode()}, and {said[1].decode()} in User-Agent"
         yield Finding("hints-contradict", *value_range(brands), detail, (value_range(agent),))
     platform = subject.first(b"sec-ch-ua-platform")
