@@ -65,8 +65,8 @@ class SseEvent:
 
     @property
     def dispatched(self) -> bool:
-        """Whether a browser tells the page of it: it is complete and has data."""
-        return self.complete and (self.size > 0 or self.data_lines > 1)
+        """Whether a browser tells the page of it: it is complete and has a data line, were it an empty one."""
+        return self.complete and self.data_lines > 0
 
     @property
     def truncated(self) -> bool:

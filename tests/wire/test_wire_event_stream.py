@@ -30,13 +30,14 @@ def told(data: bytes) -> list[tuple[bytes | None, bytes]]:
             b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
             [(None, b"first event"), (None, b"second event"), (None, b" third event")],
         ),
-        (b"data\n\ndata\ndata\n\ndata:", [(None, b"\n")]),
+        (b"data\n\ndata\ndata\n\ndata:", [(None, b""), (None, b"\n")]),
         (b"data:test\n\ndata: test\n\n", [(None, b"test"), (None, b"test")]),
         # line ends, and what is ignored
         (b"data: a\r\rdata: b\r\n\r\ndata: c\n\n", [(None, b"a"), (None, b"b"), (None, b"c")]),
         (b"\xef\xbb\xbfdata: bom\n\n", [(None, b"bom")]),
         (b"\xef\xbb\xbf\xef\xbb\xbfdata: two\n\n", []),
         (b"event: add\ndata: 1\nDATA: 2\n\n", [(b"add", b"1")]),
+        (b"data:\n\nid: 1\n\n", [(None, b"")]),
         (b"event: alone\n\ndata: x\n\n", [(None, b"x")]),
     ],
 )
