@@ -1,14 +1,15 @@
 """The yardstick: an asyncio Protocol that answers every head with the same bytes and does nothing else.
 
-    python tests/benchmarks/bare_server.py RESPONSE_FILE [--uvloop]
+    python tests/benchmarks/bare_server.py RESPONSE_FILE [--uvloop] [--tls CERTIFICATE_AND_KEY]
 
 Prints its port.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
+import ssl
 from pathlib import Path
 from typing import cast
 
@@ -33,23 +34,32 @@ class Bare(asyncio.Protocol):
         self._pending = data
 
 
-async def serve(response: bytes) -> None:
+async def serve(response: bytes, certificate: Path | None) -> None:
     """Listen on a free port of 127.0.0.1 until killed."""
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Bare(response), "127.0.0.1", 0, backlog=128)
+    server = await loop.create_server(lambda: Bare(response), "127.0.0.1", 0, backlog=128, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 def main() -> None:
     """The command line."""
-    response = Path(sys.argv[1]).read_bytes()
-    if "--uvloop" in sys.argv:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("response", type=Path)
+    parser.add_argument("--uvloop", action="store_true")
+    parser.add_argument("--tls", type=Path)
+    asked = parser.parse_args()
+    serving = serve(asked.response.read_bytes(), asked.tls)
+    if asked.uvloop:
         import uvloop
 
-        uvloop.run(serve(response))
+        uvloop.run(serving)
     else:
-        asyncio.run(serve(response))
+        asyncio.run(serving)
 
 
 if __name__ == "__main__":

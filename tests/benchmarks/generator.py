@@ -2,6 +2,11 @@
 
     python tests/benchmarks/generator.py PORT [--pid SERVER] [--connections 64] [--seconds 4 | --requests N]
     python tests/benchmarks/generator.py PORT --rate 1000 --seconds 5
+    python tests/benchmarks/generator.py PROXY_PORT --forward 127.0.0.1:3000 | --tunnel 127.0.0.1:3443 ...
+    python tests/benchmarks/generator.py PORT --tls ...
+
+PORT is the server's, or that of a proxy which is asked to forward to another server, or to open tunnels to one that
+speaks TLS; no certificate is checked.
 
 Without a rate each connection asks again as soon as it is answered; the figures are requests a second and the
 server's CPU time a request. With a rate requests start on time whether or not earlier ones were answered, and
@@ -12,14 +17,16 @@ Prints one JSON object.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import select
 import socket
+import ssl
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
@@ -48,12 +55,56 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def response_length(connection: socket.socket) -> int:
+class Way(NamedTuple):
+    """How the server is reached: on this port, with or without TLS, or through the proxy there, which forwards
+    requests that name the server, or opens a tunnel to it for TLS.
+    """
+
+    port: int
+    forward: str | None = None
+    tunnel: str | None = None
+    tls: bool = False
+
+    @property
+    def request(self) -> bytes:
+        """What is asked."""
+        named = self.forward or self.tunnel
+        asked = REQUEST if named is None else REQUEST.replace(b"localhost:8080", named.encode(), 1)
+        return asked if self.forward is None else asked.replace(b" /", f" http://{self.forward}/".encode(), 1)
+
+    def open(self) -> socket.socket:
+        """A connection on which the server can be asked."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tunnel is None:
+            return _unchecked().wrap_socket(connection) if self.tls else connection
+        connection.sendall(f"CONNECT {self.tunnel} HTTP/1.1\r\nHost: {self.tunnel}\r\n\r\n".encode())
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            piece = connection.recv(1)
+            if not piece:
+                raise SystemExit(f"the proxy opened no tunnel: {answer!r}")
+            answer += piece
+        return _unchecked().wrap_socket(connection, server_hostname=self.tunnel.rpartition(":")[0])
+
+
+@functools.cache
+def _unchecked() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def response_length(connection: socket.socket, request: bytes) -> int:
     """Ask once and say how long the answer is; every later answer has the same length."""
-    connection.sendall(REQUEST)
+    connection.sendall(request)
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        piece = connection.recv(65536)
+        if not piece:
+            raise SystemExit(f"the server closed a connection after {data!r}")
+        data += piece
     head, _, content = data.partition(b"\r\n\r\n")
     _, found, rest = head.lower().partition(b"content-length:")
     if not found:
@@ -64,23 +115,23 @@ def response_length(connection: socket.socket) -> int:
     return len(head) + 4 + length
 
 
-def connections(port: int, count: int) -> tuple[dict[int, socket.socket], int]:
+def connections(way: Way, count: int) -> tuple[dict[int, socket.socket], int]:
     """Connected non-blocking sockets by file descriptor, and the length of an answer."""
     opened, length = {}, 0
     for _ in range(count):
-        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        length = response_length(connection)
+        connection = way.open()
+        length = response_length(connection, way.request)
         connection.setblocking(False)
         opened[connection.fileno()] = connection
     return opened, length
 
 
 def saturate(
-    port: int, pid: int | None, count: int, seconds: float, requests: int | None, *, wait: float = 0
+    way: Way, pid: int | None, count: int, seconds: float, requests: int | None, *, wait: float = 0
 ) -> dict[str, float]:
     """As many requests as the server answers, after half a second of warming up."""
-    opened, length = connections(port, count)
+    opened, length = connections(way, count)
+    request = way.request
     poll = select.epoll()
     for fileno in opened:
         poll.register(fileno, select.EPOLLIN)
@@ -88,13 +139,16 @@ def saturate(
     ask = {fileno: connection.send for fileno, connection in opened.items()}
     missing = dict.fromkeys(opened, length)
     for send in ask.values():
-        send(REQUEST)
+        send(request)
 
     def run(until: float, most: int) -> int:
         done = 0
         while time.monotonic() < until and done < most:
             for fileno, _ in poll.poll(wait):
-                data = receive[fileno](65536)
+                try:
+                    data = receive[fileno](65536)
+                except ssl.SSLWantReadError:  # it was no content, but a key for example
+                    continue
                 if not data:
                     raise SystemExit("the server closed a connection")
                 left = missing[fileno] - len(data)
@@ -105,7 +159,7 @@ def saturate(
                     raise SystemExit("an answer is longer than the first one was")
                 missing[fileno] = length
                 done += 1
-                ask[fileno](REQUEST)
+                ask[fileno](request)
         return done
 
     run(time.monotonic() + 0.5, sys.maxsize)
@@ -122,9 +176,10 @@ def saturate(
     }
 
 
-def pace(port: int, count: int, seconds: float, rate: float) -> dict[str, float]:
+def pace(way: Way, count: int, seconds: float, rate: float) -> dict[str, float]:
     """Requests at fixed times, and how long after its time each one was answered, in milliseconds."""
-    opened, length = connections(port, count)
+    opened, length = connections(way, count)
+    request = way.request
     idle = list(opened)
     begun: dict[int, float] = {}
     missing = dict.fromkeys(opened, length)
@@ -140,10 +195,13 @@ def pace(port: int, count: int, seconds: float, rate: float) -> dict[str, float]
         while waiting and idle:
             fileno = idle.pop()
             begun[fileno] = waiting.pop(0)
-            opened[fileno].send(REQUEST)
+            opened[fileno].send(request)
         pause = max(start + planned / rate - time.perf_counter(), 0) if planned < total else 1
         for fileno in select.select(list(begun), [], [], pause)[0]:
-            missing[fileno] -= len(opened[fileno].recv(65536))
+            try:
+                missing[fileno] -= len(opened[fileno].recv(65536))
+            except ssl.SSLWantReadError:
+                continue
             if missing[fileno] == 0:
                 missing[fileno] = length
                 latencies.append(time.perf_counter() - begun.pop(fileno))
@@ -169,13 +227,15 @@ def main() -> None:
     parser.add_argument(
         "--wait", type=float, default=0, help="sleep so long for an answer instead of polling"
     )
+    parser.add_argument("--forward", metavar="HOST:PORT")
+    parser.add_argument("--tunnel", metavar="HOST:PORT")
+    parser.add_argument("--tls", action="store_true")
     asked = parser.parse_args()
+    way = Way(asked.port, asked.forward, asked.tunnel, asked.tls)
     if asked.rate:
-        result = pace(asked.port, asked.connections, asked.seconds, asked.rate)
+        result = pace(way, asked.connections, asked.seconds, asked.rate)
     else:
-        result = saturate(
-            asked.port, asked.pid, asked.connections, asked.seconds, asked.requests, wait=asked.wait
-        )
+        result = saturate(way, asked.pid, asked.connections, asked.seconds, asked.requests, wait=asked.wait)
     print(json.dumps(result))
 
 

@@ -50,12 +50,16 @@ def recorded(*options: str, uvloop: bool = True) -> Iterator[LiveEngine]:
 
 
 @contextmanager
-def bare(response: bytes, *, uvloop: bool = True) -> Iterator[tuple[int, int]]:
-    """The yardstick answering `response`: its port and process id."""
+def bare(
+    response: bytes, *, uvloop: bool = True, certificate: Path | None = None
+) -> Iterator[tuple[int, int]]:
+    """The yardstick answering `response`, through TLS with this certificate: its port and process id."""
     with tempfile.NamedTemporaryFile(prefix="inspectd-bench-") as file:
         file.write(response)
         file.flush()
         argv = [sys.executable, str(HERE / "bare_server.py"), file.name, *(["--uvloop"] if uvloop else [])]
+        if certificate is not None:
+            argv += ["--tls", str(certificate)]
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
             try:
                 own_core(process.pid, 0)

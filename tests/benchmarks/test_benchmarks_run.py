@@ -31,8 +31,16 @@ from tests.live_engine import ROOT
         ),
         (
             "bench_proxy",
-            ("--seconds", "0.3", "--rounds", "1"),
-            r"bare relay[^\n]+1\.00\ninspectd reverse, commit +[\d,]+ +[\d.]+ +[\d.]+\n",
+            ("reverse", "tls", "--seconds", "0.3", "--rounds", "1", "--rate", "100", "--mitmdump="),
+            (
+                r"reverse, clear[^$]+\nbare relay[^$]+\ninspectd, commit [^$]+TLS to both sides[^$]+\n"
+                r"inspectd, relaxed +[\d,]+(?: +-?[\d.]+){4} +aim"
+            ),
+        ),
+        (
+            "bench_proxy_streams",
+            ("--mib", "16", "--events", "50", "--mitmdump="),
+            r"inspectd, download +[\d,]+ +\d+% [^$]+inspectd, upload [^$]+\ninspectd, commit +[\d.]+ +[\d.]+ +-?[\d.]+",
         ),
         (
             "bench_lint",
