@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inspectd.engine.proxy.routes import OFFERED_AT, Change, Failure, Origin, Route, changed, read_authority
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from inspectd.wire import ArrivedHead
 
 # absolute-URI of the scheme http: authority, then what the origin form is made of (RFC 3986 §4.3)
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+)://([^/?#]*+)(.*)", re.DOTALL)
 _FOR_PROXIES: Final = b"proxy-"
+# The lines of these fields in a head that is known to be grammatical.
+_PLAIN_LINES: Final = re.compile(rb"\n((?i:host|proxy-[^:\n]*+)):[\t ]*+([\t -~]*+)(?=\r\n)")
 _SHOWN: Final = 200
 
 NOT_FOR_A_PROXY: Final = (
@@ -31,6 +35,17 @@ class _Edit(NamedTuple):
     start: int
     end: int
     new: bytes
+
+
+class _Line(NamedTuple):
+    """A field line, and where it and its value are, counted from the head's first byte."""
+
+    name: bytes
+    value: bytes
+    start: int
+    end: int
+    value_start: int
+    value_end: int
 
 
 def named(head: ArrivedHead) -> Route | Failure:
@@ -68,8 +83,6 @@ def _text(data: bytes) -> str:
 
 def _rewritten(head: ArrivedHead, origin: Origin, authority: bytes, rest: bytes) -> Route:
     """The head in origin form."""
-    whole = head.head
-    base = head.start
     if rest.startswith(b"/"):
         target = rest
     elif not rest and head.method == b"OPTIONS":
@@ -78,27 +91,57 @@ def _rewritten(head: ArrivedHead, origin: Origin, authority: bytes, rest: bytes)
         target = b"/" + rest
     edits: list[_Edit] = []
     changes: list[Change] = []
-    if whole.target is not None:
-        edits.append(_Edit(whole.target[0] - base, whole.target[1] - base, target))
+    place = _target_at(head)
+    if place is not None:
+        edits.append(_Edit(*place, target))
         changes.append(changed("request target", head.target, target))
     host_seen = False
-    for field in whole.fields:
-        name = field.name_bytes.lower()
+    for line in _lines(head):
+        name = line.name.lower()
         if name.startswith(_FOR_PROXIES):
-            edits.append(_Edit(field.start - base, field.end - base, b""))
-            changes.append(changed(f"field {field.name_bytes.decode('latin-1')}", field.value_bytes, None))
+            edits.append(_Edit(line.start, line.end, b""))
+            changes.append(changed(f"field {line.name.decode('latin-1')}", line.value, None))
         elif name == b"host" and not host_seen:
             host_seen = True
-            if not _same_host(field.value_bytes, authority):
-                start = field.value[0][0] if field.value else field.name[1] + 1
-                end = field.value[-1][1] if field.value else start
-                edits.append(_Edit(start - base, end - base, authority))
-                changes.append(changed("Host", field.value_bytes, authority))
+            if not _same_host(line.value, authority):
+                edits.append(_Edit(line.value_start, line.value_end, authority))
+                changes.append(changed("Host", line.value, authority))
     if not host_seen and head.version == b"HTTP/1.1":
         line_end = head.raw.find(b"\n") + 1
         edits.append(_Edit(line_end, line_end, b"Host: " + authority + b"\r\n"))
         changes.append(changed("Host", None, authority))
     return Route(origin, _edited(head.raw, edits), tuple(changes))
+
+
+def _target_at(head: ArrivedHead) -> tuple[int, int] | None:
+    """Where the target is, counted from the head's first byte."""
+    if head.plain:
+        start = len(head.method) + 1
+        return start, start + len(head.target)
+    place = head.head.target
+    return None if place is None else (place[0] - head.start, place[1] - head.start)
+
+
+def _lines(head: ArrivedHead) -> Iterator[_Line]:
+    """The field lines that may have to be changed. Of a plain head they can be told without reading all of it."""
+    if head.plain:
+        for found in _PLAIN_LINES.finditer(head.raw):
+            value = found[2].rstrip(b"\t ")
+            start = found.start(2) if value else found.end(1) + 1
+            yield _Line(found[1], value, found.start() + 1, found.end() + 2, start, start + len(value))
+        return
+    base = head.start
+    for field in head.head.fields:
+        start = field.value[0][0] if field.value else field.name[1] + 1
+        end = field.value[-1][1] if field.value else start
+        yield _Line(
+            field.name_bytes,
+            field.value_bytes,
+            field.start - base,
+            field.end - base,
+            start - base,
+            end - base,
+        )
 
 
 def _same_host(value: bytes, authority: bytes) -> bool:

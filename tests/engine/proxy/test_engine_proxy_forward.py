@@ -252,6 +252,37 @@ def test_hosts_are_replaced_or_added_as_a_proxy_must() -> None:
     assert route.head == b"GET /?q HTTP/1.0\r\n\r\n"
 
 
+@given(
+    st.sampled_from([b"GET", b"OPTIONS"]),
+    st.sampled_from([b"http://a.test", b"HTTP://u@a.test:80/x?y", b"http://[::1]:81?q"]),
+    st.lists(
+        st.sampled_from(
+            [
+                b"Host:a.test",
+                b"host: \t b.test \t",
+                b"HOST:",
+                b"Host: \t",
+                b"Proxy-A:  b ",
+                b"proxy-connection:",
+                b"X-Host: h",
+                b"A: Host: b",
+            ]
+        )
+    ),
+    st.sampled_from([b"HTTP/1.1", b"HTTP/1.0"]),
+)
+def test_what_is_known_to_be_plain_is_rewritten_as_if_it_were_not(
+    method: bytes, target: bytes, fields: list[bytes], version: bytes
+) -> None:
+    data = b"\r\n".join([b" ".join((method, target, version)), *fields, b"", b""])
+    plain, other = head_of(data), head_of(data)
+    assert plain is not None
+    assert other is not None
+    assert plain.plain
+    other.plain = False
+    assert named(plain) == named(other)
+
+
 def test_servers_are_named_by_url() -> None:
     assert str(parse_origin("http://localhost:3000/")) == "localhost:3000"
     assert str(parse_origin("HTTP://[::1]")) == "[::1]:80"
