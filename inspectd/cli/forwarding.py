@@ -46,9 +46,10 @@ becomes a path, Host is the target's, and Proxy-* fields stay here. With --rules
 the rule.
 
 Tunnels (CONNECT for https, SOCKS 4, 4a and 5, all on the same port) are looked into. TLS is decrypted: clients are
-shown a certificate of inspectd's own CA for the name that they ask for, and have to trust it once, which inspectd ca
-explains. A client that refuses it is a row that says so. Requests in clear text and WebSockets are read as well;
-everything else passes as bytes. Leave hosts that must not be decrypted alone with --no-intercept.
+shown a certificate of inspectd's own CA for the name that they ask for, and have to trust it once: inspectd ca explains
+how, and http://inspectd.test/ through the proxy is a page that offers it to browsers and phones. A client that refuses
+it is a row that says so. Requests in clear text and WebSockets are read as well; everything else passes as bytes. Leave
+hosts that must not be decrypted alone with --no-intercept.
 
 \b
   inspectd proxy                                    a proxy on localhost:8080
@@ -58,7 +59,12 @@ everything else passes as bytes. Leave hosts that must not be decrypted alone wi
   inspectd proxy --only '*.example.test'            what goes elsewhere passes, and is only counted
   https_proxy=http://localhost:8080 python app.py   what most programs understand
 
-Only programs on this machine can use it, unless --allow-remote and --listen say otherwise.
+Only programs on this machine can use it, unless --allow-remote and --listen say otherwise. Whoever can use it reaches
+what this machine reaches, also what listens on its loopback address alone: let --proxy-auth ask for a password then.
+
+\b
+  inspectd proxy --allow-remote --listen 0.0.0.0:8080 --proxy-auth @proxy.pass
+  curl -x http://USER:PASS@HOST:8080 http://example.test/
 """
 
 _ON_ERROR: Final = option(
@@ -124,6 +130,16 @@ def reverse(context: click.Context, /, url: str, host: str | None, **values: Any
     help="Let --listen name addresses that other machines can reach: they can then reach what this one reaches.",
 )
 @option(
+    "--proxy-auth",
+    section=FORWARD,
+    metavar="USER:PASS|@FILE",
+    envvar="INSPECTD_PROXY_AUTH",
+    help="Let only clients in that give this user and password, by Proxy-Authorization (Basic) or SOCKS 5. @FILE has it"
+    " in its first line: other users of this machine can see what is on a command line, but not a file of yours, nor"
+    " the variable INSPECTD_PROXY_AUTH, which means the same. No server gets it. The capture has it as all that clients"
+    " send; only you can read that file, and export --redact takes it out.",
+)
+@option(
     "--no-intercept",
     section=FORWARD,
     metavar="GLOB",
@@ -147,6 +163,7 @@ def reverse(context: click.Context, /, url: str, host: str | None, **values: Any
 def proxy(context: click.Context, /, **values: Any) -> None:
     """Run an engine that is a forward proxy, and its screen."""
     from inspectd.engine.config import Forwarding
+    from inspectd.engine.proxy.admission import parse_password
     from inspectd.rules.passing import Passing
 
     forwarding = Forwarding(
@@ -156,6 +173,7 @@ def proxy(context: click.Context, /, **values: Any) -> None:
         no_intercept=values["no_intercept"],
         only=values["only"],
         connect_timeout=values["connect_timeout"],
+        password=parse_password(values["proxy_auth"]) if values["proxy_auth"] else None,
     )
     forward(context, values, forwarding, Passing("the servers that requests name"))
 

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 ADDRESS: Final = "127.0.0.1:0"
 """Where such an engine listens: on a free port of this machine alone."""
 
-LISTENING: Final = frozenset({"listen", "allow_remote", "cert", "key", "backlog", "reuse_port", "serve"})
-"""Options of `inspectd proxy` that would change where the engine listens: this is settled."""
+LISTENING: Final = frozenset(
+    {"listen", "allow_remote", "proxy_auth", "cert", "key", "backlog", "reuse_port", "serve"}
+)
+"""Options of `inspectd proxy` that would change where the engine listens, and for whom: this is settled."""
 PRINTING: Final = frozenset({"headless", "as_json", "verbose", "quiet"})
 """Those that say what is printed. They are read here and mean nothing to the engine."""
 
@@ -97,7 +99,7 @@ def own_engine(words: list[str], capture: Path | None) -> Iterator[OwnEngine]:
 
     after, since = 0 if capture is None else newest_exchange(capture), time.time_ns()
     with tempfile.TemporaryFile() as errors:
-        process = start_engine(["proxy", "--serve", f"--listen={ADDRESS}", *words], errors)
+        process = start_engine(["proxy", "--serve", f"--listen={ADDRESS}", "--proxy-auth=", *words], errors)
         try:
             listening = wait_until_listening(process, errors)
             if isinstance(listening, int):

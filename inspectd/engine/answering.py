@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from inspectd.capture.records import ExchangeRecord
     from inspectd.engine.holds import Held
     from inspectd.engine.site import Site
+    from inspectd.rules.answer import Answer
     from inspectd.rules.inbox import Inbox
     from inspectd.wire import RequestReader
 
@@ -35,7 +36,8 @@ QUEUE_LIMIT: Final = 64
 """Requests that may wait for an answer; then no more are read until some are answered."""
 
 _TOO_OLD: Final = (
-    "A rule leaves this request to a server, and this connection was opened when no rule did: ask on another one."
+    "A rule leaves this request to a server, and this connection was opened when no rule did: "
+    "ask on another one."
 )
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REQUEST_COMPLETE: Final = State.REQUEST_COMPLETE.value
@@ -305,12 +307,14 @@ class Answering(Outgoing):
 
     def _refuse(self, status: int, sentence: str, exchange: ExchangeRecord | None) -> None:
         """Answer with a problem of this status and close; earlier answers go first."""
+        self._refuse_with(self._site.refusal(status, sentence), exchange)
+
+    def _refuse_with(self, answer: Answer, exchange: ExchangeRecord | None) -> None:
+        """Answer with this and close; earlier answers go first."""
         self._reading = self._early = None
         self._stop_reading()
         method = (exchange.method or "").encode() if exchange is not None else b""
-        program = compile_for(
-            self._site.refusal(status, sentence), now=time.time(), method=method, persist=False
-        )
+        program = compile_for(answer, now=time.time(), method=method, persist=False)
         if exchange is not None:
             if self._queue or not self._may_answer:
                 self._queue.append(Refused(exchange, program))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from inspectd.engine.proxy.admission import Password
     from inspectd.engine.proxy.dial import Resolved
     from inspectd.engine.proxy.via import Via
 
@@ -51,6 +52,8 @@ class Forwarding:
     """When the server fails, the client gets an answer that says how, or an RST."""
     allow_remote: bool = False
     """A forward proxy may listen where other machines reach it."""
+    password: Password | None = None
+    """What clients of a forward proxy have to know."""
     connect_timeout: float = 10.0
     """Seconds that it may take to be connected to a server, TLS included."""
     verify: bool = True

@@ -25,6 +25,7 @@ from inspectd.wire.strict import refusal
 if TYPE_CHECKING:
     from inspectd.capture.records import ExchangeRecord
     from inspectd.engine.site import Site
+    from inspectd.rules.answer import Answer
     from inspectd.wire import Event
 
 LINGER_NS: Final = 2_000_000_000
@@ -207,14 +208,18 @@ class Connection(Answering):
         self._site.summaries.describe(exchange, head)
         self._reading = pending = self._pending(exchange, head)
         self._parting = not head.keep_alive
-        if self._site.strict:
-            why = refusal(head)
-            if why is not None:
-                exchange.req_len = self._record.bytes_in - exchange.req_offset
-                self._refuse(400, why, exchange)
-                return
+        objection = self._objection(head)
+        if objection is not None:
+            exchange.req_len = self._record.bytes_in - exchange.req_offset
+            self._refuse_with(objection, exchange)
+            return
         if head.length != 0:
             self._plan(pending)
+
+    def _objection(self, head: ArrivedHead) -> Answer | None:
+        """What a request is answered that nobody is to see: no rule, no person, no server."""
+        why = refusal(head) if self._site.strict else None
+        return None if why is None else self._site.refusal(400, why)
 
     def _plan(self, pending: Pending) -> None:
         """Ask whether the request is to be answered before its content is there, or never invited to send it."""

@@ -42,6 +42,10 @@ _PRIVATE_BACKLOG: Final = 128
 """A Unix socket whose accept queue is full refuses a client at once: many tests may ask at the same time."""
 _PRIVATE_LIMITS: Final = Limits(idle_timeout=3600.0, connections=64)
 
+_OPEN_TO_ALL: Final = (
+    "Whoever can connect can use the proxy, and reach what this machine reaches: "
+    "--proxy-auth makes it ask for a password."
+)
 _UNCHECKED: Final = (
     "The certificates of servers are not checked (--insecure): "
     "whoever stands between can read and change what is sent."
@@ -252,7 +256,11 @@ class Engine:
         """Who can reach listeners that aren't on the loopback address, and what isn't checked, a sentence each."""
         found = [sentence for opened in self._opened if (sentence := listeners.reach(opened))]
         forwarding = self.config.forwarding
-        return found if forwarding is None or forwarding.verify else [*found, _UNCHECKED]
+        if forwarding is None:
+            return found
+        if found and forwarding.origin is None and forwarding.password is None:
+            found.append(_OPEN_TO_ALL)
+        return found if forwarding.verify else [*found, _UNCHECKED]
 
     @property
     def capture(self) -> Path:

@@ -427,6 +427,7 @@ def remarks(answer: Answer) -> list[str]:
 
 _PROBLEMS: Final = {
     400: ("Bad Request", "This is not a request that an HTTP/1.1 server should answer (RFC 9112)."),
+    407: ("Proxy Authentication Required", "This proxy wants to know who uses it."),
     408: ("Request Timeout", "The rest of the request did not arrive in time."),
     414: ("URI Too Long", "The request line is longer than inspectd is set to read."),
     431: ("Request Header Fields Too Large", "The head is longer than inspectd is set to read."),

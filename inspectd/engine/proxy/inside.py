@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from inspectd.engine.proxy.forward import Forward
     from inspectd.engine.proxy.routes import Forwarder
     from inspectd.engine.site import Site
+    from inspectd.rules.answer import Answer
+    from inspectd.wire import ArrivedHead
 
 
 class EncryptedRelay(Encrypting, Relay):
@@ -40,6 +42,10 @@ class EncryptedRelay(Encrypting, Relay):
             origin = self._forwarder.destination
             if name != origin.host:
                 self._forwarder = self._forwarder.inside(origin._replace(name=name))
+
+    def _objection(self, head: ArrivedHead) -> Answer | None:
+        # In clear text, it is told what this port speaks: it must not send credentials there.
+        return super()._objection(head) if self.encrypted else None
 
     def _passes(self, forward: Forward) -> bool:
         return self.encrypted and super()._passes(forward)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from inspectd.engine.ca import Authority
     from inspectd.engine.config import Forwarding
     from inspectd.engine.credentials import Credentials
-    from inspectd.engine.proxy.socks import CheckPassword
     from inspectd.engine.proxy.trust import Trust
     from inspectd.engine.proxy.via import Via
     from inspectd.rules.answer import Answer
@@ -158,8 +157,8 @@ class Forwarder:
         """What clients are shown in tunnels that are read."""
         self.authority: Authority | None = None
         """Whose certificate is offered to clients, because it signs those: there is one when tunnels are read."""
-        self.check_password: CheckPassword | None = None
-        """Whether a user and a password, which SOCKS clients then have to give, will do."""
+        self.password = config.password
+        """What clients have to know; nothing in tunnels, whose clients have shown that they do."""
         self.unrecorded = 0
         """How many connections passed without being recorded."""
 
@@ -179,7 +178,7 @@ class Forwarder:
         inside = copy.copy(self)
         if origin.tls:
             inside.trust = self.trust  # made once, not for each tunnel
-        inside._route, inside._host = Route(origin), None  # noqa: SLF001 - it is this class's own
+        inside._route, inside._host, inside.password = Route(origin), None, None  # noqa: SLF001 - it is this class's own
         return inside
 
     @property
@@ -258,7 +257,11 @@ class Forwarder:
         address = _plain(host)
         for own_host, own_port in self._listening():
             own = _plain(own_host)
-            if own_port == port and (own == address or (own.is_unspecified and is_local(address))):
+            if own_port != port:
+                continue
+            if own == address or (own.is_unspecified and is_local(address)):
+                return True
+            if address.is_unspecified and own.is_loopback:  # to connect to "any address" is to come here
                 return True
         return False
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from inspectd.engine.proxy.routes import Failure, Forwarder, OriginError, Route, parse_origin
 from inspectd.rules.patch import HeadPatch, patch_head
@@ -17,6 +18,8 @@ NO_SERVER = (
     "A rule leaves this request to the server that the engine stands before, and it stands before none: name a server "
     'in the rule, proxy = "http://HOST:PORT", or start the engine with inspectd reverse.'
 )
+
+_CREDENTIALS: Final = re.compile(rb"proxy-authorization\Z", re.IGNORECASE)
 
 
 class RuledOnly(Forwarder):
@@ -35,7 +38,7 @@ def ruled(forwarder: Forwarder, told: Pass, head: ArrivedHead) -> Route | Failur
         if isinstance(origin, Failure):
             return origin
         if isinstance(route, Failure) or forwarder.config.origin is not None:
-            route = Route(origin)
+            route = _not_for_servers(forwarder, head, Route(origin))
         else:
             route = route._replace(origin=origin)
     if isinstance(route, Failure) or route.tunnel:
@@ -50,6 +53,14 @@ def ruled(forwarder: Forwarder, told: Pass, head: ArrivedHead) -> Route | Failur
     if len(changes) == len(route.changes):
         return route
     return route._replace(head=raw, changes=tuple(changes))
+
+
+def _not_for_servers(forwarder: Forwarder, head: ArrivedHead, route: Route) -> Route:
+    """The password of this proxy stays here, whatever the form of the request in which it came."""
+    if forwarder.password is None:
+        return route
+    raw, changes = patch_head(head.raw, "request", HeadPatch(remove=(_CREDENTIALS,)))
+    return route._replace(head=raw, changes=tuple(changes)) if changes else route
 
 
 @lru_cache(maxsize=256)

@@ -176,6 +176,10 @@ class Socks:
         if len(data) < 9:
             return None
         refused = self._reply4(_SOCKS4_REJECTED)
+        if self._check is not None:
+            return Refused(
+                refused, "The client can't be let in: SOCKS4 has no passwords, and one is demanded."
+            )
         command, port, address = data[1], int.from_bytes(data[2:4]), bytes(data[4:8])
         end = data.find(0, 8)
         if end < 0 or end - 8 > _TEXT_LIMIT:

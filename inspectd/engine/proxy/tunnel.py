@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from inspectd.engine.proxy.routes import Forwarder, Origin, Route
     from inspectd.engine.proxy.upstream import Upstream
     from inspectd.engine.site import Site
+    from inspectd.rules.answer import Answer
     from inspectd.wire import ArrivedHead, Foreign
 
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection Established\r\n\r\n"
@@ -153,7 +154,8 @@ class Tunnelling(Arriving):
         if event.protocol not in {"socks4", "socks5"} or not self._forwarder.names_servers:
             super()._on_foreign(event)
             return
-        self._way = Tunnel(None, forward=None, socks=Socks(self._forwarder.check_password))
+        password = self._forwarder.password
+        self._way = Tunnel(None, forward=None, socks=Socks(None if password is None else password.fits))
         for piece in self._take(self._record.bytes_in):
             self._carry(piece)
 
@@ -206,6 +208,16 @@ class Tunnelling(Arriving):
         if not self._ignored and self._forwarder.elsewhere(head):
             self._ignore()
         super()._on_head(head)
+
+    def _objection(self, head: ArrivedHead) -> Answer | None:
+        wanted = self._forwarder.password
+        if wanted is not None:
+            from inspectd.engine.proxy.admission import objection
+
+            found = objection(head, wanted, self._forwarder.route(head))
+            if found is not None:
+                return found
+        return super()._objection(head)
 
     def _ignore(self) -> None:
         """What this connection is used for now is not to be recorded."""

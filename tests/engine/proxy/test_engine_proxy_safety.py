@@ -1,0 +1,200 @@
+"""Who may use a proxy, where it never goes, and what a peer can't make it take."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inspectd.engine.config import Forwarding
+from inspectd.engine.proxy.admission import Password, PasswordError, parse_password
+from inspectd.rules.book import RuleBook
+from inspectd.rules.file import load_text
+from inspectd.rules.passing import Passing
+from tests.engine.proxy.conftest import Origin
+from tests.engine.proxy.tunnels import ESTABLISHED, OK, proxying
+from tests.engine.tls_client import LISTEN, TlsClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from tests.engine.conftest import Running
+    from tests.engine.proxy.tunnels import RunEngine
+
+    Proxied = Callable[..., AbstractAsyncContextManager[tuple[Running, Origin]]]
+
+KNOWN = Password(b"jos\xc3\xa9", b"a:b c")
+GIVEN = "Proxy-Authorization: Basic " + base64.b64encode(b"jos\xc3\xa9:a:b c").decode()
+
+
+@pytest.fixture(autouse=True)
+def own_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority of the test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+
+
+def ask_for(target: str, *fields: str, method: str = "GET") -> bytes:
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: localhost", *fields, "", ""]).encode()
+
+
+# -- a password
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (),
+        ("Proxy-Authorization:",),
+        ("Proxy-Authorization: Basic",),
+        ("Proxy-Authorization: Basic !!!",),
+        ("Proxy-Authorization: Basic " + base64.b64encode(b"jos\xc3\xa9").decode(),),
+        ("Proxy-Authorization: Basic " + base64.b64encode(b"jos\xc3\xa9:a:b").decode(),),
+        ("Proxy-Authorization: Basic " + base64.b64encode(b"jos:a:b c").decode(),),
+        (GIVEN.replace("Basic", "Bearer"),),
+        (GIVEN, GIVEN),
+        (GIVEN.replace("Proxy-", ""),),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "CONNECT"])
+async def test_without_the_password_nothing_is_forwarded(
+    run_engine: RunEngine, fields: tuple[str, ...], method: str
+) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin, password=KNOWN) as running:
+        place = f"127.0.0.1:{origin.port}"
+        target = place if method == "CONNECT" else f"http://{place}/"
+        content = ("Content-Length: 3",) if method == "POST" else ()
+        answer = await running.ask(ask_for(target, *fields, *content, method=method) + b"abc" * len(content))
+        row = await running.exchange(1)
+    assert answer.startswith(b"HTTP/1.1 407 Proxy Authentication Required\r\n")
+    assert b'\r\nProxy-Authenticate: Basic realm="inspectd", charset="UTF-8"\r\n' in answer
+    assert answer.count(b"HTTP/1.1") == 1
+    assert (row.method, row.status) == (method, "407")
+    assert "proxy" in (row.label or "")
+    assert not origin.accepted
+
+
+async def test_with_it_requests_are_forwarded_without_it(run_engine: RunEngine) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin, password=KNOWN) as running:
+        client = await running.connect()
+        await client.send(ask_for(f"http://127.0.0.1:{origin.port}/", GIVEN))
+        accepted = await origin.next()
+        got = await accepted.until(b"\r\n\r\n")
+        await accepted.say(OK)
+        assert await client.until(b"ok") == OK
+        # each request has to have it
+        await client.send(ask_for(f"http://127.0.0.1:{origin.port}/"))
+        assert (await client.rest()).startswith(b"HTTP/1.1 407 ")
+        await client.close()
+    assert got == ask_for("/").replace(b"localhost", f"127.0.0.1:{origin.port}".encode())
+
+
+async def test_what_is_in_a_tunnel_needs_none_again(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), password=KNOWN) as running:
+        client = await running.connect()
+        await client.send(ask_for("inspectd.test:80", GIVEN, method="CONNECT"))
+        assert await client.until(b"\r\n\r\n") == ESTABLISHED
+        await client.send(ask_for("/ca.pem"))
+        assert (await client.rest()).startswith(b"HTTP/1.1 200 ")
+        await client.close()
+
+
+async def test_rules_and_the_offered_ca_are_behind_it_too(run_engine: RunEngine, tmp_path: Path) -> None:
+    origin = Origin()
+    await origin.start()
+    text = f'[[rule]]\nmatch = "/to"\nproxy = "http://127.0.0.1:{origin.port}"\n[[rule]]\nrespond = "418 T"\n'
+    book = RuleBook(Passing("the servers"))
+    book.replace("rules", load_text(text, source="rules", base=tmp_path).rules)
+    async with proxying(run_engine, Origin(), book, password=KNOWN) as running:
+        assert (await running.ask(ask_for("http://inspectd.test/"))).startswith(b"HTTP/1.1 407 ")
+        assert (await running.ask(ask_for("http://inspectd.test/", GIVEN))).startswith(b"HTTP/1.1 418 ")
+        # a request that isn't one to a proxy is told so, and a browser shows it
+        assert (await running.ask(ask_for("/"))).startswith(b"HTTP/1.1 400 ")
+        client = await running.connect()
+        await client.send(ask_for("/to", GIVEN))
+        accepted = await origin.next()
+        assert await accepted.until(b"\r\n\r\n") == ask_for("/to")
+        await client.close()
+    await origin.stop()
+
+
+SOCKS5_NAME = b"\x05\x01\x00\x03\x0dinspectd.test\x00\x50"
+
+
+async def test_socks_5_asks_for_it(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), password=KNOWN) as running:
+        client = await running.connect()
+        await client.send(b"\x05\x02\x00\x02")
+        assert await client.reader.readexactly(2) == b"\x05\x02"
+        await client.send(b"\x01\x05jos\xc3\xa9\x05a:b c")
+        assert await client.reader.readexactly(2) == b"\x01\x00"
+        await client.send(SOCKS5_NAME)
+        assert (await client.reader.readexactly(10))[:2] == b"\x05\x00"
+        await client.send(ask_for("/ca.pem"))
+        assert (await client.rest()).startswith(b"HTTP/1.1 200 ")
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "answer", "words"),
+    [
+        (b"\x05\x01\x00", b"\x05\xff", "offers no user and password"),
+        (b"\x05\x01\x02\x01\x05jos\xc3\xa9\x03a:b", b"\x05\x02\x01\x01", "is wrong"),
+        (b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", b"\x00\x5b" + bytes(6), "SOCKS4 has no passwords"),
+        (b"\x04\x01\x00\x50\x00\x00\x00\x01\x00inspectd.test\x00", b"\x00\x5b" + bytes(6), "no passwords"),
+    ],
+)
+async def test_socks_without_it_is_turned_away(
+    run_engine: RunEngine, said: bytes, answer: bytes, words: str
+) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin, password=KNOWN) as running:
+        assert await running.ask(said) == answer
+        row = await running.closed()
+    assert words in (row.sentence or "")
+    assert not origin.accepted
+
+
+async def test_on_a_port_that_speaks_tls_it_is_not_asked_for_in_clear_text(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), engine={"listen": LISTEN}, password=KNOWN) as running:
+        running.host = running.host.removeprefix("https://")
+        answer = await running.ask(ask_for("http://inspectd.test/"))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"speaks https" in answer
+        client = await TlsClient.connect(running)
+        await client.shake()
+        await client.send(ask_for("http://inspectd.test/"))
+        assert (await client.rest()).startswith(b"HTTP/1.1 407 ")
+        await client.close()
+
+
+def test_it_is_shown_nowhere(tmp_path: Path) -> None:
+    assert "a:b c" not in repr(Forwarding(password=KNOWN))
+    file = tmp_path / "secret"
+    file.write_bytes(b"jos\xc3\xa9:a:b c\r\nmore\n")
+    assert parse_password(f"@{file}") == KNOWN == parse_password("jos\u00e9:a:b c")
+    for text in ("", "hunter2", ":hunter2", "hunter2:", "a:hunter2\x01", "hunter2:" + "x" * 256):
+        with pytest.raises(PasswordError) as caught:
+            parse_password(text)
+        assert "hunter2" not in str(caught.value)
+    with pytest.raises(PasswordError, match="no such file"):
+        parse_password(f"@{tmp_path / 'none'}")
+
+
+async def test_an_open_proxy_that_others_can_reach_says_what_to_do(run_engine: RunEngine) -> None:
+    everywhere = {"listen": ("0.0.0.0:0",)}
+    async with proxying(run_engine, Origin(), engine=everywhere, allow_remote=True) as running:
+        reach, advice = running.engine.warnings
+        assert "every machine" in reach
+        assert "--proxy-auth" in advice
+    async with proxying(
+        run_engine, Origin(), engine=everywhere, allow_remote=True, password=KNOWN
+    ) as running:
+        assert len(running.engine.warnings) == 1
+    async with proxying(run_engine, Origin()) as running:
+        assert running.engine.warnings == []
