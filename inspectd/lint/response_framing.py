@@ -98,7 +98,8 @@ def behind(around: Surroundings) -> Iterator[Finding]:
             if unasked:
                 yield Finding("resp-unsolicited", *subject.head.start_line)
         else:
-            yield _left_over(before, subject.start, len(around.stream.data))
+            if around.whole or not _may_become_one(subject):
+                yield _left_over(before, subject.start, len(around.stream.data))
             return
     last = around.subjects[-1] if around.subjects else None
     if last is None or not last.message.complete or last.framing.tunnel or last.framing.until_close:
@@ -111,6 +112,11 @@ def behind(around: Surroundings) -> Iterator[Finding]:
 def _is_response(subject: Subject) -> bool:
     """Whether a message behind another one begins like a response."""
     return subject.data[subject.start : subject.start + len(_NAME)].upper() == _NAME
+
+
+def _may_become_one(subject: Subject) -> bool:
+    """Whether so few bytes are there that a response may still begin with them."""
+    return _NAME.startswith(subject.data[subject.start :][: len(_NAME)].upper())
 
 
 def _left_over(before: Subject, start: int, end: int) -> Finding:
