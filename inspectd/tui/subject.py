@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from inspectd.capture.model import EvidenceRow, ForwardRow, TlsRow, UpstreamRow
     from inspectd.capture.servers import Server
+    from inspectd.lint import Finding
+    from inspectd.lint.two_readings import Reading as Seen
     from inspectd.tui.conversation import Conversation
     from inspectd.wire.tls import Piece
 
@@ -340,6 +342,7 @@ class SideBytes:
         self._prefix: bytes | None = None
         self._stream: Stream | None = None
         self._pieces: Sequence[Piece] | None = None
+        self._findings: tuple[int, Sequence[Finding]] | None = None
         self._reads: Sequence[Read] | None = None
 
     @property
@@ -399,6 +402,38 @@ class SideBytes:
                 self.prefix, self.side, eof=not self.truncated and self._over, methods=methods
             )
         return self._stream
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What is found in the first bytes of this side, in the order of the bytes."""
+        if self._findings is None or self._findings[0] != len(self.prefix):
+            self._findings = (len(self.prefix), self._find())
+        return self._findings[1]
+
+    def _find(self) -> Sequence[Finding]:
+        from inspectd.capture.findings import EXAMINED
+        from inspectd.lint import findings
+
+        row = self._subject.row
+        data = self.prefix[:EXAMINED]
+        if not data or self._is_tls:
+            return ()
+        asked = self._subject.request[:EXAMINED] if self.side == "response" and row is not None else None
+        whole = self._over and len(data) == self.total
+        if self.side == "response" and row is not None and row.status == "101" and row.res_head:
+            data, whole = data[: row.res_head], True  # what follows is another protocol
+        return findings(data, self.side, eof=whole, request=asked)
+
+    @property
+    def readings(self) -> Sequence[Seen]:
+        """How the first message whose end is in doubt is read by others; empty when all agree."""
+        from inspectd.capture.findings import EXAMINED
+        from inspectd.lint.two_readings import readings
+
+        if self._is_tls or not any(each.framing.ambiguous for each in self.stream.messages):
+            return ()
+        found = readings(self.prefix[:EXAMINED], self.side)
+        return found if len(found) > 1 else ()
 
     @property
     def _is_tls(self) -> bool:

@@ -16,6 +16,7 @@ from inspectd.tui.theme import tones
 from inspectd.tui.widgets.panes.anatomy import Anatomy
 from inspectd.tui.widgets.panes.body import Body
 from inspectd.tui.widgets.panes.connection import Connection
+from inspectd.tui.widgets.panes.findings import Findings
 from inspectd.tui.widgets.panes.headers import Headers
 from inspectd.tui.widgets.panes.hexadecimal import Hex
 from inspectd.tui.widgets.panes.messages import Messages
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from inspectd.tui.subject import Side, Subject
     from inspectd.tui.widgets.panes.pane import Pane
 
-PANES: Final[tuple[type[Pane], ...]] = (Anatomy, Headers, Body, Hex, Response, Timing, Connection, Messages)
+PANES: Final[tuple[type[Pane], ...]] = (
+    Anatomy, Headers, Body, Hex, Response, Timing, Connection, Messages, Findings,
+)  # fmt: skip
 
 _LONGEST_SIDE: Final = len("response ⇄")
 
@@ -172,9 +175,11 @@ class Detail(Widget):
 
     def switch_side(self) -> None:
         """Show the other direction, unless the pane on screen shows both."""
-        if not self.pane.sided:
-            return
-        self._side = "response" if self._side == "request" else "request"
+        if self.pane.sided:
+            self._turn_to("response" if self._side == "request" else "request")
+
+    def _turn_to(self, side: Side) -> None:
+        self._side = side
         self._stale |= {number for number, pane in enumerate(PANES) if pane.sided}
         self._update()
 
@@ -206,6 +211,16 @@ class Detail(Widget):
             self.switch_side()
         else:
             self.screen.focus_next()
+
+    def on_findings_chosen(self, event: Findings.Chosen) -> None:
+        """The bytes of a finding, in Anatomy."""
+        event.stop()
+        if self._side != event.side:
+            self._turn_to(event.side)
+        self.open_pane(1)
+        if isinstance(self.pane, Anatomy):
+            self.pane.tokens.place_at(event.offset)
+        self.focus_pane()
 
     def on_tabs_chosen(self, event: Tabs.Chosen) -> None:
         """A click on the row of tabs."""

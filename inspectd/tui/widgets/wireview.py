@@ -52,7 +52,11 @@ STYLES: Final[dict[str, tuple[str, dict[str, bool]]]] = {
     "version": ("muted", {}),
     "warning": ("warn", {}),
 }
-"""The styles a run may ask for: a tone of the theme and attributes. `status-CODE` asks for a status code's tone."""
+"""The styles a run may ask for: a tone of the theme and attributes. `status-CODE` asks for a status code's tone, and
+`NAME!SEVERITY` for bytes with a finding."""
+
+_SEVERITIES: Final = {"error": "bad", "warning": "warn"}
+"""The tones of bytes in which something was found: `value!error` is a value with an error in it, underlined."""
 
 _STRIPS_KEPT: Final = 512
 
@@ -99,8 +103,14 @@ def style_named(name: str, palette: Tones) -> Style:
     """The colour and attributes of what `STYLES` names, or of a status (`status-503`), without a background."""
     if name.startswith("status-"):
         return palette.style(status_tone(name.removeprefix("status-")), bold=True)
+    name, _, severity = name.partition("!")
     tone, attributes = STYLES[name]
-    return palette.style(tone, **attributes)
+    style = palette.style(tone, **attributes)
+    if severity:
+        style += Style(underline=True) + (
+            palette.style(_SEVERITIES[severity]) if severity in _SEVERITIES else Style()
+        )
+    return style
 
 
 class LineView(ScrollView, can_focus=True):
@@ -185,6 +195,14 @@ class LineView(ScrollView, can_focus=True):
             self.scroll_to(y=row, animate=False, force=True)
         elif row >= top + height:
             self.scroll_to(y=row - height + 1, animate=False, force=True)
+
+    def read_on(self) -> None:
+        """A screenful on, and from the end back to the beginning."""
+        rest = self._source.height(self.row_width) - self.scroll_offset.y - self.size.height
+        if rest > 0:
+            self.scroll_relative(y=max(1, self.size.height - 1), animate=False)
+        else:
+            self.scroll_to(y=0, animate=False)
 
     def _measure(self) -> None:
         """Forget what was drawn and say how much there is to scroll."""

@@ -37,6 +37,8 @@ class TokenView(LineView):
         Binding("end", "edge(1)", "last byte", show=False, id="bytes.last"),
         Binding("b", "hexadecimal", "text ⇄ hex", id="bytes.hex"),
         Binding("l", "more", "load more", show=False, id="bytes.more"),
+        Binding("n", "finding(1)", "next finding", show=False, id="bytes.next-finding"),
+        Binding("N", "finding(-1)", "finding before", show=False, id="bytes.finding-before"),
     ]
 
     class Moved(Message):
@@ -52,6 +54,8 @@ class TokenView(LineView):
     def __init__(self) -> None:
         super().__init__(id="bytes")
         self.document: Document | None = None
+        self.found: list[int] = []
+        """Where findings begin, ascending."""
         self.stop: Stop | None = None
         self.hexadecimal = False
 
@@ -126,6 +130,18 @@ class TokenView(LineView):
         self._draw_document(keep_scroll=False)
         if stop is not None:
             self._place(stop)
+
+    def action_finding(self, step: int) -> None:
+        """To the next finding, or the one before; from the last to the first."""
+        document, stop = self.document, self.stop
+        if document is None or stop is None:
+            return
+        starts = sorted({found.start for at in self.found if (found := document.stop_at(at)) is not None})
+        if not starts:
+            self.notify("Nothing is found in these bytes: 9 tells more.", markup=False)
+            return
+        others = [at for at in starts if (at > stop.start if step > 0 else at < stop.start)]
+        self.place_at((others or starts)[0 if step > 0 else -1])
 
     def action_more(self) -> None:
         """Ask for more bytes."""
@@ -221,6 +237,8 @@ class Anatomy(Pane):
             self._empty(nothing_yet(subject, self._side))
             return
         meaning = self._meaning = Meaning(subject, self._side)
+        noted = meaning.noted
+        self.tokens.found = [each.start for each, _ in noted]
         document = Document(
             bytes_.prefix,
             meaning.spans,
@@ -228,6 +246,10 @@ class Anatomy(Pane):
             head_note=self._head_note(meaning),
             tail=self._tail(),
             labels=meaning.labels,
+            marked=[
+                (each.start, each.end, about.severity)
+                for each, about in sorted(noted, key=lambda found: found[1].level)
+            ],
         )
         self.tokens.show_document(document, offset=offset)
 
@@ -280,12 +302,7 @@ class Anatomy(Pane):
 
     def action_read_on(self) -> None:
         """A screenful of the explanation on, and from its end back to its beginning."""
-        view = self.meaning_view
-        rest = view.source.height(view.row_width) - view.scroll_offset.y - view.size.height
-        if rest > 0:
-            view.scroll_relative(y=max(1, view.size.height - 1), animate=False)
-        else:
-            view.scroll_to(y=0, animate=False)
+        self.meaning_view.read_on()
 
     def action_scroll_meaning(self, step: int) -> None:
         """A row of the explanation on or back."""

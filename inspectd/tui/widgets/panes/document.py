@@ -158,9 +158,14 @@ class Document:
         head_note: str = "",
         tail: str = "",
         labels: Mapping[int, str] | None = None,
+        marked: Sequence[tuple[int, int, str]] = (),
     ) -> None:
-        """Draw `data`. `labels`, by offset, are of lines that begin there and whose bytes are numbers, not text."""
+        """Draw `data`. `labels`, by offset, are of lines that begin there and whose bytes are numbers, not text.
+
+        `marked` are the spans in which something was found, and how bad that is, the worst last.
+        """
         self.data = data
+        self._marks = _marks(spans, marked)
         self._given = labels or {}
         self.spans = spans
         self._parts = parts or (lambda _: [])
@@ -396,6 +401,7 @@ class Document:
         for start, end, at in self._segments(line):
             role = self.spans[at].role
             style = ROLE_STYLES[role]
+            mark = self._marks.get(at, "")
             if line.start in self._given and role not in _WORDS:
                 runs.extend(
                     Run(f"{byte:02x} ", style, offset, offset + 1)
@@ -413,6 +419,8 @@ class Document:
                         shown = "faint" if role in _BULK else "warning"
                     else:
                         shown = "escape"
+                if mark:
+                    shown += f"!{mark}"
                 runs.append(Run(text, shown, start + first, start + last))
             if role in _WORDS:
                 runs.append(Run(" "))
@@ -498,6 +506,18 @@ class Document:
                     return Stop(number, at, start, end)
         start, end, at = segments[0]
         return Stop(number, at, start, end)
+
+
+def _marks(spans: Sequence[Span], marked: Sequence[tuple[int, int, str]]) -> dict[int, str]:
+    """How bad is what was found in each span. Content isn't marked: its first byte says nothing of the others."""
+    found: dict[int, str] = {}
+    for start, end, severity in marked:
+        at = max(0, span_index(spans, start))
+        while at < len(spans) and spans[at].start < end:
+            if spans[at].role not in _BULK:
+                found[at] = severity
+            at += 1
+    return found
 
 
 def span_index(spans: Sequence[Span], offset: int) -> int:

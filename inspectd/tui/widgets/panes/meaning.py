@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inspectd.explain import Explanation, Part, Reading
+    from inspectd.lint import Entry, Finding
     from inspectd.tui.subject import Side, Subject
     from inspectd.tui.widgets.panes.document import Stop
     from inspectd.wire import Message, Span
@@ -56,6 +57,7 @@ _VALUES: Final = frozenset({Role.FIELD_VALUE, Role.TRAILER_VALUE})
 _NAMES: Final = frozenset({Role.FIELD_NAME, Role.TRAILER_NAME})
 _LONGEST_SPLIT: Final = 16 * 1024
 _PARTS_LISTED: Final = 40
+_FOUND_LISTED: Final = 6
 _TITLE_CELLS: Final = 200
 _LABEL_CELLS: Final = 12
 
@@ -71,6 +73,19 @@ def explanation_blocks(meaning: Explanation, *, rest: bool = True) -> list[Block
     if rest and meaning.paragraph:
         blocks += [GAP, Paragraph(say(meaning.paragraph))]
     return blocks
+
+
+FINDING_MARKS: Final = {
+    "error": ("✗ ", "error"),
+    "warning": ("▲ ", "warning"),
+    "info": ("· ", "dim"),
+    "good": ("✓ ", "good"),
+}
+
+
+def finding_mark(about: Entry) -> Run:
+    """A glyph that says how bad it is, without colours as well."""
+    return Run(*FINDING_MARKS[about.severity])
 
 
 class Meaning:
@@ -154,7 +169,7 @@ class Meaning:
         about_role = explain.role(role)
         grammar = (meaning.grammar if meaning else "") or about_role.grammar
         source = (meaning.source if meaning else "") or about_role.source
-        blocks = [title, GAP, *blocks]
+        blocks = [title, GAP, *self._found_blocks(stop), *blocks]
         name = (self.name_of(stop.span) or b"").decode("latin-1").lower() if role not in _START_LINE else ""
         message = self.message_at(start)
         if role in _START_LINE and message is not None:  # what the list marks is the first thing to be said
@@ -169,6 +184,34 @@ class Meaning:
         if source:
             blocks += ([] if grammar else [GAP]) + [Paragraph(say(source, "dim"))]
         return blocks
+
+    @cached_property
+    def noted(self) -> list[tuple[Finding, Entry]]:
+        """What is found in these bytes and is more than a good note, with what the catalogue says of it."""
+        from inspectd.lint import Severity, entry
+
+        found = [(each, entry(each.id)) for each in self.bytes.findings]
+        return [(each, about) for each, about in found if about.level > Severity.GOOD]
+
+    def _found_blocks(self, stop: Stop) -> list[Block]:
+        """What is found in the token at the cursor, the worst first."""
+        at = [
+            (each, about)
+            for each, about in self.noted
+            if (each.start < stop.end and stop.start < each.end) or stop.start <= each.start < stop.end
+        ]
+        at.sort(key=lambda found: -found[1].level)
+        blocks: list[Block] = []
+        for each, about in at[:_FOUND_LISTED]:
+            detail = f" ({each.detail})" if each.detail else ""
+            blocks.append(
+                Paragraph(
+                    finding_mark(about), say(f"{about.summary}{detail}  "), Run(about.id, "dim"), hang=2
+                )
+            )
+        if len(at) > _FOUND_LISTED:
+            blocks.append(Line(Run(f"  … {len(at) - _FOUND_LISTED} more: 9", "dim")))
+        return [*blocks, GAP] if blocks else []
 
     def _subject_of(self, stop: Stop, role: Role) -> tuple[list[Run], list[Block], Explanation | None]:
         """The title's runs, the explaining blocks, and the explanation whose grammar and source count."""
