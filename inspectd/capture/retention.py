@@ -1,8 +1,9 @@
 """Keeping the capture within a number of bytes: the oldest goes first, in slices too short to be felt.
 
 What goes: exchanges that have ended and aren't marked, with their bytes; closed connections that none of the
-remaining exchanges belongs to; pages that nothing points to any more. What never goes: an exchange that is not
-finished, a marked one and everything it needs, an open connection, and the newest of each, so that ids go on.
+remaining exchanges belongs to; pages that nothing points to any more; and when all of that is not enough, the oldest
+bytes of what has not ended (`ongoing`). What never goes: the row of an exchange that is not finished or of an open
+connection, a marked exchange and everything it needs, and the newest of each, so that ids go on.
 
 How a page is known to be unneeded: ids of exchanges and the pages of their first bytes ascend together, so no
 exchange above `_upto` points below the page of the first of them; what was left at or below `_upto` is looked
@@ -17,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from inspectd.capture.model import INCOMING, OUTGOING, State
+from inspectd.capture.ongoing import Ongoing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +59,7 @@ class Retention:
         """Exchanges up to here have been looked at: what is there now was left."""
         self._connections_upto = 0
         self._pages_upto = 0
+        self._ongoing = Ongoing(db)
         self._look_again_at = 0
         self._look_again_at_connection = 0
         self._clear_upto = 0
@@ -112,7 +115,8 @@ class Retention:
         self._until = time.perf_counter() + seconds
         self._open.clear()
         self._segmented.clear()
-        places = (self._upto, self._connections_upto, self._pages_upto, self._noted)
+        self._ongoing.begin()
+        places = (self._upto, self._connections_upto, self._pages_upto, self._noted, self._ongoing.upto)
         own = not self._db.in_transaction
         try:
             if own:
@@ -126,7 +130,7 @@ class Retention:
         except sqlite3.Error:
             if own and self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            self._upto, self._connections_upto, self._pages_upto, self._noted = places
+            self._upto, self._connections_upto, self._pages_upto, self._noted, self._ongoing.upto = places
             return False
         return more
 
@@ -137,7 +141,9 @@ class Retention:
                 continue
             if self.used() <= self.keep_bytes and not self._clearing():
                 return False
-            if not (self._take_connections() or self._take_exchanges()):
+            if self._take_connections() or self._take_exchanges():
+                continue
+            if self._clearing() or not self._ongoing.take(self._late):
                 return False
         return True
 
@@ -154,6 +160,7 @@ class Retention:
         for row in rows:
             if row[-1]:
                 self._take(row)
+                self._ongoing.upto = 0  # there may be pages that only this one kept
         connections = self._db.execute(
             "SELECT id FROM connection WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
             (self._look_again_at_connection, self._connections_upto, _LEFT_AT_ONCE),
@@ -206,7 +213,7 @@ class Retention:
                 if not done:
                     self._free(pages)
                     return False
-        done, found = self._take_forward(number)
+        done, found, upstream = self._take_forward(number)
         pages |= found
         if not done:
             self._free(pages)
@@ -214,19 +221,23 @@ class Retention:
         self._db.execute("DELETE FROM exchange WHERE id = ?", (number,))
         self._db.execute("DELETE FROM evidence WHERE exchange = ?", (number,))
         self._free(pages)
-        if connection <= self._connections_upto and connection not in self._open:
-            self._take_connection(connection)
+        for each in (connection, upstream):
+            if each is not None and each <= self._connections_upto and each not in self._open:
+                self._take_connection(each)
         return True
 
-    def _take_forward(self, exchange: int) -> tuple[bool, set[int]]:
-        """Remove what was recorded of an exchange on a connection to a server; whether all, and the pages of it."""
+    def _take_forward(self, exchange: int) -> tuple[bool, set[int], int | None]:
+        """Remove what was recorded of an exchange on a connection to a server.
+
+        Returns whether it was all, the pages of it, and the connection.
+        """
         row = self._db.execute(
             "SELECT upstream, coalesce(req_offset, 0), req_len, req_run, req_page, "
             "coalesce(res_offset, 0), res_len, res_run, res_page FROM forward WHERE exchange = ?",
             (exchange,),
         ).fetchone()
         if row is None:
-            return True, set()
+            return True, set(), None
         upstream, *places = row
         pages: set[int] = set()
         for direction, (start, length, run, page) in ((INCOMING, places[:4]), (OUTGOING, places[4:])):
@@ -236,9 +247,9 @@ class Retention:
                 done, found = self._take_segments(upstream, direction, start, start + length, alone=False)
                 pages |= found
                 if not done:
-                    return False, pages
+                    return False, pages, upstream
         self._db.execute("DELETE FROM forward WHERE exchange = ?", (exchange,))
-        return True, pages
+        return True, pages, upstream
 
     def _has_segments(self, connection: int) -> bool:
         """Whether a connection has bytes that no run covers. Ordinary traffic has none, and is removed faster."""
@@ -307,6 +318,8 @@ class Retention:
             return True
         if row is None or (row[1] is not None and self._has_exchange(number, row[1])):
             return True
+        if self._has_forward(number, row[0]):
+            return True
         rows = self._db.execute(
             "SELECT direction, offset, page FROM segment WHERE connection = ? LIMIT ?",
             (number, _SEGMENTS_AT_ONCE),
@@ -331,6 +344,29 @@ class Retention:
             "SELECT 1 FROM exchange WHERE id <= ? AND connection = ? LIMIT 1", (self._upto, connection)
         ).fetchone()
         return left is not None
+
+    def _has_forward(self, connection: int, closed_ns: int) -> bool:
+        """Whether anything is left of the exchanges that a closed connection to a server carried."""
+        found = self._db.execute(
+            "SELECT id, closed_ns, coalesce(newest, 0) FROM upstream LEFT JOIN connection ON id = client "
+            "WHERE upstream.connection = ?",
+            (connection,),
+        ).fetchone()
+        if found is None:
+            return False
+        client, client_closed_ns, newest = found
+        left = self._db.execute(
+            "SELECT 1 FROM forward WHERE exchange <= ? AND upstream = ? LIMIT 1", (self._upto, connection)
+        ).fetchone()
+        if left is not None:
+            return True
+        if client is None or (client_closed_ns is not None and newest <= self._upto):
+            return False
+        # Exchanges whose heads came when this connection was closed already were not its.
+        oldest = self._db.execute(
+            "SELECT started_ns FROM exchange WHERE id > ? ORDER BY id LIMIT 1", (self._upto,)
+        ).fetchone()
+        return oldest is not None and oldest[0] <= closed_ns
 
     # -- pages
 

@@ -117,3 +117,54 @@ def test_retention_takes_what_was_forwarded_with_its_exchange_though_the_connect
     for table in ("forward", "upstream", "exchange", "connection", "segment", "page"):
         assert writer.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] <= 1
     writer.close(3000)
+
+
+def test_a_closed_connection_to_a_server_stays_as_long_as_one_of_its_exchanges(tmp_path: Path) -> None:
+    writer = new_writer(tmp_path / "x")
+    client = writer.connection(1, "client", "here", 1)
+    upstreams = []
+    for second in (0, 1):
+        upstream = writer.upstream(client, "localhost:3000", "here", "server", 1000 * second)
+        upstreams.append(upstream.id)
+        for number in range(10):
+            forwarded(writer, client, upstream, 1000 * second + 10 * (number + 1), cut=number % 3)
+        upstream.closed_ns = 1000 * second + 900
+        upstream.save()
+        client.save()
+        writer.flush(1000 * second + 900)
+    writer.db.execute("UPDATE exchange SET marked = 1 WHERE id = 3")
+    retention = Retention(writer.db, 1)
+
+    def left() -> tuple[list[int], list[int]]:
+        while retention.step():
+            pass
+        rows = writer.db.execute("SELECT exchange FROM forward ORDER BY exchange").fetchall()
+        kept = writer.db.execute("SELECT connection FROM upstream ORDER BY connection").fetchall()
+        return [number for (number,) in rows], [number for (number,) in kept]
+
+    size = retention.used()
+    retention.keep_bytes = int(size * 0.9)
+    exchanges, kept = left()
+    assert 3 in exchanges
+    assert exchanges[-1] == 20
+    assert 5 < len(exchanges) < 20
+    assert kept == upstreams
+    retention.keep_bytes = 1
+    assert left() == ([3, 20], upstreams)
+    with Capture.open(tmp_path / "x") as capture:
+        for number in (3, 20):
+            forward = capture.forward(number)
+            assert forward is not None
+            assert forward.upstream is not None
+            assert capture.upstream(forward.upstream) is not None
+            assert capture.connection(forward.upstream) is not None
+            assert capture.forwarded_bytes(forward, OUTGOING) == OK + CONTENT
+    writer.db.execute("UPDATE exchange SET marked = 0")
+    assert left() == ([20], upstreams[1:])
+    client.closed_ns = 3000
+    client.save()
+    writer.flush(3000)
+    retention.clear()
+    assert left() == ([], [])
+    assert writer.db.execute("SELECT count(*) FROM connection").fetchone()[0] <= 1
+    writer.close(4000)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import pytest
+
 from inspectd.capture import retention
-from inspectd.capture.model import INCOMING, State
-from inspectd.capture.reader import Capture
+from inspectd.capture.beside import ForwardRecord
+from inspectd.capture.model import INCOMING, OUTGOING, State
+from inspectd.capture.reader import BytesGone, Capture
 from inspectd.capture.retention import Retention
 from tests.capture.traffic import ANSWERED, OK, get, new_writer, open_connection
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
-
-    import pytest
 
     from inspectd.capture.records import ConnectionRecord
     from inspectd.capture.writer import CaptureWriter
@@ -274,6 +275,116 @@ def test_a_huge_upload_goes_in_many_short_slices(tmp_path: Path, monkeypatch: py
     assert writer.db.execute("SELECT id FROM exchange").fetchall() == [(2,)]
     assert leftovers(writer.db) == NOTHING
     writer.close(6000)
+
+
+def endless(writer: CaptureWriter, connection: ConnectionRecord, turns: int, now: int) -> None:
+    """An answer that goes on for `turns` turns of 64 KiB, and has no end."""
+    connection.received(b"GET /endless HTTP/1.1\r\n\r\n", now)
+    exchange = connection.begin(connection.bytes_in - 25, now)
+    connection.end(exchange, connection.bytes_in)
+    connection.settle(None)
+    writer.flush(now)
+    connection.sent(exchange, OK, now)
+    writer.flush(now)
+    for turn in range(turns):
+        connection.sent(exchange, bytes([turn % 256]) * 64 * 1024, now + turn)
+        writer.save(exchange)
+        writer.flush(now + turn)
+
+
+def test_of_an_answer_without_an_end_the_oldest_bytes_go(tmp_path: Path) -> None:
+    writer = new_writer(tmp_path / "x")
+    connection = open_connection(writer)
+    get(writer, open_connection(writer), now=1000)
+    writer.flush(1000)
+    endless(writer, connection, 200, 2000)
+    get(writer, open_connection(writer), now=9000)
+    writer.flush(9000)
+    kept = Retention(writer.db, 2 * MIB)
+    assert run_dry(kept) >= 1
+    assert MIB < kept.used() <= 2 * MIB
+    assert leftovers(writer.db) == NOTHING
+    with Capture.open(tmp_path / "x") as capture:
+        assert list(capture.exchange_ids()) == [2, 3], "what has ended goes first"
+        assert capture.request_bytes(2) == b"GET /endless HTTP/1.1\r\n\r\n"
+        assert capture.response_bytes(2, limit=len(OK)) == OK
+        newest = capture.stream_bytes(1, OUTGOING, len(OK) + 180 * 64 * 1024)
+        assert newest == b"".join(bytes([turn]) * 64 * 1024 for turn in range(180, 200))
+        with pytest.raises(BytesGone):
+            capture.response_bytes(2)
+        with pytest.raises(BytesGone):
+            capture.stream_bytes(1, OUTGOING, len(OK))
+    writer.close(9001)
+
+
+def test_it_goes_in_short_slices_and_what_is_marked_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SLICE_SECONDS", 0.0002)
+    monkeypatch.setattr(retention, "LONGEST_SLICE_SECONDS", 0.0002)
+    writer = new_writer(tmp_path / "x")
+    marked, other = open_connection(writer), open_connection(writer)
+    endless(writer, marked, 60, 1000)
+    endless(writer, other, 200, 5000)
+    get(writer, open_connection(writer), now=9000)
+    writer.flush(9000)
+    writer.db.execute("UPDATE exchange SET marked = 1 WHERE id = 1")
+    kept = Retention(writer.db, MIB)
+    assert run_dry(kept) > 5
+    assert kept.used() > MIB, "the marked one alone is more"
+    with Capture.open(tmp_path / "x") as capture:
+        assert len(capture.response_bytes(1)) == len(OK) + 60 * 64 * 1024
+        with pytest.raises(BytesGone):
+            capture.response_bytes(2)
+    (pages,) = writer.db.execute("SELECT count(*) FROM page").fetchone()
+    run_dry(kept)
+    assert writer.db.execute("SELECT count(*) FROM page").fetchone() == (pages,)
+
+    writer.db.execute("UPDATE exchange SET marked = 0")
+    marked.closed_ns = 9001
+    marked.save()
+    writer.db.execute("UPDATE exchange SET state = state | ? WHERE id = 1", (State.ABORTED.value,))
+    writer.flush(9001)
+    run_dry(kept)
+    assert kept.used() <= MIB
+    assert leftovers(writer.db) == NOTHING
+    writer.close(9002)
+
+
+def test_of_a_tunnel_the_oldest_bytes_go_though_its_connect_has_ended_unless_that_is_marked(
+    tmp_path: Path,
+) -> None:
+    writer = new_writer(tmp_path / "x")
+    connection = open_connection(writer)
+    _, connect = get(writer, connection, now=1000)
+    upstream = writer.upstream(connection, "localhost:1", "here", "server", 1000)
+    forward = ForwardRecord(connect, "localhost:1", 1000)
+    forward.upstream = upstream.id
+    connection.save_forward(forward)
+    writer.flush(1000)
+    data = bytes(50_000)
+    for turn in range(100):
+        connection.received(data, 2000 + turn)
+        connection.settle(None)
+        upstream.forwarded(None, connection.came_at(0), len(data), 2000 + turn)
+        writer.flush(2000 + turn)
+    connection.save()
+    writer.flush(3000)
+    writer.db.execute("UPDATE exchange SET marked = 1")
+    kept = Retention(writer.db, 2 * MIB)
+    run_dry(kept)
+    with Capture.open(tmp_path / "x") as capture:
+        for number in (connection.id, upstream.id):
+            assert len(capture.stream_bytes(number, INCOMING)) >= 100 * len(data)
+    writer.db.execute("UPDATE exchange SET marked = 0")
+    kept = Retention(writer.db, 2 * MIB)
+    run_dry(kept)
+    assert MIB < kept.used() <= 2 * MIB
+    with Capture.open(tmp_path / "x") as capture:
+        for number in (connection.id, upstream.id):
+            assert 10 < len(capture.reads(number, INCOMING)) < 50
+    assert leftovers(writer.db) == NOTHING
+    writer.close(4000)
 
 
 def test_a_capture_that_is_continued_goes_on_losing_its_oldest(tmp_path: Path) -> None:
