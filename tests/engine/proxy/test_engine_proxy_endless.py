@@ -45,7 +45,7 @@ async def test_an_endless_stream_passes_whole_and_of_the_capture_its_oldest_byte
             await accepted.say(BLOCK)
             async with asyncio.timeout(60):
                 assert await client.reader.readexactly(len(BLOCK)) == BLOCK
-        size = Retention(running.capture._db, KEEP)  # noqa: SLF001 - another reader of the same file
+        size = Retention(running.capture._db, KEEP)
         await running.eventually(lambda: size.used() <= KEEP)
         row = running.capture.exchange(1)
         assert row is not None, "its row stays"
