@@ -24,7 +24,7 @@ def _goaway(debug: bytes) -> bytes:
 
 _ANSWERS: Final = {
     "tls": _TLS_ALERT,
-    "http2": _goaway(b"this port speaks HTTP/1.1 in clear text"),
+    "http2": _goaway(b"only HTTP/1.1 is spoken here"),
     "socks5": b"\x05\xff",  # no acceptable methods
     "socks4": b"\x00\x5b" + bytes(6),  # request rejected
 }

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection Established\r\n\r\n"
 """What CONNECT is answered."""
 
+_PLAIN_PROXY: Final = (
+    "As a proxy it is http://HOST:PORT, for https as well; --listen https://... opens a port to which clients speak"
+    " TLS."
+)
 _RESPONSE_COMPLETE: Final = State.RESPONSE_COMPLETE.value
 _LINE_LIMIT: Final = 8000
 """Bytes that a first line gets to turn out a request line."""
@@ -152,6 +156,8 @@ class Tunnelling(Arriving):
 
     def _on_foreign(self, event: Foreign) -> None:
         if event.protocol not in {"socks4", "socks5"} or not self._forwarder.names_servers:
+            if event.protocol == "tls" and self._forwarder.names_servers:
+                event = event._replace(sentence=f"{event.sentence} {_PLAIN_PROXY}")
             super()._on_foreign(event)
             return
         password = self._forwarder.password

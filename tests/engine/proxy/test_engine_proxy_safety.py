@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import socket
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
 
 from inspectd.engine.config import Forwarding
 from inspectd.engine.proxy.admission import Password, PasswordError, parse_password
+from inspectd.engine.proxy.dial import parse_resolve
+from inspectd.engine.proxy.via import parse_via
 from inspectd.rules.book import RuleBook
 from inspectd.rules.file import load_text
 from inspectd.rules.passing import Passing
 from tests.engine.proxy.conftest import Origin
-from tests.engine.proxy.tunnels import ESTABLISHED, OK, proxying
+from tests.engine.proxy.tunnels import ESTABLISHED, OK, proxying, tunnel
 from tests.engine.tls_client import LISTEN, TlsClient
 
 if TYPE_CHECKING:
@@ -198,3 +202,123 @@ async def test_an_open_proxy_that_others_can_reach_says_what_to_do(run_engine: R
         assert len(running.engine.warnings) == 1
     async with proxying(run_engine, Origin()) as running:
         assert running.engine.warnings == []
+
+
+# -- never to its own listeners
+
+
+def free_port() -> int:
+    """A port for engines that must know it before they listen."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+HOSTS = ["127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]", "127.1", "elsewhere.test"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_a_request_for_the_proxy_itself_is_a_508(run_engine: RunEngine, host: str) -> None:
+    port = free_port()
+    resolve = (parse_resolve(f"elsewhere.test:{port}:127.0.0.1"),)
+    engine = {"listen": (f"127.0.0.1:{port}",)}
+    async with proxying(run_engine, Origin(), engine=engine, resolve=resolve) as running:
+        answer = await running.ask(ask_for(f"http://{host}:{running.port}/"))
+        assert answer.startswith(b"HTTP/1.1 508 Loop Detected\r\n"), answer
+        assert b"round in circles" in answer
+        assert running.engine.connections == 1
+
+
+async def test_a_tunnel_to_the_proxy_itself_is_told_inside(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin()) as running:
+        client = await running.connect()
+        await client.send(ask_for(f"localhost:{running.port}", method="CONNECT"))
+        assert await client.until(b"\r\n\r\n") == ESTABLISHED
+        await client.send(ask_for("/"))
+        assert (await client.rest()).startswith(b"HTTP/1.1 508 ")
+        await client.close()
+        secret = await tunnel(running, running.port)
+        await secret.shake()
+        await secret.send(ask_for("/"))
+        assert (await secret.rest()).startswith(b"HTTP/1.1 508 ")
+        await secret.close()
+
+
+async def test_a_carried_tunnel_to_the_proxy_itself_is_not_opened(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), intercept=False) as running:
+        answer = await running.ask(ask_for(f"localhost:{running.port}", method="CONNECT"))
+        assert answer.startswith(b"HTTP/1.1 508 ")
+        port = running.port.to_bytes(2)
+        assert (await running.ask(b"\x05\x01\x00\x05\x01\x00\x01\x7f\x00\x00\x01" + port))[
+            :4
+        ] == b"\x05\x00\x05\x02"
+        assert (await running.ask(b"\x04\x01" + port + b"\x7f\x00\x00\x01\x00"))[:2] == b"\x00\x5b"
+        assert running.engine.connections == 3
+
+
+async def test_neither_is_it_its_own_way_to_others(run_engine: RunEngine) -> None:
+    port = free_port()
+    for scheme in ("http", "socks5"):
+        via = parse_via(f"{scheme}://localhost:{port}")
+        config = {"listen": (f"127.0.0.1:{port}",)}
+        async with proxying(run_engine, Origin(), engine=config, via=via) as running:
+            answer = await running.ask(ask_for("http://example.test/"))
+            assert answer.startswith(b"HTTP/1.1 508 ")
+            assert b"round in circles" in answer
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "https://127.0.0.1:0", "0.0.0.0:0"])
+async def test_a_reverse_proxy_before_itself_is_told(run_engine: RunEngine, listen: str) -> None:
+    port = free_port()
+    config = Forwarding("localhost", port, tls=listen.startswith("https"), verify=False)
+    async with run_engine(
+        Passing("itself"), forwarding=config, listen=(listen.replace(":0", f":{port}"),)
+    ) as running:
+        client = await TlsClient.connect(running) if config.tls else await running.connect()
+        if isinstance(client, TlsClient):
+            await client.shake()
+        await client.send(ask_for("/"))
+        assert (await client.rest()).startswith(b"HTTP/1.1 508 ")
+        await client.close()
+
+
+# -- clients that speak something else to it
+
+
+async def test_tls_to_a_port_in_clear_text_is_told_so_by_an_alert_and_a_row(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin()) as running:
+        client = await TlsClient.connect(running)
+        with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
+            await client.shake()
+        await client.close()
+        row = await running.closed()
+    assert row.kind == "tls"
+    assert "proxy" in (row.sentence or "")
+    assert "--listen https://" in (row.sentence or "")
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+
+async def test_http_2_gets_a_goaway_that_says_what_is_spoken(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin()) as running:
+        answer = await running.ask(PREFACE)
+        row = await running.closed()
+        assert answer[3] == 4  # SETTINGS
+        assert b"HTTP/1.1" in answer
+        assert row.kind == "http2"
+
+
+async def test_http_2_in_a_decrypted_tunnel_gets_it_as_well(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin()) as running:
+        client = await tunnel(running, 443)
+        await client.shake()
+        await client.send(PREFACE)
+        answer = await client.rest()
+        await client.close()
+        assert answer[3] == 4
+        assert b"HTTP/1.1" in answer
+        assert b"clear text" not in answer
+        row = await running.closed(2)
+        assert row.kind == "http2"
