@@ -116,8 +116,9 @@ async def wait_until(due: float) -> None:
 
 
 async def _news(inbox: Inbox, seconds: float | None) -> None:
-    """Wait until there is something in the inbox, so many seconds at most."""
-    if inbox.news:
+    """Wait until there is something in the inbox, so many seconds at most; others have their turn in any case."""
+    await asyncio.sleep(0)
+    if inbox.news or seconds == 0:
         return
     woken = asyncio.Event()
     inbox.woken = woken.set

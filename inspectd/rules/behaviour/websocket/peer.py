@@ -1,7 +1,8 @@
 """The client at the other end of a WebSocket: its frames as messages, and messages for it as frames.
 
-The protocol is wsproto's. It is fed in small pieces when messages may be compressed: a few bytes can stand for
-a thousand times as many, and a message that is too long has to be noticed before it fills memory.
+The protocol is wsproto's. It is fed in small pieces: a few compressed bytes can stand for a thousand times as many,
+and a message that is too long has to be noticed before it fills memory; and thousands of tiny frames are a lot of work,
+between which others have to have their turn.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from wsproto.extensions import Extension
     from wsproto.frame_protocol import FrameDecoder, FrameProtocol, Opcode
 
-_PIECE: Final = 4096
+_PIECE: Final = 2048
 TOO_LONG: Final = 1009
 NO_CODE: Final = CloseReason.NO_STATUS_RCVD.value
 
@@ -88,19 +89,21 @@ class Peer:
             extension.finalize(deflate)
             extensions.append(extension)
         self._connection = Connection(ConnectionType.SERVER, extensions)
-        self._piece = _PIECE if extensions else 1 << 62
         self._largest = largest
         self._keep = keep
-        self._parts: list[str | bytes] = []
+        self._kept = bytearray()  # of the message under way; text in UTF-8
         self._size = 0
         self._over = False
 
-    def hear(self, data: bytes) -> Iterator[Heard]:
-        """What the next bytes of the client say. After `Closed` or `Failed` nothing is heard any more."""
-        for start in range(0, len(data), min(self._piece, len(data) or 1)):
-            if self._over:
-                return
-            self._connection.receive_data(data[start : start + self._piece])
+    def hear(self, data: bytes) -> Iterator[Heard | None]:
+        """What the next bytes of the client say. After `Closed` or `Failed` nothing is heard any more.
+
+        None comes between two pieces: a good moment to let others have their turn.
+        """
+        for start in range(0, len(data), _PIECE):
+            if start:
+                yield None
+            self._connection.receive_data(data[start : start + _PIECE])
             for event in self._connection.events():
                 heard = self._heard(event)
                 if heard is not None:
@@ -136,14 +139,10 @@ class Peer:
         if self._size > self._largest:
             return Failed(TOO_LONG, f"longer than {self._largest} bytes")
         if self._keep:
-            self._parts.append(event.data if isinstance(event, TextMessage) else bytes(event.data))
+            self._kept += event.data.encode() if isinstance(event, TextMessage) else event.data
         if not event.message_finished:
             return None
-        whole: str | bytes = ""
-        if isinstance(event, TextMessage):
-            whole = "".join(part for part in self._parts if isinstance(part, str))
-        else:
-            whole = b"".join(part for part in self._parts if isinstance(part, bytes))
-        self._parts.clear()
+        whole = bytes(self._kept)
+        self._kept.clear()
         self._size = 0
-        return whole
+        return whole.decode() if isinstance(event, TextMessage) else whole

@@ -33,6 +33,8 @@ STOPPING_SECONDS: Final = 0.5
 """The same when the engine stops."""
 AGENDA: Final = 1000
 """Delayed answers that may wait; while there are as many, the client isn't heard."""
+TURN: Final = 200
+"""Things that are heard or said before other connections have their turn."""
 _LOOK_UP: Final = 0.1  # seconds after which a stop is noticed while nobody listens
 
 GOING_AWAY: Final = 1001
@@ -78,12 +80,13 @@ class Talk:
         self._due = 0.0  # when `_next` is said
         self._react = react
         self._clock = clock
-        self._heard: Iterator[Heard] = iter(())
+        self._heard: Iterator[Heard | None] = iter(())
         self._agenda: list[tuple[float, int, Said]] = []
         self._numbers = count()
         self._out: deque[Send | HalfClose | Close | Stall | Reset] = deque()
         self._gathered: list[bytes] = []
         self._size = 0
+        self._moves = 0  # since others had their turn
         self._sent_close = False
         self._got_close = False
         self._parted = False  # nothing is said any more
@@ -105,9 +108,14 @@ class Talk:
             if self._size >= JOINED or not moved or self._over:
                 self._gather()
             while self._out:
+                self._moves = 0
                 yield self._out.popleft()
             if self._over:
                 return
+            self._moves += 1
+            if moved and self._moves >= TURN:
+                self._moves = 0
+                yield Listen(self._inbox, 0.0)
             now = self._clock()
             if not moved:
                 patience = self._patience(now)
@@ -132,21 +140,29 @@ class Talk:
             return True
         if self._full:
             return False
-        heard = next(self._heard, None)
+        try:
+            heard = next(self._heard)
+        except StopIteration:
+            return self._fetch(now)
         if heard is None:
-            data = inbox.take()
-            if data:
-                self._last_heard = now
-                self._heard = self._peer.hear(data)
-                return True
-            if inbox.ended:
-                self._leave()
-            return False
+            self._moves = TURN
+            return True
         if not self._parted:
             self._notice(heard, now)
         elif isinstance(heard, Closed):
             self._closed(heard)
         return True
+
+    def _fetch(self, now: float) -> bool:
+        """Take what lies in the inbox; whether anything did."""
+        data = self._inbox.take()
+        if data:
+            self._last_heard = now
+            self._heard = self._peer.hear(data)
+            return True
+        if self._inbox.ended:
+            self._leave()
+        return False
 
     def _notice(self, heard: Heard, now: float) -> None:
         match heard:
