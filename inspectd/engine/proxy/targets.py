@@ -9,14 +9,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from inspectd.engine.proxy.routes import OFFERED_AT, Change, Failure, Origin, Route, changed, read_authority
+from inspectd.engine.proxy.routes import (
+    OFFERED_AT,
+    PORTS,
+    Change,
+    Failure,
+    Origin,
+    Route,
+    changed,
+    read_authority,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inspectd.wire import ArrivedHead
 
-# absolute-URI of the scheme http: authority, then what the origin form is made of (RFC 3986 §4.3)
+# absolute-URI of the schemes http and https: authority, then what the origin form is made of (RFC 3986 §4.3)
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+)://([^/?#]*+)(.*)", re.DOTALL)
 _FOR_PROXIES: Final = b"proxy-"
 # The lines of these fields in a head that is known to be grammatical.
@@ -59,15 +68,16 @@ def named(head: ArrivedHead) -> Route | Failure:
     if absolute is None:
         return Failure(400, NOT_FOR_A_PROXY)
     scheme, authority, rest = absolute.groups()
-    if scheme.lower() != b"http":
+    port = PORTS.get(scheme.lower().decode("ascii"))
+    if port is None:
         return Failure(
-            501, f"Targets of the scheme {_text(scheme)!r} are not forwarded: clients use CONNECT for https."
+            501, f"Targets of the scheme {_text(scheme)!r} are not forwarded, only http and https."
         )
     authority = authority.rpartition(b"@")[2]  # user information is for the client (RFC 9110 §4.2.4)
-    origin = _authority(authority, 80)
+    origin = _authority(authority, port)
     if origin is None:
         return Failure(400, f"The target names no host: {_text(head.target)!r}.")
-    return _rewritten(head, origin, authority, rest)
+    return _rewritten(head, origin._replace(tls=port == PORTS["https"]), authority, rest)
 
 
 def _authority(text: bytes, port: int | None) -> Origin | None:
@@ -103,7 +113,7 @@ def _rewritten(head: ArrivedHead, origin: Origin, authority: bytes, rest: bytes)
             changes.append(changed(f"field {line.name.decode('latin-1')}", line.value, None))
         elif name == b"host" and not host_seen:
             host_seen = True
-            if not _same_host(line.value, authority):
+            if not _same_host(line.value, authority, origin):
                 edits.append(_Edit(line.value_start, line.value_end, authority))
                 changes.append(changed("Host", line.value, authority))
     if not host_seen and head.version == b"HTTP/1.1":
@@ -144,8 +154,9 @@ def _lines(head: ArrivedHead) -> Iterator[_Line]:
         )
 
 
-def _same_host(value: bytes, authority: bytes) -> bool:
-    return value.lower().removesuffix(b":80") == authority.lower().removesuffix(b":80")
+def _same_host(value: bytes, authority: bytes, origin: Origin) -> bool:
+    default = b":443" if origin.tls else b":80"
+    return value.lower().removesuffix(default) == authority.lower().removesuffix(default)
 
 
 def _edited(raw: bytes, edits: list[_Edit]) -> bytes:

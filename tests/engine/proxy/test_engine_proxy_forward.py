@@ -174,7 +174,8 @@ async def test_many_tunnels_to_a_dead_port_leave_nothing_behind(run_engine: RunE
     ("asked", "status"),
     [
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
-        (b"GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n", b"501"),
+        (b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", b"501"),
+        (b"GET https://no-such-name.invalid/ HTTP/1.1\r\nHost: a\r\n\r\n", b"502"),
         (b"GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (b"GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
         (b"CONNECT /nothing HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
@@ -221,7 +222,7 @@ def head_of(data: bytes) -> ArrivedHead | None:
 
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_any_target_and_fields_have_a_route_or_a_reason(target: bytes, fields: bytes) -> None:
-    for start in (b"GET http://", b"CONNECT ", b"OPTIONS ", b"GET http://a.test"):
+    for start in (b"GET http://", b"GET https://", b"CONNECT ", b"OPTIONS ", b"GET http://a.test"):
         head = head_of(start + target + b" HTTP/1.1\r\nProxy-A: b\r\n" + fields + b"\r\n\r\n")
         if head is None:
             continue

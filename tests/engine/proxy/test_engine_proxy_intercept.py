@@ -384,6 +384,29 @@ async def test_a_reverse_proxy_may_speak_tls_on_both_sides(run_engine: RunEngine
     await origin.stop()
 
 
+@pytest.mark.parametrize("intercept", [True, False])
+async def test_a_target_may_be_an_https_url(run_engine: RunEngine, intercept: bool) -> None:
+    origin = TlsOrigin()
+    async with proxying(run_engine, origin, intercept=intercept) as running:
+        client = await running.connect()
+        place = b"localhost:%d" % origin.port
+        for target in (b"HTTPS://%b/x?y" % place, b"https://%b/x?y" % place):
+            await client.send(b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, place))
+            accepted = origin.accepted[0] if origin.accepted else await origin.next()
+            asked = await accepted.until(b"\r\n\r\n")
+            assert asked == b"GET /x?y HTTP/1.1\r\nHost: %b\r\n\r\n" % place
+            await accepted.say(OK)
+            assert await client.until(b"ok") == OK
+        await client.close()
+        row = await running.exchange(2)
+        forward = running.capture.forward(2)
+        assert forward is not None
+        assert forward.upstream is not None
+        assert running.capture.tls(forward.upstream) is not None
+        assert running.capture.response_bytes(row) == OK
+        assert len(origin.accepted) == 1
+
+
 async def test_tls_on_the_clear_port_is_explained(run_engine: RunEngine) -> None:
     async with proxying(run_engine, Origin()) as running:
         client = await TlsClient.connect(running)
