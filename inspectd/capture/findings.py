@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from inspectd.capture.model import State
 from inspectd.capture.trouble import CaptureError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from inspectd.capture.model import ExchangeRow
-    from inspectd.capture.reader import Capture
     from inspectd.wire.span import Kind
 
 EXAMINED: Final = 256 * 1024
@@ -34,6 +33,17 @@ _LONGEST_REMEMBERED: Final = 8192
 _ORDINARY_TARGET: Final = re.compile(rb"\A([A-Z]++ )/[A-Za-z0-9._~/?=&+-]*+( )")
 _WHOLE: Final = State.PLAIN | State.REQUEST_COMPLETE
 _KIND: Final[tuple[Kind, Kind]] = ("request", "response")
+
+
+class Messages(Protocol):
+    """Where the bytes of messages are: `capture.reader.Capture` offers it."""
+
+    def request_bytes(
+        self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> bytes: ...
+    def response_bytes(
+        self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> bytes: ...
 
 
 class Found(NamedTuple):
@@ -79,12 +89,12 @@ class _Memory:
 _memory: Final = _Memory()
 
 
-def found_in(capture: Capture, row: ExchangeRow) -> Found:
+def found_in(capture: Messages, row: ExchangeRow) -> Found:
     """All findings of an exchange's request and response, as far as their bytes are there."""
     return Found(findings_of(capture, row, "request"), findings_of(capture, row, "response"))
 
 
-def findings_of(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[Finding, ...]:
+def findings_of(capture: Messages, row: ExchangeRow, kind: Kind) -> tuple[Finding, ...]:
     """The findings of one message of an exchange."""
     ended = bool(row.state & State.ABORTED)
     try:
@@ -103,7 +113,7 @@ def findings_of(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[Finding
     return _memory.findings(data, kind, eof=whole, request=_ORDINARY_TARGET.sub(rb"\1/\2", request, count=1))
 
 
-def marks(capture: Capture, row: ExchangeRow, kinds: tuple[Kind, ...] = _KIND) -> Marks:
+def marks(capture: Messages, row: ExchangeRow, kinds: tuple[Kind, ...] = _KIND) -> Marks:
     """The findings of an exchange in short, of the messages of these kinds."""
     ids: dict[str, None] = {}
     for kind in kinds:
@@ -113,7 +123,20 @@ def marks(capture: Capture, row: ExchangeRow, kinds: tuple[Kind, ...] = _KIND) -
     return Marks(tuple(noted), severity[noted[0]]) if noted else NO_MARKS
 
 
-def ids_in(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[str, ...]:
+def outstanding(capture: Messages, row: ExchangeRow) -> tuple[str, Severity] | None:
+    """The one finding to show in a list: the worst of the request from a warning on, else an error in the response.
+
+    What is merely not advised in a response was mostly chosen by somebody.
+    """
+    kinds: tuple[tuple[Kind, Severity], ...] = (("request", Severity.WARNING), ("response", Severity.ERROR))
+    for kind, least in kinds:
+        found = marks(capture, row, (kind,))
+        if found.worst >= least:
+            return found.ids[0], found.worst
+    return None
+
+
+def ids_in(capture: Messages, row: ExchangeRow, kind: Kind) -> tuple[str, ...]:
     """The ids of what is found in one message of an exchange, perhaps more than once: cheaper than the findings."""
     if kind == "request" and row.state & _WHOLE == _WHOLE and row.req_len == row.req_head:
         # Most requests are nothing but a plain head, for which there is a shorter way.
@@ -127,7 +150,7 @@ def ids_in(capture: Capture, row: ExchangeRow, kind: Kind) -> tuple[str, ...]:
     return tuple(finding.id for finding in findings_of(capture, row, kind))
 
 
-def noted_in(capture: Capture, row: ExchangeRow, kind: Kind) -> list[Finding]:
+def noted_in(capture: Messages, row: ExchangeRow, kind: Kind) -> list[Finding]:
     """What is found in one message of an exchange and is more than a good note."""
     severity = levels()
     if all(severity[name] is Severity.GOOD for name in ids_in(capture, row, kind)):

@@ -60,7 +60,7 @@ class Counts(NamedTuple):
     open: int
     """Connections that are open now."""
     findings: int
-    """Exchanges whose head isn't plain grammatical CRLF."""
+    """Exchanges whose head isn't plain grammatical CRLF, or whose end parsers differ about."""
 
 
 class _Piece(NamedTuple):
@@ -119,9 +119,15 @@ class Capture(Rows):
             counted = self._counted.get(stretch)
             if counted is None:
                 counted = self._one(
-                    "SELECT count(*), coalesce(sum(state & ?1 = ?2), 0) FROM exchange "
+                    "SELECT count(*), coalesce(sum(state & ?1 = ?2 OR state & ?5), 0) FROM exchange "
                     "WHERE id >= ?3 AND id < ?4",
-                    (_HEAD_AND_PLAIN, State.HEAD_COMPLETE.value, first, first + _STRETCH),
+                    (
+                        _HEAD_AND_PLAIN,
+                        State.HEAD_COMPLETE.value,
+                        first,
+                        first + _STRETCH,
+                        State.AMBIGUOUS.value,
+                    ),
                 )
                 if first + 2 * _STRETCH <= newest:
                     self._counted[stretch] = counted

@@ -84,6 +84,9 @@ class Wanted(NamedTuple):
         return tuple(kind for kind in ("request", "response") if kind in needed)
 
 
+NOTHING_WANTED: Final = Wanted(())
+
+
 def wanted(text: str) -> Wanted:
     """What a person typed, taken apart. `NotATestError` for a test that can't be meant so."""
     tests = tuple(_test(found[1].lower(), found[2], found[3].lower()) for found in _TEST.finditer(text))

@@ -54,6 +54,11 @@ def commands(app: InspectdApp) -> Iterator[SystemCommand]:
     yield SystemCommand("Rules", "which are in use, and how often each answered (R)", app.action_rules)
     yield SystemCommand("Copy…", "URL, curl command, request, answer, value (y)", app.action_copy)
     yield SystemCommand("Filter", "keep the rows in which words occur (/)", app.action_filter)
+    yield SystemCommand(
+        "Filter: findings",
+        "keep the rows in which a warning or an error is found: severity >= warning",
+        app.action_filter_findings,
+    )
     yield SystemCommand("Filter: clear", "show every row again (esc)", app.action_clear_filter)
     yield SystemCommand(
         "Follow the newest row, or stay", "f; end follows, moving up stays", app.action_follow

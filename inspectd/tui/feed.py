@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
@@ -19,14 +19,18 @@ import msgspec
 from inspectd.capture.answered import BY_HAND
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.capture.urls import scheme_in_tunnel, whole_target
+from inspectd.capture.wanted import NOTHING_WANTED, wanted
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from inspectd.capture.model import EvidenceRow, TlsRow
+    from inspectd.lint import Severity
 
 Row: TypeAlias = ExchangeRow | ConnectionRow
+Noted: TypeAlias = "tuple[str, Severity]"
+"""The id of the finding that a row shows, and how bad it is."""
 
 ROWS_KEPT: Final = 4096
 """Rows held in memory: many screenfuls, and a bound."""
@@ -38,6 +42,10 @@ UNDECIDED_KEPT: Final = 2048
 """Unfinished rows that a filter looks at again."""
 DENSE_FROM: Final = 32_768
 """Rows from which on ids are taken to be dense at first, so that a large capture is shown at once."""
+UNLOOKED_KEPT: Final = 128
+"""Rows that wait to be looked at for findings: a screenful, those asked for last."""
+TRIED_AT_ONCE: Final = 64
+"""Rows whose messages are read for a filter in one turn of the screen."""
 _LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 """Case as SQLite's LIKE sees it: ASCII only."""
 
@@ -55,6 +63,12 @@ class CaptureReader(Protocol):
     def list_connections_after(self, after: int = 0) -> list[ConnectionRow]: ...
     def tls(self, connection: int, /) -> TlsRow | None: ...
     def evidence_of(self, exchanges: Sequence[int]) -> dict[int, EvidenceRow]: ...
+    def request_bytes(
+        self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> bytes: ...
+    def response_bytes(
+        self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +120,8 @@ class Feed:
         self._rows: OrderedDict[int, tuple[int, Row]] = OrderedDict()
         self._deeds: OrderedDict[int, Deed] = OrderedDict()
         self._schemes: OrderedDict[int, str | None] = OrderedDict()
+        self._noted: dict[int, Noted | None] = {}
+        self._unlooked: OrderedDict[int, None] = OrderedDict()
         self._generation = 0
         self._newest = 0
         self._after: dict[int, int] = {}
@@ -113,6 +129,8 @@ class Feed:
         self._connections_due = 0.0
         self._connections_upto = 0
         self._words: tuple[str, ...] = ()
+        self._tests = NOTHING_WANTED
+        self._untried: deque[int] = deque()
         self._undecided: set[int] = set()
         self._waiting: list[int] = []
         self.left: frozenset[int] = frozenset()
@@ -131,7 +149,7 @@ class Feed:
     @property
     def filtered(self) -> bool:
         """Whether `shown` is a subset."""
-        return bool(self._words)
+        return bool(self._words or self._tests.tests)
 
     @property
     def newest(self) -> int:
@@ -199,6 +217,41 @@ class Feed:
         while len(self._deeds) > ROWS_KEPT:
             self._deeds.popitem(last=False)
 
+    # findings: looked for when there is time
+
+    def noted(self, key: int) -> Noted | None:
+        """The finding to show in this row; None when there is nothing, or nobody has looked yet.
+
+        Asking makes `look` find out, once the row can't change any more.
+        """
+        if key <= 0:
+            return None
+        if key not in self._noted:
+            self._unlooked[key] = None
+            self._unlooked.move_to_end(key)
+            while len(self._unlooked) > UNLOOKED_KEPT:
+                self._unlooked.popitem(last=False)
+            return None
+        return self._noted[key]
+
+    def look(self, seconds: float) -> list[int]:
+        """Look for what is found in the rows that were asked about, for about so long. Keys of those to draw again."""
+        from inspectd.capture.findings import outstanding
+
+        until = time.monotonic() + seconds
+        changed = []
+        while self._unlooked and time.monotonic() < until:
+            key, _ = self._unlooked.popitem()
+            row = self.row(key)
+            if not isinstance(row, ExchangeRow) or not is_finished(row):
+                continue
+            found = self._noted[key] = outstanding(self.capture, row)
+            if found is not None:
+                changed.append(key)
+        while len(self._noted) > ROWS_KEPT:
+            del self._noted[next(iter(self._noted))]
+        return changed
+
     def held(self) -> list[int]:
         """Keys of the newest rows that wait for a person."""
         recent = [key for key in self.all[-RECENT_LOOKED_AT:] if key > 0]
@@ -263,15 +316,20 @@ class Feed:
         """Let every row through."""
         self.shown = self.all
         self._words = ()
+        self._tests = NOTHING_WANTED
         self._undecided.clear()
+        self._untried.clear()
         self.searching = False
 
     def begin_filter(self, words: str) -> int:
         """Show only rows in which all words occur. Returns the id up to which older rows are to be searched.
 
-        Rows that come from now on are tried as they come; a search brings the older ones by `add_older`.
+        Rows that come from now on are tried as they come; a search brings the older ones by `add_older`. Raises
+        NotATestError, and changes nothing, when a test of findings can't be meant so.
         """
-        self._words = tuple(words.translate(_LOWER).split())
+        self._tests = wanted(words)
+        self._words = tuple(word.translate(_LOWER) for word in self._tests.words)
+        self._untried.clear()
         self.shown = array("q")
         self.searching = True
         self._waiting = []
@@ -307,7 +365,22 @@ class Feed:
         else:
             parts = (row.method, row.target, row.status, row.reason, row.client, row.host, row.dest, row.mode)
         text = "\n".join(part or "" for part in parts).translate(_LOWER)
-        return all(word in text for word in self._words)
+        return all(word in text for word in self._words) and (not self._tests.tests or self._found_in(row))
+
+    def _found_in(self, row: Row) -> bool:
+        """Whether what was asked for is found in its messages."""
+        if isinstance(row, ConnectionRow):
+            return False
+        from inspectd.capture.findings import marks
+
+        return self._tests.met(marks(self.capture, row, self._tests.kinds))
+
+    def _due(self, fresh: Iterable[int]) -> Iterable[int]:
+        """Those of the rows that wait to be tried whose turn it is: few at once where their messages must be read."""
+        if not self._tests.tests:
+            return fresh
+        self._untried.extend(fresh)
+        return [self._untried.popleft() for _ in range(min(TRIED_AT_ONCE, len(self._untried)))]
 
     def _try(self, keys: Iterable[int]) -> array[int]:
         """Those of `keys` whose rows match; rows that could match later are remembered."""
@@ -344,12 +417,15 @@ class Feed:
         self._generation += 1
         self._rows.clear()
         self._deeds.clear()
+        self._noted.clear()
+        self._unlooked.clear()
+        self._untried.clear()
         ids = self._first_ids()
         self._newest = self._connections_upto = ids[-1] if ids else 0
         connections = self.capture.list_connections_after(0)
         self._after = {row.id: row.after for row in connections}
         self.all = self._in_list_order(ids, [row.id for row in connections])
-        self.shown = array("q") if self._words else self.all
+        self.shown = array("q") if self.filtered else self.all
         self._remember_first()
 
     def _first_ids(self) -> array[int]:
@@ -373,7 +449,7 @@ class Feed:
             return False
         ids.extend(key for key in self.all if key > upto)
         self.all = self._in_list_order(ids, list(self._after))
-        if not self._words:
+        if not self.filtered:
             self.shown = self.all
         return True
 
@@ -392,7 +468,7 @@ class Feed:
 
     def poll(self) -> Change | None:
         """Take in what was written since the last poll; None when nothing was. Cheap enough for 30 Hz."""
-        if not self.capture.changed():
+        if not self.capture.changed() and not self._untried:
             return None
         self._generation += 1
         newest = self.capture.newest_exchange()
@@ -413,13 +489,13 @@ class Feed:
             self.all = self._in_list_order(
                 array("q", (key for key in (*self.all, *ids) if key > 0)), list(self._after)
             )
-            if not self._words:
+            if not self.filtered:
                 self.shown = self.all
         else:
             self.all.extend(fresh)
         shown = len(fresh)
-        if self._words:
-            matching = self._try(fresh)
+        if self.filtered:
+            matching = self._try(self._due(fresh))
             shown = len(matching)
             if late:
                 self._put(matching)

@@ -12,6 +12,7 @@ import os
 import select
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import work
@@ -137,7 +138,7 @@ class Shell(App[int]):
         self._over = threading.Event()
         self._asking = threading.Lock()
         self._ask_waits = False
-        self._octets = 0
+        self._octets = self._odd = 0
         self._subject_timer: Timer | None = None
         self._subject_shown = 0.0
         self._told_gone = False
@@ -189,10 +190,25 @@ class Shell(App[int]):
         gc.enable()
         if self.feed.assumed_upto:
             self._read_ids()
+        self._count_odd()
         if self.link.socket is not None:
             self._watch_engine()
         else:
             self._octets = _file_size(self.capture.path)
+            self._show_situation()
+
+    @work(thread=True, exclusive=True, group="odd")
+    def _count_odd(self) -> None:
+        """Count exchanges with an odd head, as long as the screen is there: in a large capture that takes a while."""
+        with suppress(InspectdError), Capture.open(self.capture.path) as capture:
+            while not self._over.is_set():
+                if capture.changed():
+                    self.call_later(self._take_odd, capture.counts().findings)
+                self._over.wait(ENGINE_SECONDS)
+
+    def _take_odd(self, count: int) -> None:
+        if count != self._odd:
+            self._odd = count
             self._show_situation()
 
     @work(thread=True, exclusive=True, group="ids")
@@ -392,6 +408,7 @@ class Shell(App[int]):
                 answer="" if status is None else status.answer.description,
                 exchanges=len(self.feed.all) - self.feed.connection_rows,
                 open=0 if status is None else status.connections_open,
+                odd=self._odd,
                 capture=self.capture.path.name,
                 octets=self._octets,
                 problem="" if status is None else status.capture_error or "",
@@ -424,6 +441,11 @@ class Shell(App[int]):
         """Type words; the last ones are there again."""
         self.screen_stack[0].add_class("-filter")
         self.filter_bar.open()
+
+    def action_filter_findings(self) -> None:
+        """The rows in whose messages a warning or an error was found."""
+        self.action_filter()
+        self.filter_bar.input.value = "severity >= warning"
 
     def action_clear_filter(self) -> None:
         """Show every row again."""

@@ -173,7 +173,7 @@ def following(app: InspectdApp) -> bool:
             80,
             " ? help  / filter  f following  s answer…  h hold  ^p everything  q quit  ",
         ),
-        (DETAIL_HINTS, 80, " ? help  esc back to the list  1-7 panes  y copy  ^p everything  q quit  "),
+        (DETAIL_HINTS, 80, " ? help  esc back to the list  1-9 panes  y copy  ^p everything  q quit  "),
         (DETAIL_HINTS, 40, " ? help  esc back to the list  q quit  "),
         (DETAIL_HINTS, 5, " ? help  "),
     ],

@@ -39,6 +39,8 @@ class Situation:
     answer: str = ""
     exchanges: int = 0
     open: int = 0
+    odd: int = 0
+    """Exchanges whose head isn't plain, or whose end parsers differ about."""
     capture: str = ""
     octets: int = 0
     problem: str = ""
@@ -177,6 +179,8 @@ class HeaderBar(Bar):
         now = self.situation
         exchanges = "exchange" if now.exchanges == 1 else "exchanges"
         out = [Cell(f"{now.exchanges:,} {exchanges if words else 'ex'}", "muted")]
+        if now.odd:
+            out.append(Cell(f"  ▲ {now.odd:,}{' odd' if words else ''}", "warn", click="app.filter_findings"))
         if now.engine == "up":
             out.append(Cell(f"  {now.open} open", "muted"))
         if capture and now.capture:

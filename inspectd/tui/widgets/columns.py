@@ -16,7 +16,7 @@ from inspectd.capture.answered import decision
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
-from inspectd.tui.feed import Deed, Row, is_finished
+from inspectd.tui.feed import Deed, Noted, Row, is_finished
 from inspectd.tui.theme import status_tone
 from inspectd.tui.widgets.paint import Cell
 
@@ -160,13 +160,15 @@ def header_cells(columns: Columns) -> list[Cell]:
     return _closed(out, columns.total)
 
 
-def row_cells(row: Row, columns: Columns, now_ns: int | None, deed: Deed | None = None) -> list[Cell]:
+def row_cells(
+    row: Row, columns: Columns, now_ns: int | None, deed: Deed | None = None, noted: Noted | None = None
+) -> list[Cell]:
     """One row, filled to the full width. `now_ns` is None when nobody writes this capture any more; `deed` is what
-    the client did with a crafted answer.
+    the client did with a crafted answer, `noted` what was found in the messages.
     """
     if isinstance(row, ConnectionRow):
         return _connection_cells(row, columns, now_ns)
-    return _exchange_cells(row, columns, now_ns, deed)
+    return _exchange_cells(row, columns, now_ns, deed, noted)
 
 
 def missing_cells(key: int, columns: Columns) -> list[Cell]:
@@ -177,7 +179,9 @@ def missing_cells(key: int, columns: Columns) -> list[Cell]:
     )
 
 
-def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None, deed: Deed | None) -> list[Cell]:
+def _exchange_cells(
+    row: ExchangeRow, columns: Columns, now_ns: int | None, deed: Deed | None, noted: Noted | None
+) -> list[Cell]:
     out = [Cell(" ")]
 
     def add(text: str, width: int, tone: str, *, bold: bool = False, right: bool = False) -> None:
@@ -214,7 +218,7 @@ def _exchange_cells(row: ExchangeRow, columns: Columns, now_ns: int | None, deed
     took, live = _took(row, now_ns)
     add(took, columns.ms, "odd" if live else "muted", right=True)
     if columns.marks:
-        mark, mark_tone = _marks(row, deed, again=again)
+        mark, mark_tone = _marks(row, deed, noted, again=again)
         add(mark if columns.marks > 2 else mark[:1], columns.marks, mark_tone)
     return _closed(out, columns.total)
 
@@ -293,7 +297,7 @@ def _ordinal(number: int) -> str:
     return f"{number}{'th' if number % 100 in {11, 12, 13} else ending}"
 
 
-def _marks(row: ExchangeRow, deed: Deed | None, *, again: bool) -> tuple[str, str]:
+def _marks(row: ExchangeRow, deed: Deed | None, noted: Noted | None, *, again: bool) -> tuple[str, str]:
     """The one thing about a row that stands out most; `again` where nothing else says that it came again."""
     if deed is not None and deed.left and row.state & State.HELD:
         return "✗ left", "bad"
@@ -308,6 +312,9 @@ def _marks(row: ExchangeRow, deed: Deed | None, *, again: bool) -> tuple[str, st
         return "✗ dropped", "bad"
     if row.marked:
         return "★ marked", "warn"
+    if noted is not None:
+        return f"▲ {noted[0]}", "bad" if noted[1].word == "error" else "warn"
+    # Until somebody has looked at the bytes:
     if row.state & State.AMBIGUOUS:
         return "▲ ambiguous", "warn"
     if row.state & State.HEAD_COMPLETE and not row.state & State.PLAIN:

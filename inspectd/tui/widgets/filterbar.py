@@ -15,10 +15,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widgets import Input, Static
 from textual.worker import get_current_worker
 
 from inspectd.capture.reader import Capture
+from inspectd.capture.wanted import NotATestError, completion
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -38,6 +40,17 @@ TELLS_SECONDS: Final = 0.15
 """How often a search tells what it found."""
 
 
+class Tests(Suggester):
+    """Completes ids of findings and severities."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The whole line, with what the last word begins."""
+        return completion(value)
+
+
 class FilterInput(Input):
     """The words; up and down bring back earlier ones."""
 
@@ -50,12 +63,17 @@ class FilterInput(Input):
     HELP_TEXT = (
         "Plain words: a row stays when every word occurs in it: in the method, target, status, reason, client, host, "
         "Sec-Fetch-Dest or Sec-Fetch-Mode, or in the sentence of a connection without a request. Case doesn't matter. "
+        "Tests of what is found in the messages: finding == te-with-cl, finding ~ te- (part of an id), "
+        "severity >= warning (good, info, warning, error); right completes them. "
         "Enter keeps the filter, esc clears it, up and down bring back earlier ones."
     )
 
     def __init__(self) -> None:
         super().__init__(
-            placeholder="words that must occur, e.g. POST 404 chrome", compact=True, id="filter-words"
+            placeholder="words that must occur, e.g. POST 404 chrome, or severity >= warning",
+            compact=True,
+            id="filter-words",
+            suggester=Tests(),
         )
         self.history: list[str] = []
         self._at = 0
@@ -102,6 +120,7 @@ class FilterBar(Horizontal):
         self._feed = feed
         self._capture = capture
         self._timer: Timer | None = None
+        self._problem = ""
 
     def compose(self) -> ComposeResult:
         """A slash, the words, and what they let through."""
@@ -127,7 +146,7 @@ class FilterBar(Horizontal):
         """Let every row through."""
         self._stop_waiting()
         self.workers.cancel_group(self, "search")
-        self.words = ""
+        self.words = self._problem = ""
         self._feed.show_all()
         with self.prevent(Input.Changed):
             self.input.value = ""
@@ -147,6 +166,8 @@ class FilterBar(Horizontal):
         if feed.filtered:
             more = " so far" if feed.searching else ""
             text = f"{len(feed):,} of {len(feed.all):,} shown{more} · {text}"
+        if self._problem:
+            text = self._problem
         self.query_one("#filter-state", Static).update(Content(text))
 
     # what is typed
@@ -165,7 +186,8 @@ class FilterBar(Horizontal):
             self.clear()
             return
         self._apply()
-        self.post_message(self.Left(kept=True))
+        if not self._problem:
+            self.post_message(self.Left(kept=True))
 
     def on_filter_input_cleared(self, event: FilterInput.Cleared) -> None:
         """Every row back."""
@@ -186,12 +208,20 @@ class FilterBar(Horizontal):
     def _apply(self) -> None:
         self._stop_waiting()
         words = self.input.value.strip()
+        self._problem = ""
         if words == self.words:
+            self.tell()
+            return
+        try:
+            upto = self._feed.begin_filter(words) if words else 0
+        except NotATestError as problem:  # most are not typed to their end yet
+            self._problem = safe(f"{problem.what}. {problem.mend}")
+            self.tell()
             return
         self.words = words
         self.workers.cancel_group(self, "search")
         if words:
-            self._search(words, self._feed.begin_filter(words))
+            self._search(words, upto)
         else:
             self._feed.show_all()
         self.post_message(self.RowsChanged())

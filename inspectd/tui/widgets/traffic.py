@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.reactive import var
 from textual.scroll_view import ScrollView
 
-from inspectd.tui.feed import Change, Deed, Feed, Row, is_finished
+from inspectd.tui.feed import Change, Deed, Feed, Noted, Row, is_finished
 from inspectd.tui.theme import Tones, tones
 from inspectd.tui.widgets.columns import Columns, columns_for, header_cells, missing_cells, row_cells
 from inspectd.tui.widgets.paint import Cell, Painter
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from textual.strip import Strip
 
 GROWTH_SECONDS: Final = 0.1
+LOOK_SECONDS: Final = 0.05
+"""Between two looks for findings, and how long one takes at most."""
+LOOKING_SECONDS: Final = 0.004
 STRIPS_KEPT: Final = 1024
 
 
@@ -50,7 +53,7 @@ class TrafficTable(ScrollView, can_focus=True):
         "One row an exchange, in order of arrival. Rows in italics are connections that never sent a request. "
         "The column size counts the bytes of the answer's content as they were sent, "
         "ms runs from the request's first byte to the answer's last; "
-        "▲ marks a head that isn't plain grammatical HTTP, ✗ an exchange that was cut short, "
+        "▲ names the worst that was found in the messages, ✗ an exchange that was cut short, "
         "◆ one that waits for you to answer it, ↺ a request that came again after a crafted answer."
     )
 
@@ -79,8 +82,8 @@ class TrafficTable(ScrollView, can_focus=True):
         """Key of the row the cursor is on."""
         self._chosen: int | None = None
         """Key of the row a person went to: the cursor comes back to it when a filter hid it in between."""
-        self._strips: LRUCache[tuple[int, int, Columns], tuple[Row, Deed | None, Strip]] = LRUCache(
-            STRIPS_KEPT
+        self._strips: LRUCache[tuple[int, int, Columns], tuple[Row, Deed | None, Noted | None, Strip]] = (
+            LRUCache(STRIPS_KEPT)
         )
         self._painter = Painter()
         self._grown = 0.0
@@ -107,6 +110,7 @@ class TrafficTable(ScrollView, can_focus=True):
         if self.follow:
             self.action_last()
         self.set_interval(0.5, self._refresh_unfinished)
+        self.set_interval(LOOK_SECONDS, self._look)
 
     def notify_style_update(self) -> None:
         """Forget what was drawn with other colours."""
@@ -178,6 +182,13 @@ class TrafficTable(ScrollView, can_focus=True):
             shown = self._strips.get((key, self._flags(first + line), columns))
             if shown is None or not is_finished(shown[0]) or shown[1] != self.feed.deed(key):
                 self.refresh(Region(0, line + 1, self.size.width, 1))
+
+    def _look(self) -> None:
+        """Find out for a moment what is found in the rows on screen, and draw those again where something is."""
+        for key in self.feed.look(LOOKING_SECONDS):
+            index = self.feed.index_of(key)
+            if index is not None:
+                self._refresh_row(index)
 
     # the cursor
 
@@ -332,13 +343,14 @@ class TrafficTable(ScrollView, can_focus=True):
         drawn = self._strips.get((key, flags, columns))
         final = is_finished(row) or not self._live
         deed = self.feed.deed(key)
-        if drawn is not None and drawn[0] is row and drawn[1] == deed and final:
-            return drawn[2]
+        noted = self.feed.noted(key) if final else None
+        if drawn is not None and drawn[0] is row and drawn[1:3] == (deed, noted) and final:
+            return drawn[3]
         now = time.time_ns() if self._live else None
         strip = self._strip(
-            row_cells(self.feed.named(row), columns, now, deed), palette, flags, columns.total
+            row_cells(self.feed.named(row), columns, now, deed, noted), palette, flags, columns.total
         )
-        self._strips[key, flags, columns] = (row, deed, strip)
+        self._strips[key, flags, columns] = (row, deed, noted, strip)
         return strip
 
     def _strip(self, row: list[Cell], palette: Tones, flags: int, width: int) -> Strip:
