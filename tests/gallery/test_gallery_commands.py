@@ -56,7 +56,8 @@ def test_show_says_section_correct_client_and_bytes() -> None:
     assert case.title in text
     assert case.section in text
     assert "ILLEGAL" in text
-    assert "this is no chunk framing. RFC 9112 §7.1" in text
+    assert "The size of a chunk is not a hexadecimal number" in text
+    assert "RFC 9112 §7.1" in text
 
 
 def test_show_says_which_request_brings_each_answer_about() -> None:
