@@ -286,6 +286,7 @@ class Relay(Ruling):
             upstream.close()
             return
         self._upstream = upstream
+        self._parted = False
         self._note_upstream(dial, upstream, forward.record)
         upstream.spent = forward.head.framing.ambiguous
         self._send_on(upstream, forward)
@@ -359,13 +360,13 @@ class Relay(Ruling):
                 return
             if end < len(data):
                 self._pass_back(upstream, None, data[end:], now)
-                upstream.spent = True
+                upstream.spent = self._parted = True
         elif end == len(data):
             self._pass_back(upstream, forward, data, now, head=head)
         else:
             self._pass_back(upstream, forward, data[:end], now, head=head)
             self._pass_back(upstream, None, data[end:], now)
-            upstream.spent = True
+            upstream.spent = self._parted = True
         if forward.answered:
             self._answered(upstream, forward, now)
 
@@ -414,6 +415,8 @@ class Relay(Ruling):
             if whole:
                 forward.answered = True
                 self._answered(upstream, forward, now)
+            elif not forward.told and self._parted:
+                self._break_off(upstream, forward, "the server closed, as it had said before", "fin")
             elif not forward.told:
                 self._drop(upstream)
                 if forward.again:
@@ -437,6 +440,10 @@ class Relay(Ruling):
                 self._finish(forward)
             elif self._parted:
                 self._end_of_answers()
+        elif not forward.told and self._parted:
+            self._break_off(
+                upstream, forward, f"the server's connection broke, after a last answer: {reason}", "rst"
+            )
         elif not forward.told and forward.again:
             self._try_again(upstream, forward)
         elif not forward.told:
