@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import BytesGone
 from inspectd.text.coding import OUTPUT_LIMIT, decode_content
+from inspectd.text.coding_stream import CodingStream, Unreadable
 from inspectd.wire import ContentData, ResponseReader, read
 from inspectd.wire.event_stream import DATA_LIMIT, EventReader, SseEvent
 from inspectd.wire.framing import has_option
@@ -30,6 +31,7 @@ BYTES_AT_ONCE: Final = 1 << 20
 """Bytes that a cursor reads in one call unless it is told otherwise."""
 CODED_LIMIT: Final = OUTPUT_LIMIT
 """Bytes of a coded content (gzip and so on) whose events are read."""
+_TOO_LONG: Final = f"Of this coded content no more than the first {CODED_LIMIT:,} bytes are read."
 _HEADS_READ: Final = 256 * 1024
 _SWITCHED: Final = b"101"
 _OVER: Final = State.RESPONSE_COMPLETE | State.ABORTED
@@ -244,19 +246,20 @@ class EventCursor:
         """Whether the response has ended and all of it was read."""
         self.problem = ""
         """Why not all of it can be read."""
-        self._start = self._at = row.res_offset or 0
+        self._at = row.res_offset or 0
         self._ns = row.started_ns
         self._events = EventReader(limit=limit)
         self._response = ResponseReader(max_head=None)
         if row.method:
             self._response.expect(row.method.encode("latin-1", "replace"))
         self._coding = b""
-        self._coded = bytearray()  # content whose coding is taken off as a whole
+        self._coded = bytearray()  # content in its coding, all of it
         self._decoded_upto = 0  # bytes of it that were decoded
         self._given = 0  # bytes of what came out of it
         head = _final_head(capture, row)
         if head is not None:
             self._coding = b",".join(value for name, value in _fields(head) if name == b"content-encoding")
+        self._stream = CodingStream.of(self._coding)
 
     @property
     def last_id(self) -> bytes:
@@ -307,6 +310,7 @@ class EventCursor:
             return False
         if not self._at:
             self._at = row.res_offset
+        before = self._at
         for ns, data in self.capture.iter_timed_bytes(row.connection, OUTGOING, self._at, end):
             if limit <= 0:
                 break
@@ -323,17 +327,32 @@ class EventCursor:
                 found += self._timed(self._events.feed(content))
         if len(self._coded) > self._decoded_upto:
             found += self._timed(self._decode())
-        return self._at < end
+        return before < self._at < end  # a file may hold less than it says
 
     def _decode(self) -> list[SseEvent]:
-        """Take the codings off what has come: all of it again, for it is limited."""
+        """Take the coding off what has come."""
+        fresh = bytes(self._coded[self._decoded_upto :])
         self._decoded_upto = len(self._coded)
+        if self._stream is not None:
+            try:
+                data = self._stream.feed(fresh, CODED_LIMIT + 1 - self._given)
+            except Unreadable:
+                self._stream = None
+            else:
+                self._given += len(data)
+                if max(self._given, len(self._coded)) > CODED_LIMIT:
+                    self.problem = _TOO_LONG
+                return self._events.feed(data)
+        return self._decode_all()
+
+    def _decode_all(self) -> list[SseEvent]:
+        """The same with all of it again: several codings, or something is wrong with the one."""
         decoded = decode_content(bytes(self._coded), self._coding)
-        fresh = decoded.data[self._given :]
-        self._given = len(decoded.data)
+        data = decoded.data[self._given :]
+        self._given = max(self._given, len(decoded.data))
         if decoded.truncated or len(self._coded) > CODED_LIMIT:
-            self.problem = f"Of this coded content no more than the first {CODED_LIMIT:,} bytes are read."
+            self.problem = _TOO_LONG
         elif not decoded.steps:
             self.problem = decoded.error
             return []
-        return self._events.feed(fresh)
+        return self._events.feed(data)
