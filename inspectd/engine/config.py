@@ -32,6 +32,8 @@ class Limits:
     """From the first byte of a ClientHello to the end of the TLS handshake."""
     idle_timeout: float = 300.0
     """Without a byte between messages; then a silent FIN. Within a message's content; then 408."""
+    silence_timeout: float = 3600.0
+    """Without a byte either way in a tunnel, or while a server owes an answer; half a tunnel gets `idle_timeout`."""
     connections: int = 4096
     """Open at once; a further one is answered 503."""
 
@@ -76,6 +78,15 @@ class Forwarding:
     """Globs of HOST or HOST:PORT that are recorded; what goes elsewhere passes, and is counted. None: everything is."""
     tunnel_wait: float = 1.0
     """Seconds that a client gets to speak first in its tunnel; then the server may."""
+
+    @property
+    def url(self) -> str | None:
+        """The server's URL; None when each request names its own."""
+        if self.origin is None:
+            return None
+        from inspectd.engine.proxy.routes import Origin
+
+        return Origin(self.origin, self.port, self.tls).url
 
     @property
     def remote(self) -> bool:

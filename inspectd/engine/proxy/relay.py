@@ -132,6 +132,8 @@ class Relay(Ruling):
                 forward.seen = size
                 self._record.save_forward(forward.record)
                 self._site.turn.soon()
+        if self._closing is None and (self._tunnel or forward is not None):
+            self._mind_silence(now)
         super().tick(now)
 
     # -- whose turn it is

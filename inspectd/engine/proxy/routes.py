@@ -40,6 +40,10 @@ PORTS: Final = {"http": 80, "https": 443}
 """The schemes of servers, and the port that each means where a URL names none."""
 
 
+_LONGEST_HOST: Final = 255
+"""No name is longer (RFC 1035 §2.3.4)."""
+
+
 class Origin(NamedTuple):
     """A server: a name or an address without brackets, a port, and whether it is spoken to through TLS."""
 
@@ -128,7 +132,11 @@ def read_authority(text: str, port: int | None) -> Origin | None:
         digits = rest[1:]
     else:
         host, _, digits = text.partition(":")
-    if not host or (digits and not (digits.isascii() and digits.isdigit() and len(digits) <= 5)):
+    if (
+        not host
+        or len(host) > _LONGEST_HOST
+        or (digits and not (digits.isascii() and digits.isdigit() and len(digits) <= 5))
+    ):
         return None
     number = int(digits) if digits else port
     return Origin(host, number) if number is not None and 0 < number <= 65535 else None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ALPN: Final = ("http/1.1",)
 _NAME_SHOWN: Final = 100
 _NAMES_SHOWN: Final = 8
+_NAMES_KEPT: Final = 100  # in a row
 _REMEMBERED: Final = 256
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
@@ -116,13 +117,13 @@ def shown_chain(tls: ssl.SSLObject) -> list[bytes]:
 
 @functools.lru_cache(_REMEMBERED)
 def names_of(der: bytes) -> tuple[str, ...]:
-    """Whom a certificate is for; nobody when it can't be read."""
+    """Whom a certificate is for, as many as make sense; nobody when it can't be read."""
     from cryptography import x509
 
     from inspectd.engine.ca import names_in
 
     try:
-        return names_in(x509.load_der_x509_certificate(der))
+        return names_in(x509.load_der_x509_certificate(der))[:_NAMES_KEPT]
     except ValueError:
         return ()
 

@@ -142,6 +142,29 @@ class Tunnelling(Arriving):
     def _note_upstream(self, dial: Dial, upstream: Upstream, record: ForwardRecord | None) -> None:
         """Give a new connection to a server its row."""
 
+    def _break_off(self, upstream: Upstream, forward: Forward, why: str, how: str) -> None:
+        """The answer ends in its middle, and for the client as it did for this side."""
+
+    # -- how long they may be silent
+
+    def _mind_silence(self, now: int) -> None:
+        """End what nobody can be waiting for any more: not a byte either way in a very long time."""
+        record, upstream, forward = self._record, self._upstream, self._forward
+        half = record.fin_in_ns is not None or (upstream is not None and upstream.fin)
+        limits = self._site.limits
+        seconds = limits.idle_timeout if self._tunnel and half else limits.silence_timeout
+        begun = forward.record.begun_ns if forward is not None and forward.record is not None else 0
+        last = max(record.opened_ns, record.last_in_ns or 0, record.last_out_ns or 0, self._taken_ns, begun)
+        if now - last < seconds * 1e9:
+            return
+        if self._tunnel:
+            self.close("timeout")
+        elif upstream is not None and forward is not None and not forward.told:
+            self._drop(upstream)
+            self._fail(forward, Failure(504, f"{upstream.origin} said nothing for {seconds:g} s."))
+        elif upstream is not None and forward is not None:
+            self._break_off(upstream, forward, f"the server said nothing more for {seconds:g} s", "rst")
+
     # -- how they begin
 
     def _connect(self, forward: Forward, route: Route) -> None:

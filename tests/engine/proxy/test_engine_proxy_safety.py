@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
-from inspectd.engine.config import Forwarding
+from inspectd.engine.config import Forwarding, Limits
 from inspectd.engine.proxy.admission import Password, PasswordError, parse_password
 from inspectd.engine.proxy.dial import parse_resolve
+from inspectd.engine.proxy.patching import Patching
 from inspectd.engine.proxy.via import parse_via
 from inspectd.rules.book import RuleBook
 from inspectd.rules.file import load_text
-from inspectd.rules.passing import Passing
+from inspectd.rules.passing import Pass, Passing
+from inspectd.rules.patch import HeadPatch, Patch
+from inspectd.wire import ResponseReader
 from tests.engine.proxy.conftest import Origin
 from tests.engine.proxy.tunnels import ESTABLISHED, OK, proxying, tunnel
 from tests.engine.tls_client import LISTEN, TlsClient
@@ -322,3 +326,119 @@ async def test_http_2_in_a_decrypted_tunnel_gets_it_as_well(run_engine: RunEngin
         assert b"clear text" not in answer
         row = await running.closed(2)
         assert row.kind == "http2"
+
+
+# -- what a peer can't make it take
+
+
+SOON = {"limits": Limits(silence_timeout=0.3, idle_timeout=60.0)}
+HALF = {"limits": Limits(silence_timeout=60.0, idle_timeout=0.3)}
+
+
+@pytest.mark.parametrize("half", [False, True])
+async def test_a_tunnel_in_which_nothing_is_said_comes_to_an_end(
+    run_engine: RunEngine, *, half: bool
+) -> None:
+    origin = Origin()
+    engine = HALF if half else SOON
+    async with proxying(run_engine, origin, engine=engine, intercept=False) as running:
+        client = await running.connect()
+        await client.send(ask_for(f"127.0.0.1:{origin.port}", method="CONNECT"))
+        assert await client.until(b"\r\n\r\n") == ESTABLISHED
+        await client.send(b"hello")
+        accepted = await origin.next()
+        assert await accepted.until(b"hello") == b"hello"
+        if half:
+            client.writer.write_eof()
+        assert await client.rest() == b""
+        assert await accepted.rest() == b""
+        row = await running.closed()
+        await client.close()
+    assert (row.closed_by, row.how) == (("client", "fin") if half else ("server", "timeout"))
+
+
+async def test_a_server_that_says_nothing_for_very_long_is_not_waited_for(proxied: Proxied) -> None:
+    async with proxied(engine=SOON) as (running, origin):
+        client = await running.connect()
+        await client.send(ask_for("/"))
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
+        assert b"said nothing for 0.3 s" in answer
+        assert await accepted.rest() == b""
+        await client.close()
+
+
+async def test_half_an_answer_of_such_a_server_ends_in_a_reset(proxied: Proxied) -> None:
+    async with proxied(engine=SOON) as (running, origin):
+        client = await running.connect()
+        await client.send(ask_for("/"))
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        await accepted.say(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        assert await client.until(b"half") == b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
+        with pytest.raises(ConnectionResetError):
+            await client.rest()
+        row = await running.exchange(1)
+        assert "said nothing more for 0.3 s" in (row.label or "")
+        await client.close()
+
+
+async def test_who_only_begins_to_speak_socks_is_not_waited_for(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), engine=HALF) as running:
+        client = await running.connect()
+        await client.send(b"\x05\x02\x00")
+        assert await client.rest() == b""
+        await client.close()
+
+
+async def test_a_framing_that_was_lost_does_not_keep_a_connection_for_ever(proxied: Proxied) -> None:
+    async with proxied(engine=SOON) as (running, origin):
+        client = await running.connect()
+        lost = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\nand more"
+        await client.send(lost)
+        accepted = await origin.next()
+        assert await accepted.until(b"more") == lost
+        assert (await client.rest()).startswith(b"HTTP/1.1 504 ")
+        assert await accepted.rest() == b""
+        await client.close()
+
+
+@pytest.mark.parametrize("target", ["http://{}/", "{}:80"])
+async def test_a_name_that_is_longer_than_any_is_not_looked_up(run_engine: RunEngine, target: str) -> None:
+    async with proxying(run_engine, Origin()) as running:
+        method = "GET" if target.startswith("http") else "CONNECT"
+        answer = await running.ask(ask_for(target.format("a." * 3000), method=method))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert len(answer) < 1000
+        row = await running.exchange(1)
+        assert len(row.label or "") < 500
+
+
+ENDLESS = {
+    "interim responses": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 4000 + b"\r\n\r\n"),
+    "a head": (b"HTTP/1.1 200 OK\r\n", (b"X-Long: " + b"x" * 1000 + b"\r\n") * 16),
+    "a status line": (b"HTTP/1.1 200 ", b"x" * 16384),
+    "trailers": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X: y\r\n" * 2000),
+    "a chunk extension": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;", b"x" * 16384),
+}
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+def test_what_a_server_never_ends_is_not_held_for_a_rule(what: str) -> None:
+    start, piece = ENDLESS[what]
+    reader = ResponseReader(max_head=1 << 20)
+    reader.expect(b"GET")
+    patching = Patching(Pass((), patch=Patch(head=HeadPatch(append=(b"X-New: 1",)))), b"GET")
+    given = 0
+    tracemalloc.start()
+    try:
+        for data in (start, *(piece for _ in range((16 << 20) // len(piece)))):
+            at = reader.offset
+            given += len(patching.feed(data, at, reader.feed(data)).data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 << 20
+    assert given > 15 << 20
