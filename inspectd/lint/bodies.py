@@ -1,4 +1,4 @@
-"""Content of requests: where it has none, what it is, what else it may be (RFC 9110 §9.3, RFC 9112 §11)."""
+"""Content of requests: where it has none, what it is, what else it may be; where messages end (RFC 9112 §6, §11)."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def two_ends(subject: Subject) -> Iterator[Finding]:
     """Whether everybody finds the same end (RFC 9112 §6.3)."""
     framing = subject.framing
     field = framing_field(subject)
-    if not subject.head.complete or framing.step is FramingStep.SIMPLE_REQUEST:
+    if not subject.head.complete or framing.step is FramingStep.SIMPLE_REQUEST or subject.message.interim:
         return
     if framing.alternatives:
         where = value_range(field) if field is not None else (subject.start, subject.head_end)
@@ -120,8 +120,9 @@ def _agreed(subject: Subject) -> bool:
     """Whether nothing in head and chunks gives a reader reason to find another end."""
     if (
         subject.framing.lost
+        or subject.framing.until_close
         or not subject.plain
-        or (subject.method in _NO_CONTENT and subject.message.content)
+        or (subject.kind == "request" and subject.method in _NO_CONTENT and subject.message.content)
     ):
         return False
     if not subject.framing.chunked:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from inspectd.lint import (
+    bodies,
     caching,
     chunked,
     content_length,
@@ -58,6 +59,7 @@ MEANING: Final[tuple[Checker, ...]] = (
 """What any line of a head may have, and what lies behind the head."""
 
 SETTLED: Final[tuple[Checker, ...]] = (
+    bodies.two_ends,
     *response_framing.SETTLED,
     *response_connection.SETTLED,
     *response_fields.SETTLED,

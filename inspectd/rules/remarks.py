@@ -29,8 +29,10 @@ _MANY_LINES: Final = 8192  # lines are dear: with more of them only the first by
 _FEW_BYTES: Final = 16 * 1024
 _METHOD: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++\Z")
 
-_ON_PURPOSE: Final = frozenset({"cache-vary-encoding", "resp-content-type-missing", "resp-date-missing"})
-"""What whoever writes an answer by hand leaves out and knows it: it would be said of nearly every one."""
+_UNSAID: Final = frozenset(
+    {"body-ambiguous-end", "cache-vary-encoding", "resp-content-type-missing", "resp-date-missing"}
+)
+"""What whoever writes an answer by hand leaves out and knows it, and what only sums up other remarks."""
 
 
 class Remark(NamedTuple):
@@ -72,7 +74,7 @@ def remarks_of(program: Program | LiveProgram, *, method: bytes = b"GET") -> lis
 
 
 def _told(finding: Finding) -> bool:
-    return finding.id not in _ON_PURPOSE and catalogue()[finding.id].level >= Severity.WARNING
+    return finding.id not in _UNSAID and catalogue()[finding.id].level >= Severity.WARNING
 
 
 def _remark(finding: Finding) -> Remark:
