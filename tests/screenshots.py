@@ -21,8 +21,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from inspectd.browsers.chromium import QUIET
+from inspectd.capture import messages
 from inspectd.capture.reader import Capture
 from inspectd.control.client import ControlClient
+from inspectd.engine.ca import open_authority
 from inspectd.tui.app import InspectdApp
 from inspectd.tui.engine_link import EngineLink
 from tests.browsers.chromium import Chromium
@@ -64,6 +67,53 @@ headers = ["Content-Type: application/json"]
 body = '{"saved": true}'
 hold = true
 """
+SHOP: Final = """\
+[[rule]]
+match = "GET /"
+respond = "200 OK"
+headers = ["Content-Type: text/html; charset=utf-8"]
+body = '''<!doctype html><title>A shop</title><link rel=stylesheet href=/style.css><h1>Tea</h1><img src=/tea.svg>
+<script>
+fetch("/api/basket", {method: "POST", body: JSON.stringify({tea: 2}), headers: {"Content-Type": "application/json"}})
+const live = new WebSocket(`wss://${location.host}/live`)
+live.onopen = () => live.send("how many are left?")
+live.onmessage = event => event.data.startsWith("{") && live.send("thank you")
+</script>'''
+
+[[rule]]
+match = "GET /style.css"
+respond = "200 OK"
+headers = ["Content-Type: text/css"]
+body = "h1 { color: teal }"
+
+[[rule]]
+match = "GET /tea.svg"
+respond = "200 OK"
+headers = ["Content-Type: image/svg+xml"]
+body = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><circle cx='4' cy='4' r='4'/></svg>"
+
+[[rule]]
+match = "POST /api/basket"
+respond = "200 OK"
+headers = ["Set-Cookie: basket=7; Secure; HttpOnly; SameSite=Lax", "Cache-Control: no-store"]
+json = { tea = 2, total = 7.5 }
+
+[[rule]]
+match = "GET /live"
+websocket = { send = ["welcome"], on = [{ text = "how many*", send = ['{"tea": 12}'] }] }
+
+[[rule]]
+match = "GET /favicon.ico"
+respond = "404"
+"""
+"""A shop, and what stands between it and the browser."""
+PATCHES: Final = """\
+[[rule]]
+match = "POST /api/*"
+proxy = true
+patch = { respond = "202 Accepted", set = ["Cache-Control: max-age=60"], remove = ["Set-Cookie"] }
+"""
+MIRRORS: Final = {"mirror-light", "mirror-dark"}
 PAYMENT: Final = '{"amount": 12.50, "currency": "EUR"}'
 FONT: Final = '"DejaVu Sans Mono", monospace'
 Scene = tuple[str, tuple[int, int], "Callable[[Pilot[int]], Awaitable[None]]"]
@@ -294,6 +344,29 @@ async def to(pilot: Pilot[int], key: str, label: str) -> None:
     raise AssertionError(f"no {label}")
 
 
+async def proxied(pilot: Pilot[int]) -> None:
+    """A shop behind TLS, read in its tunnel: where a request went, and what was changed of the answer."""
+    select(pilot, "/api/basket")
+    await settled(pilot)
+    await pilot.press("7", "z")
+
+
+async def frames(pilot: Pilot[int]) -> None:
+    """What a WebSocket said, and every bit of a frame."""
+    select(pilot, "/live", "101")
+    await settled(pilot)
+    await pilot.press("8")
+    await settled(pilot)
+    await pilot.press("enter", "home", "down")
+
+
+async def findings(pilot: Pilot[int]) -> None:
+    """A request that two servers take for two different ones."""
+    select(pilot, "/te-and-cl")
+    await settled(pilot)
+    await pilot.press("9", "z")
+
+
 SCENES: Final[list[Scene]] = [
     ("overview", (160, 42), overview),
     ("anatomy", (120, 36), anatomy),
@@ -303,6 +376,7 @@ SCENES: Final[list[Scene]] = [
     ("hex", (120, 36), hexadecimal),
     ("small", (80, 24), small),
     ("help", (120, 36), help_screen),
+    ("findings", (120, 36), findings),
 ]
 
 
@@ -313,6 +387,67 @@ CRAFTED: Final[list[Scene]] = [
     ("held", (120, 36), held_row),
     ("rules", (120, 36), bad_edit),
 ]
+
+
+FORWARDED: Final[list[Scene]] = [
+    ("proxy", (120, 36), proxied),
+    ("messages", (120, 36), frames),
+]
+
+
+def forwarded(chromium: Chromium, directory: Path, wanted: Sequence[str]) -> None:
+    """The pictures of a proxy: a browser, and a shop that is only reached through TLS."""
+    with contextlib.ExitStack() as stack:
+        state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        origin, proxy = state / "origin", state / "proxy"
+        for folder, rules in ((origin, SHOP), (proxy, PATCHES)):
+            folder.mkdir()
+            (folder / "rules.toml").write_text(rules, "utf-8")
+        shared = {"XDG_DATA_HOME": str(state)}  # one authority
+        shop = stack.enter_context(
+            LiveEngine(
+                origin, "--rules", str(origin / "rules.toml"), listen=("https://127.0.0.1:8443",), env=shared
+            )
+        )
+        authority = state / "inspectd" / "ca.pem"
+        port = free_port()
+        engine = stack.enter_context(
+            LiveEngine(
+                proxy,
+                *("--rules", str(proxy / "rules.toml"), "--trust", str(authority)),
+                *("--resolve", f"shop.test:{shop.port}:127.0.0.1"),
+                listen=(f"127.0.0.1:{port}",),
+                interpreter=(sys.executable, "-m", "inspectd", "proxy"),
+                env=shared,
+            )
+        )
+        key = open_authority(authority.parent).public_key_hash
+        flags = (
+            *QUIET,
+            f"--proxy-server=http://127.0.0.1:{port}",
+            f"--ignore-certificate-errors-spki-list={key}",
+        )
+        with Chromium(flags=flags) as client:
+            client.hide_headless()
+            client.open(f"https://shop.test:{shop.port}/")
+            engine.wait_for(lambda line: line.get("target") == "/api/basket")
+            with Capture.open(engine.capture) as capture:
+                while not heard_all(capture):
+                    time.sleep(0.1)
+            for scene in FORWARDED:
+                if not wanted or scene[0] in wanted:
+                    draw(chromium, asyncio.run(show(engine, scene)), directory / f"{scene[0]}.png")
+        engine.stop()
+        shop.stop()
+
+
+def heard_all(capture: Capture) -> bool:
+    """Whether the last message of the WebSocket has come."""
+    rows = capture.exchanges(capture.exchange_ids())
+    talks = [
+        messages.websocket(capture, row) for row in rows if row.target == "/live" and row.status == "101"
+    ]
+    return any(each.message.payload == b"thank you" for talk in talks for each in talk.rest())
 
 
 def crafted(chromium: Chromium, directory: Path, wanted: Sequence[str]) -> None:
@@ -374,12 +509,11 @@ def main() -> None:
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "screenshots"
     wanted = sys.argv[2:]
     directory.mkdir(exist_ok=True)
-    names = {scene[0] for scene in CRAFTED}
     with Chromium() as chromium:
-        if not wanted or set(wanted) - names:
-            ordinary(chromium, directory, wanted)
-        if not wanted or set(wanted) & names:
-            crafted(chromium, directory, wanted)
+        for scenes, make in ((SCENES, ordinary), (CRAFTED, crafted), (FORWARDED, forwarded)):
+            names = {scene[0] for scene in scenes} | (MIRRORS if make is ordinary else set())
+            if not wanted or set(wanted) & names:
+                make(chromium, directory, wanted)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from inspectd.browsers.process import new_profile
 from tests.browsers.driver import BrowserError, Channel, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 BINARY: Final = find("chromium")
 
@@ -52,14 +52,20 @@ class Chromium:
     name = "chromium"
 
     def __init__(
-        self, *, width: int = 1280, height: int = 1600, prepare: Callable[[Path], None] | None = None
+        self,
+        *,
+        width: int = 1280,
+        height: int = 1600,
+        prepare: Callable[[Path], None] | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
-        """`prepare` gets the directory that is the browser's home before it is started."""
+        """`prepare` gets the directory that is the browser's home before it is started; `flags` are added."""
         directory = new_profile("chromium")
         if prepare is not None:
             prepare(Path(directory.name))
         argv = [
             *command(directory.name),
+            *flags,
             "--remote-debugging-port=0",
             f"--window-size={width},{height}",
             "about:blank",
