@@ -40,6 +40,9 @@ _COMMANDS: Final = {
     "lint": LazyCommand(
         "inspectd.cli.lint", "command", "Find what is wrong or odd in a capture or a file; for CI."
     ),
+    "explain": LazyCommand(
+        "inspectd.cli.explain", "explain", "Explain a name: 418, no-cache, te-with-cl, FIN."
+    ),
     "export": LazyCommand("inspectd.cli.export", "command", "Turn a capture into a rule file."),
     "playback": LazyCommand("inspectd.cli.playback", "command", "Serve the answers of a capture again."),
     "rules": LazyCommand("inspectd.cli.rules", "rules", "Check rule files, and see what they answer."),
@@ -68,6 +71,7 @@ _EXAMPLES: Final = (
     ("inspectd --listen https://8443", "over TLS; see inspectd ca"),
     ("inspectd --headless", "no screen: a line an exchange"),
     ("inspectd --headless --json | jq .target", "JSON lines for programs"),
+    ("inspectd explain Sec-Fetch-Mode: navigate", "what it means, and who says so"),
     ("inspectd open a.inspectd", "look at a capture again"),
     ("inspectd playback a.inspectd", "serve what was answered in it again"),
 )

@@ -83,9 +83,9 @@ def _flow(text: str) -> str:
     return " ".join(text.split())
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def entries(subject: str) -> dict[str, Explanation]:
-    """Return the explanations of one subject (`methods`, `status`, `roles`, `steps`, `texts`), keyed in lower case."""
+    """Return the explanations of one subject (`methods`, `status`, `roles`, `steps`, ...), keyed in lower case."""
     return {name.lower(): explanation(name, entry) for name, entry in table(subject).items()}
 
 

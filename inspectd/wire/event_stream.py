@@ -31,13 +31,14 @@ _SECTION: Final = "WHATWG HTML §9.2.6"
 _CR: Final = 13
 _COLON: Final = b":"
 
-_SAYS: Final = {
+ODDITIES: Final = {
     "sse-unknown-field": "No field has this name: browsers ignore the line.",
     "sse-id-nul": "An id with a NUL in it is ignored.",
     "sse-retry-not-digits": "The time to wait before reconnecting has to be digits only: the line is ignored.",
     "sse-invalid-utf8": "An event stream is UTF-8, and this is not: browsers replace what they can't read.",
     "sse-unfinished": "The stream ended before the empty line that ends an event: browsers discard it.",
 }
+"""The sentence of every oddity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class _Block:
 
     def say(self, name: str, start: int, end: int) -> None:
         if len(self.oddities) < ODDITIES_KEPT:
-            self.oddities.append(Oddity(name, start, end, _SAYS[name], _SECTION))
+            self.oddities.append(Oddity(name, start, end, ODDITIES[name], _SECTION))
 
 
 class EventReader:

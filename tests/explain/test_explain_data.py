@@ -9,6 +9,7 @@ import pytest
 
 from inspectd.explain import registry
 from inspectd.explain.readings import BLANKS
+from inspectd.explain.registered import Registration, registration
 from inspectd.explain.shapes import SHAPES
 from inspectd.explain.special import SPECIAL
 
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
     from inspectd.explain.model import Explanation
 
-SUBJECTS = ("methods", "status", "roles", "steps", "texts")
+SUBJECTS = ("methods", "status", "roles", "steps", "texts", "sockets", "terms", "framing", "events")
 MARKUP = re.compile(r"[<>]|\[/?[a-z]|`|\*\*|\]\(|[\x00-\x1f\x7f]")
 SOURCE = re.compile(
     r"RFC \d+( §[\w.]+(, §[\w.]+)*)?"
-    r"|(W3C|WICG|WHATWG|IANA|IETF|POSIX|OASIS|ECMA-426|not registered: ).*"
+    r"|(W3C|WICG|WHATWG|IANA|IETF|POSIX|OASIS|ECMA-426|CTA-5|not registered: ).*"
     r"|[a-z0-9]+\([237]\)"
     r"|[a-z]+'s manual.*"
     r"|inspectd"
@@ -101,7 +102,7 @@ def test_every_vocabulary_is_used() -> None:
 
 
 def test_a_name_is_explained_once() -> None:
-    for subject in ("methods", "status", "roles", "steps", "texts", "fields", "values"):
+    for subject in (*SUBJECTS, "fields", "values"):
         names = [name.lower() for name in registry.table(subject)]
         assert len(names) == len(set(names))
     for name, vocabulary in registry.table("values").items():
@@ -124,3 +125,46 @@ def test_every_reading_is_complete() -> None:
         assert set(re.findall(r"\{(\w*)\}", text)) <= set(BLANKS)
     for entry in readings["missing"].values():
         assert {"title", "paragraph", "source"} <= set(entry)
+
+
+def test_what_registries_and_browsers_say_is_about_fields_that_are_explained() -> None:
+    known = registry.fields()
+    registered, browsers = registry.table("registered"), registry.table("browsers")
+    states = [
+        name
+        for key in ("permanent", "provisional", "deprecated", "obsoleted")
+        for name in registered["fields"][key].split()
+    ]
+    kinds = [name for names in registered["structured"].values() for name in names.split()]
+    assert [name for name in (*states, *kinds, *browsers["support"]) if name.lower() not in known] == []
+    assert len(states) == len(set(states))
+    assert len(kinds) == len(set(kinds))
+    assert re.fullmatch(r"20\d\d-\d\d(-\d\d)?", registered["fields"]["as_of"])
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", browsers["as_of"])
+    for versions in browsers["support"].values():
+        assert len(versions) == 3
+        assert all(re.fullmatch(r"(~?[\d.]+(-[\d.]+)?|preview)?", version) for version in versions)
+
+
+def test_a_name_of_a_socket_or_a_word_is_used_once() -> None:
+    for subject in ("sockets", "terms"):
+        names = [
+            name for key, entry in registry.table(subject).items() for name in (key, *entry.get("also", ()))
+        ]
+        assert len(names) == len({name.lower() for name in names}), subject
+
+
+def test_a_field_knows_its_registration() -> None:
+    mode = registration("sec-fetch-MODE")
+    assert (mode.state, mode.structured) == ("", "item")
+    assert [each.words for each in mode.support] == [
+        "Chrome since 76",
+        "Firefox since 90",
+        "Safari since 16.4",
+    ]
+    assert registration("Priority").state == "permanent"
+    assert registration("Warning").state == "obsoleted"
+    assert [each.words for each in registration("X-XSS-Protection").support] == [
+        "Chrome from 4 to 78", "not Firefox", "Safari from 5 to 15.4",
+    ]  # fmt: skip
+    assert registration("X-Unheard-Of") == Registration("", "", ())
