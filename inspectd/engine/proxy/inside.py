@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inspectd.engine.encrypted import Encrypting
 from inspectd.engine.proxy.relay import Relay
+from inspectd.engine.proxy.routes import OFFERED_AT
 from inspectd.engine.tls import TlsTransport
 from inspectd.text.safe import safe
 
@@ -57,7 +58,10 @@ class InTunnel:
     def __init__(self, credentials: Credentials, host: str) -> None:
         self._credentials = credentials
         self._host = host
-        self.advice = f"{credentials.advice} Or leave it alone with --no-intercept {safe(host)}."
+        self.advice = (
+            f"{credentials.advice} http://{OFFERED_AT}/ through this proxy offers the CA's certificate. A program that"
+            f" pins its server's own accepts no other: leave that alone with --no-intercept {safe(host)}."
+        )
 
     def show(self, name: str | None, address: str) -> Shown | Refusal:
         """What a client sees that asked for `name`."""
