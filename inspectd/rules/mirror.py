@@ -23,6 +23,7 @@ from inspectd.text.pretty import looks_binary
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
+    from inspectd.lint import Entry, Finding
     from inspectd.rules.program import Program
     from inspectd.rules.request import Request
 
@@ -31,6 +32,9 @@ OWN: Final = b"/.inspectd/"
 
 RAW_LIMIT: Final = 1 << 20
 """Bytes of a head that the text and the JSON form show at most."""
+
+EXAMINED: Final = 4096
+"""Bytes of a head that are looked at for findings: what a client has to wait for is bounded."""
 
 BINARY_LIMIT: Final = 512
 """Bytes of content which is no text that the text form shows."""
@@ -85,11 +89,12 @@ class Mirror:
         """Load what the first page needs, so that the first browser doesn't wait for it (some ten
         milliseconds).
         """
-        from inspectd import explain
+        from inspectd import explain, lint
         from inspectd.rules import mirror_html
 
         mirror_html.load()
         explain.preload()
+        lint.preload()
 
     def respond(self, request: Request, *, now: float, persist: bool) -> Program:
         """The mirror's answer; a favicon gets 204, a preflight of the page's own requests its permission."""
@@ -201,6 +206,18 @@ _FORMS: Final = {
 }
 
 
+def found_in(request: Request) -> list[tuple[Finding, Entry]]:
+    """What is found in the head of a request and is more than a good note, the worst first."""
+    from inspectd.lint import Severity, entry, findings, quick
+
+    head = request.head
+    if len(head.raw) <= EXAMINED and quick(head).worst is Severity.GOOD:
+        return []
+    found = [(each, entry(each.id)) for each in findings(head.raw[:EXAMINED], "request", eof=False)]
+    found = [(each, about) for each, about in found if about.level > Severity.GOOD]
+    return sorted(found, key=lambda pair: -pair[1].level)
+
+
 def as_text(request: Request) -> bytes:
     """The request's own bytes, where a terminal can take them as they are; else with escapes, and a note
     about it.
@@ -267,6 +284,16 @@ def as_json(request: Request) -> bytes:
         "content_complete": request.complete and len(request.content) == request.content_length,
         "connection": request.connection,
         "number": request.number,
+        "findings": [
+            {
+                "id": about.id,
+                "severity": about.severity,
+                "start": each.start,
+                "end": each.end,
+                "summary": about.summary,
+            }
+            for each, about in found_in(request)
+        ],
         "peer": request.peer,
         "local": request.local,
     }

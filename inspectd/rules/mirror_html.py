@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from inspectd.explain import Explanation, Reading
+    from inspectd.lint import Entry, Finding
     from inspectd.rules.request import Request
 
 MAX_FIELDS: Final = 200
+MAX_FINDINGS: Final = 30
 MAX_VALUE: Final = 2048
 """Bytes of a field value, or of the target, that the page shows."""
 MAX_RAW: Final = 16384
@@ -87,6 +89,7 @@ def page(request: Request, now: float) -> bytes:
         '<div class="request">\n',
         _request_line(request),
         _readings(request, fields),
+        _findings(request),
         _fields(fields, len(head.raw)),
         _content(request, fields),
         _bytes(request),
@@ -158,6 +161,32 @@ def _reading(reading: Reading) -> str:
         + (f'<p class="because">{because}</p>' if because else "")
         + (f'<p class="must">The answer must say</p><ul>{must}</ul>' if must else "")
         + f'<p class="source">{html(reading.source)}</p></article>'
+    )
+
+
+def _findings(request: Request) -> str:
+    """What is wrong, odd or worth knowing about the head; nothing where there is nothing to say."""
+    from inspectd.rules.mirror import found_in
+
+    found = found_in(request)
+    if not found:
+        return ""
+    shown = "".join(_finding(each, about) for each, about in found[:MAX_FINDINGS])
+    more = len(found) - MAX_FINDINGS
+    return (
+        '<section aria-labelledby="found"><h2 id="found">What is found in it</h2>'
+        + shown
+        + _notes([f"{more:,} more are not shown here."] if more > 0 else [])
+        + "</section>\n"
+    )
+
+
+def _finding(each: Finding, about: Entry) -> str:
+    detail = f" ({html(each.detail)})" if each.detail else ""
+    return (
+        f'<article class="found {about.severity}"><h3>{html(about.summary)}{detail}</h3><p>{html(about.text)}</p>'
+        f'<p class="source">{about.severity} · {html(about.id)} · at {each.start:04x} · {html(about.spec)}</p>'
+        "</article>"
     )
 
 

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspectd.lint import entry
 from inspectd.rules.mirror import Mirror, path_of, preferred
+from inspectd.rules.mirror_html import MAX_FINDINGS
 from inspectd.rules.program import Close, Send
 from tests.hostile.corpus import PAYLOADS
 from tests.rules.rules_requests import get, request, sent
@@ -166,7 +168,15 @@ def test_json_holds_the_request_in_order_and_exactly() -> None:
     raw = b"PUT /x?y HTTP/1.1\r\nHost: a\r\nX-A: 1\r\nx-a:2\r\nAccept: application/json\r\nX-B: \xff\x1b\r\n\r\n"
     _, fields, body = answer(request(raw, b"\x00\x01"))
     assert fields["content-type"] == "application/json"
-    assert json.loads(body) == {
+    shown = json.loads(body)
+    assert shown.pop("findings")[0] == {
+        "id": "value-control",
+        "severity": "error",
+        "start": raw.index(b"\xff"),
+        "end": raw.index(b"\xff") + 2,
+        "summary": entry("value-control").summary,
+    }
+    assert shown == {
         "request_line": "PUT /x?y HTTP/1.1",
         "method": "PUT",
         "target": "/x?y",
@@ -194,6 +204,28 @@ def test_json_holds_the_request_in_order_and_exactly() -> None:
 
 
 # --- the page
+
+
+def test_a_browser_sees_what_is_found_in_its_request() -> None:
+    raw = f"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\nX: \x01\r\n{BROWSER}\r\n\r\n".encode()
+    page = page_of(request(raw))
+    for shown in (
+        "What is found in it",
+        entry("host-duplicate").summary,
+        entry("value-control").text,
+        "value-control",
+    ):
+        assert shown in page.text
+
+    plain = page_of(request(f"GET / HTTP/1.1\r\nHost: a\r\n{BROWSER}\r\n\r\n".encode()))
+    assert "What is found" not in plain.text
+
+
+def test_miles_of_odd_lines_are_looked_at_in_part() -> None:
+    raw = b"GET / HTTP/1.1\r\n" + BROWSER.encode() + b"\r\n" + b"a b: \x01\n" * 9000 + b"\r\n"
+    page = page_of(request(raw))
+    assert "more are not shown here" in page.text
+    assert page.text.count("value-control") <= MAX_FINDINGS
 
 
 def test_a_browser_sees_its_request_line_its_fields_and_what_made_them() -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from textual.strip import Strip
 
+_SHORTEST: Final = 8
+"""Cells that a text keeps which is cut to make room."""
 # How the engine sums up its rules; in the header there is room for the names and the number.
 _RULES: Final = re.compile(r"([0-9]+) rules? of (.+)", re.DOTALL)
 
@@ -51,6 +53,16 @@ class Situation:
     """What is answered where no rule matches."""
     rules_wrong: bool = False
     """Whether a rule file was changed to something that can't be used."""
+    mode: str = ""
+    """`proxy` or `reverse`, of an engine that forwards,"""
+    server: str = ""
+    """and the URL of the only server it forwards to."""
+    passes: bool = False
+    """Whether it forwards where no rule matches."""
+    insecure: bool = False
+    """Whether it checks no certificates of servers."""
+    unrecorded: int = 0
+    """Connections that passed and were only counted."""
 
 
 class Bar(Widget):
@@ -118,7 +130,16 @@ class HeaderBar(Bar):
             gap = width - _width(left) - _width(right)
             if gap >= 2:
                 return [*left, Cell(" " * gap), *right]
-        return [*self._left(1, words=False)]
+        return [*self._squeezed(left, 2 - gap), Cell("  "), *right]
+
+    @staticmethod
+    def _squeezed(row: list[Cell], cut: int) -> list[Cell]:
+        """The same, with the longest text (a server, an answer, a reason) shorter by so many cells."""
+        at = max(range(len(row)), key=lambda place: cells(row[place].text))
+        room = cells(row[at].text) - cut
+        if room < _SHORTEST:
+            return row
+        return [*row[:at], row[at]._replace(text=clip(row[at].text, room)), *row[at + 1 :]]
 
     def _left(self, addresses: int, *, words: bool) -> list[Cell]:
         now = self.situation
@@ -144,15 +165,26 @@ class HeaderBar(Bar):
         if held and not words:  # where there is little room it counts for more than the answer
             out += [Cell("  "), *held]
             held = []
+        if now.mode:
+            out += self._mode(words=words)
         rules = _RULES.fullmatch(now.answer) if now.status_line is None else None
         if rules is not None:
             out += self._rules(f"{rules[2]} · {rules[1]}", words=words)
-        elif now.answer or now.status_line:
+        elif (now.answer or now.status_line) and not (now.mode and now.passes):
             out.append(Cell("   answer " if words else "  ", "muted", click="app.answer"))
             out += self._answer()
         if held:
             out += [Cell("   "), *held]
         return [*out, Cell("  ")]
+
+    def _mode(self, *, words: bool) -> list[Cell]:
+        """That it forwards, where to, and whether it looks whom it speaks to."""
+        now = self.situation
+        name = f"{now.mode if words else '→'} {safe(now.server)}" if now.server else now.mode
+        out = [Cell(f"   {name}" if words else f"  {name}", "strong", bold=True, click="app.answer")]
+        if now.insecure:
+            out.append(Cell("  ▲ certificates unchecked" if words else " ▲ insecure", "warn", bold=True))
+        return out
 
     def _rules(self, name: str, *, words: bool) -> list[Cell]:
         """Which rules answer: the click opens their list."""
@@ -160,10 +192,11 @@ class HeaderBar(Bar):
             Cell("   rules " if words else "  ", "muted", click="app.rules"),
             Cell(safe(name), "strong", bold=True, click="app.rules"),
         ]
-        if words and self.situation.otherwise and not self.situation.rules_wrong:
+        now = self.situation
+        if words and now.otherwise and not now.rules_wrong and not (now.mode and now.passes):
             out.append(Cell(" else ", "muted", click="app.answer"))
-            out.append(Cell(safe(self.situation.otherwise), "text", click="app.answer"))
-        if self.situation.rules_wrong:
+            out.append(Cell(safe(now.otherwise), "text", click="app.answer"))
+        if now.rules_wrong:
             out.append(Cell(" ✗ not reloaded", "bad", bold=True, click="app.rules"))
         return out
 
@@ -181,6 +214,8 @@ class HeaderBar(Bar):
         out = [Cell(f"{now.exchanges:,} {exchanges if words else 'ex'}", "muted")]
         if now.odd:
             out.append(Cell(f"  ▲ {now.odd:,}{' odd' if words else ''}", "warn", click="app.filter_findings"))
+        if now.unrecorded:
+            out.append(Cell(f"  {now.unrecorded:,} {'unrecorded' if words else 'unrec'}", "muted"))
         if now.engine == "up":
             out.append(Cell(f"  {now.open} open", "muted"))
         if capture and now.capture:
@@ -280,6 +315,7 @@ DETAIL_HINTS: Final = (
     replace(_PANES, rank=2),
     Hint("tab", "request ⇄ response", "app.other_side", 3),
     Hint("←→↑↓", "walk the tokens", "app.help", 4),
+    Hint("n", "next finding", "app.help", 5),
     Hint("s", "answer…", "app.answer", 4),
     Hint("y", "copy", "app.copy", 3),
     Hint("z", "zoom", "app.zoom", 6),
