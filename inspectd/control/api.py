@@ -31,6 +31,7 @@ from inspectd.control.rules_api import RulesApi, WrongRulesError
 from inspectd.engine.holds import UnknownHold
 from inspectd.errors import InspectdError
 from inspectd.rules.answer import problem_answer
+from inspectd.rules.passing import Passing
 from inspectd.rules.program import Close, LiveProgram, Program
 from inspectd.rules.responder import ORDINARY, Plan
 
@@ -134,7 +135,8 @@ class Api:
     # -- what can be asked of the engine itself
 
     def _status(self, asked: Asked) -> Status:
-        engine = self._engine
+        engine, start = self._engine, self._rules.at_start
+        forwarding = engine.config.forwarding
         return Status(
             version=__version__,
             pid=os.getpid(),
@@ -144,6 +146,10 @@ class Api:
             exchanges=engine.exchanges,
             connections_open=engine.open_connections,
             unrecorded=engine.unrecorded,
+            mode="answer" if forwarding is None else "proxy" if forwarding.origin is None else "reverse",
+            server=None if forwarding is None else forwarding.url,
+            insecure=forwarding is not None and not forwarding.verify,
+            at_start=None if start is self._rules.fallback else text(start.description),
             started_ns=engine.started_ns,
             capture_error=engine.problem,
             rules=self._rules.count,
@@ -159,6 +165,7 @@ class Api:
             description=text(responder.description),
             status_line=text(responder.status_line) or None,
             otherwise=otherwise,
+            passes=isinstance(self._rules.fallback, Passing),
         )
 
     def _set_answer(self, asked: Asked) -> CurrentAnswer:

@@ -40,12 +40,14 @@ class AnswerRequest(
 class CurrentAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What is being answered: a description for people, and the status line when it is always the same.
 
-    While rules are in use `otherwise` describes what is answered where none of them matches.
+    While rules are in use `otherwise` describes what is answered where none of them matches. `passes`: where none does,
+    requests go on to their servers.
     """
 
     description: str
     status_line: str | None = None
     otherwise: str | None = None
+    passes: bool = False
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +55,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     `rules` is the number of rules in use, `rules_error` what is wrong with a rule file that was changed: then its rules
     from before stay. `held` exchanges wait for somebody to decide, and the next `hold_next` will (null: all of them).
-    `unrecorded` connections passed through a proxy that records --only others.
+    `unrecorded` connections passed through a proxy that records --only others. `mode` is "answer", "proxy", or
+    "reverse" with the URL of its `server`; `insecure`: the certificates of servers are not checked. `at_start`
+    describes what was answered when the engine started, where it is something else now.
     """
 
     version: str
@@ -70,6 +74,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     held: int = 0
     hold_next: int | None = 0
     unrecorded: int = 0
+    mode: str = "answer"
+    server: str | None = None
+    insecure: bool = False
+    at_start: str | None = None
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,7 @@ HOLD_TIMEOUT: Final = "5m"
 HOLD_LEASE: Final = "30s"
 """A screen that hasn't looked at what is held for so long is dead: the engine holds no more for it."""
 MIRROR: Final = "mirror"
+AT_START: Final = "as at the start"
 BY_RULE: Final = "rule "
 """How an answer begins that is a rule's: `rule api.toml:12`. No status line does."""
 NO_ENGINE: Final = "This is a file: no engine runs, so there is nobody who could answer differently."
@@ -41,6 +42,7 @@ class Engine(Protocol):
     def status(self) -> Status: ...
     def set_answer(self, *, status: str) -> CurrentAnswer: ...
     def mirror(self) -> CurrentAnswer: ...
+    def restore_answer(self) -> CurrentAnswer: ...
     def answer_by_rule(self, rule: str) -> CurrentAnswer: ...
     def preview(self, *, status: str) -> Preview: ...
     def preview_rule(self, rule: str) -> Preview: ...
@@ -130,10 +132,15 @@ class EngineLink:
         return self._ask().preview(status=text)
 
     def set_answer(self, text: str) -> str:
-        """Answer with a status line, `mirror` or `rule ID` from the next request on; says what it is now. Waits."""
+        """Answer with a status line, `mirror`, `rule ID` or `as at the start` from the next request on. Waits.
+
+        Returns what it is now.
+        """
         engine = self._ask()
         if text == MIRROR:
             now = engine.mirror()
+        elif text == AT_START:
+            now = engine.restore_answer()
         elif text.startswith(BY_RULE):
             now = engine.answer_by_rule(text.removeprefix(BY_RULE))
         else:

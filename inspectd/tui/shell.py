@@ -300,7 +300,9 @@ class Shell(App[int]):
         empty = not self.feed.all
         self.screen_stack[0].set_class(empty, "-empty")
         if empty:
-            self.screen_stack[0].query_one(EmptyState).show(self._addresses(), self.link.news.state)
+            news = self.link.news
+            proxy = news.status is not None and news.status.mode == "proxy"
+            self.screen_stack[0].query_one(EmptyState).show(self._addresses(), news.state, proxy=proxy)
 
     def _addresses(self) -> tuple[str, ...]:
         status = self.link.news.status
@@ -415,6 +417,11 @@ class Shell(App[int]):
                 holding=self.holding.now.words,
                 otherwise="" if status is None else status.answer.otherwise or "",
                 rules_wrong=status is not None and bool(status.rules_error),
+                mode="" if status is None or status.mode == "answer" else status.mode,
+                server="" if status is None else status.server or "",
+                passes=status is not None and status.answer.passes,
+                insecure=status is not None and status.insecure,
+                unrecorded=0 if status is None else status.unrecorded,
             )
         )
 

@@ -189,6 +189,7 @@ def test_events_tell_every_viewer_what_another_one_did(engine: LiveEngine, clien
         "description": "404",
         "status_line": "HTTP/1.1 404",
         "otherwise": None,
+        "passes": False,
     }
     assert engine.process.wait(60) == 0
 

@@ -41,6 +41,12 @@ class FakeEngine:
         self.said: list[tuple[object, ...]] = []
         self.rules_shown = RulesShown(sources=(), fallback="mirror")
         self.rules_error: str | None = None
+        self.mode = "answer"
+        self.server: str | None = None
+        self.passing = ""
+        """What it says that it was started with, when that is to pass requests on."""
+        self.insecure = False
+        self.unrecorded = 0
 
     def status(self) -> Status:
         self._may_fail()
@@ -56,6 +62,11 @@ class FakeEngine:
             rules_error=self.rules_error,
             held=len(self.held),
             hold_next=self.next,
+            mode=self.mode,
+            server=self.server,
+            insecure=self.insecure,
+            unrecorded=self.unrecorded,
+            at_start=self.passing or None if self.line else None,
         )
 
     def set_answer(self, *, status: str) -> CurrentAnswer:
@@ -72,6 +83,11 @@ class FakeEngine:
     def preview_rule(self, rule: str) -> Preview:
         self._may_fail()
         return self._preview(f"HTTP/1.1 203 {rule}\r\n\r\n".encode())
+
+    def restore_answer(self) -> CurrentAnswer:
+        self._may_fail()
+        self.line = None
+        return self._answer()
 
     def mirror(self) -> CurrentAnswer:
         self._may_fail()
@@ -172,7 +188,10 @@ class FakeEngine:
     def _answer(self) -> CurrentAnswer:
         if self.rules_shown.sources:
             return CurrentAnswer(description="2 rules of api.toml", otherwise=self.line or "mirror")
-        return CurrentAnswer(description=self.line or "mirror", status_line=self.line)
+        start = self.passing or "mirror"
+        return CurrentAnswer(
+            description=self.line or start, status_line=self.line, passes=bool(self.passing and not self.line)
+        )
 
     def _check(self, status: str) -> None:
         if status.startswith("x"):

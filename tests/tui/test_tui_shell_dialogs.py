@@ -85,6 +85,48 @@ async def test_an_answer_can_be_chosen_and_is_remembered(capture: Path) -> None:
         assert app.answer_history == ["mirror", "204 No Content"]
 
 
+async def test_a_proxy_says_what_it_does_and_passes_requests_on_again(capture: Path) -> None:
+    engine = FakeEngine(capture)
+    engine.mode, engine.passing = "proxy", "passing on to the servers that requests name"
+    async with screen(capture, engine) as (app, pilot):
+        await until(pilot, lambda: " proxy " in lines(app)[0])
+        assert "answer" not in lines(app)[0]
+        await pilot.press("s")
+        await until(pilot, lambda: "Pass nothing on: answer everybody with" in picture(app))
+        assert "as at the start" not in picture(app)
+        await pilot.press(*"503", "enter")
+        await until(pilot, lambda: not shows(app, AnswerScreen))
+        await until(pilot, lambda: "proxy   answer 503" in lines(app)[0])
+        await pilot.press("s", "down")
+        await until(pilot, lambda: "What the engine was started with: passing on to" in picture(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: engine.line is None)
+        await until(pilot, lambda: "answer" not in lines(app)[0])
+        assert app.answer_history == ["503"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "server", "said"),
+    [
+        ("proxy", None, " proxy ▲ insecure "),
+        ("reverse", "https://example.test", " → exampl… ▲ insecure "),
+    ],
+)
+async def test_the_header_of_a_proxy_fits_in_80_columns(
+    capture: Path, mode: str, server: str | None, said: str
+) -> None:
+    engine = FakeEngine(capture)
+    engine.mode, engine.server, engine.passing = mode, server, "passing on"
+    engine.insecure, engine.unrecorded = True, 57
+    async with screen(capture, engine, size=(80, 24)) as (app, pilot):
+        await until(pilot, lambda: "127.0.0.1:8080" in lines(app)[0] and "57 unrec" in lines(app)[0])
+        assert said in lines(app)[0]
+        assert "6 open" in lines(app)[0]
+        await pilot.resize_terminal(150, 30)
+        await until(pilot, lambda: "certificates unchecked" in lines(app)[0])
+        assert "57 unrecorded" in lines(app)[0]
+
+
 async def test_without_an_engine_the_dialog_says_why_nothing_can_be_chosen(capture: Path) -> None:
     async with screen(capture) as (app, pilot):
         await pilot.press("s")

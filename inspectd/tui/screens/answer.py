@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList, Static
 
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe, wire_text
-from inspectd.tui.engine_link import BY_RULE, MIRROR
+from inspectd.tui.engine_link import AT_START, BY_RULE, MIRROR
 from inspectd.tui.screens.choices import SUGGESTIONS, all_rules, line_option, rule_option
 from inspectd.tui.screens.dialog import Dialog
 from inspectd.tui.theme import tones
@@ -60,8 +60,11 @@ class AnswerScreen(Dialog[str | None]):
         palette = tones(self.app)
         key = f"bold {palette.brand}"
         status = self._link.news.status
-        rules = status is not None and status.answer.otherwise is not None
-        title = "Where no rule matches, answer with" if rules else "Answer everybody with"
+        title = "Answer everybody with"
+        if status is not None and status.answer.otherwise is not None:
+            title = "Where no rule matches, answer with"
+        elif status is not None and status.answer.passes:
+            title = "Pass nothing on: answer everybody with"
         with Vertical(classes="dialog -answer"):
             yield Static(Content.styled(title, f"bold {palette.strong}"), classes="dialog-title")
             yield AnswerInput(
@@ -86,18 +89,29 @@ class AnswerScreen(Dialog[str | None]):
             )
 
     def _options(self, rules: Sequence[RuleShown] = ()) -> list[Option]:
-        """What was said before, the mirror, the rules, and status lines; `_lines` are the same as they are typed."""
+        """What was said before, the mirror, the rules, and status lines; `_lines` are the same as they are typed.
+
+        Before them the way back, when something else was answered at the start.
+        """
         palette = tones(self.app)
         known = [(line, "you said this before") for line in self._history]
+        if self._at_start:
+            known.insert(0, (AT_START, safe(self._at_start)))
         known += [entry for entry in SUGGESTIONS if entry[0] not in self._history]
         options = {line: line_option(line, about, palette) for line, about in known}
         own = {BY_RULE + rule.id: rule_option(rule, palette) for rule in rules}
         lines = list(options)
-        behind_mirror = max(len(self._history), lines.index(MIRROR) + 1)
+        behind_mirror = max(len(self._history) + bool(self._at_start), lines.index(MIRROR) + 1)
         lines[behind_mirror:behind_mirror] = [line for line in own if line not in options]
         self._lines = lines
         options = own | options
         return [options[line] for line in lines]
+
+    @property
+    def _at_start(self) -> str:
+        """What was answered when the engine started, if it is something else now."""
+        status = self._link.news.status
+        return (status.at_start or "") if status is not None else ""
 
     @work(thread=True, group="choices")
     def _ask_rules(self) -> None:
@@ -202,7 +216,7 @@ class AnswerScreen(Dialog[str | None]):
 
     @work(thread=True, exclusive=True, group="preview")
     def _preview(self, text: str) -> None:
-        if not text.strip() or text == MIRROR:
+        if not text.strip() or text in {MIRROR, AT_START}:
             self.call_later(self._show_nothing, text)
             return
         try:
@@ -229,6 +243,9 @@ class AnswerScreen(Dialog[str | None]):
                 "JSON for those who ask for it.",
                 "muted",
             )
+        elif text == AT_START:
+            then = f": {safe(self._at_start)}" if self._at_start else ""
+            self._about(f"What the engine was started with{then}.", "muted")
         else:
             self._about("Nothing is changed while the line is empty.", "muted")
 
@@ -289,5 +306,6 @@ class AnswerScreen(Dialog[str | None]):
             self.call_later(self._done, text, now)
 
     def _done(self, text: str, now: str) -> None:
-        self._history[:] = [text, *(old for old in self._history if old != text)][:REMEMBERED]
+        if text != AT_START:
+            self._history[:] = [text, *(old for old in self._history if old != text)][:REMEMBERED]
         self.dismiss(now)

@@ -180,7 +180,9 @@ class HeaderBar(Bar):
     def _mode(self, *, words: bool) -> list[Cell]:
         """That it forwards, where to, and whether it looks whom it speaks to."""
         now = self.situation
-        name = f"{now.mode if words else '→'} {safe(now.server)}" if now.server else now.mode
+        name = now.mode
+        if now.server:
+            name = safe(f"{now.mode} {now.server}" if words else f"→ {now.server.partition('://')[2]}")
         out = [Cell(f"   {name}" if words else f"  {name}", "strong", bold=True, click="app.answer")]
         if now.insecure:
             out.append(Cell("  ▲ certificates unchecked" if words else " ▲ insecure", "warn", bold=True))

@@ -23,14 +23,14 @@ class EmptyState(Static):
         super().__init__("", id=id, markup=False)
         self._shown: object = None
 
-    def show(self, addresses: tuple[str, ...], engine: EngineState) -> None:
-        """Say it for these listening addresses."""
-        what = (addresses, engine, self.app.theme)
+    def show(self, addresses: tuple[str, ...], engine: EngineState, *, proxy: bool = False) -> None:
+        """Say it for these listening addresses; a forward `proxy` is not opened but used."""
+        what = (addresses, engine, proxy, self.app.theme)
         if what != self._shown:
             self._shown = what
-            self.update(self._text(addresses, engine))
+            self.update(self._text(addresses, engine, proxy=proxy))
 
-    def _text(self, addresses: tuple[str, ...], engine: EngineState) -> Content:
+    def _text(self, addresses: tuple[str, ...], engine: EngineState, *, proxy: bool) -> Content:
         palette = tones(self.app)
         strong, muted, url = f"bold {palette.strong}", palette.muted, f"bold {palette.target}"
         if engine == "file":
@@ -47,10 +47,10 @@ class EmptyState(Static):
         first = reachable(addresses[0])
         return Content.assemble(
             ("Waiting for the first connection\n\n", strong),
-            ("Open this in a browser\n", muted),
-            (f"  {url_of(first)}\n\n", url),
+            ("Set this as the proxy of a client\n" if proxy else "Open this in a browser\n", muted),
+            (f"  {safe(first) if proxy else url_of(first)}\n\n", url),
             ("or paste this in another terminal\n", muted),
-            (f"  {curl_of(first)}\n\n", url),
+            (f"  {curl_through(first) if proxy else curl_of(first)}\n\n", url),
             ("Every byte that arrives is shown here, requests and anything else.\n", muted),
             ("s", f"bold {palette.brand}"),
             (" chooses what everybody is answered, ", muted),
@@ -87,6 +87,12 @@ def curl_of(address: str) -> str:
         return f"curl -i --unix-socket {quote(address.removeprefix('unix:').encode())} http://localhost/"
     unchecked = "k" if address.startswith(HTTPS) else ""
     return safe(f"curl -i{unchecked} {with_scheme(address)}/")
+
+
+def curl_through(address: str) -> str:
+    """The line to paste that uses a proxy there: what it asks for, the proxy gives itself."""
+    unchecked = " --proxy-insecure" if address.startswith(HTTPS) else ""
+    return safe(f"curl -i{unchecked} -x {with_scheme(address)} http://inspectd.test/")
 
 
 def with_scheme(address: str) -> str:
