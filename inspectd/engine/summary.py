@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TARGET_KEPT: Final = 4096
 """Bytes of a target in the summary row; the pages hold all of them."""
+VALUE_KEPT: Final = 1024
+"""Bytes of other words there."""
 
 _COMPLETE: Final = State.HEAD_COMPLETE.value
 _PLAIN: Final = State.HEAD_COMPLETE.value | State.PLAIN.value
@@ -24,7 +26,6 @@ _AMBIGUOUS: Final = State.AMBIGUOUS.value
 
 _SECTIONS: Final = 512
 _SECTION_SIZE: Final = 4096
-_VALUE_KEPT: Final = 1024
 
 
 class Summary(NamedTuple):
@@ -44,7 +45,7 @@ def shown(raw: bytes) -> str:
 
 def _value(head: ArrivedHead, name: bytes) -> str | None:
     raw = head.get(name)
-    return None if raw is None else shown(raw[:_VALUE_KEPT])
+    return None if raw is None else shown(raw[:VALUE_KEPT])
 
 
 def summarise(head: ArrivedHead) -> Summary:

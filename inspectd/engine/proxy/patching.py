@@ -12,6 +12,7 @@ import codecs
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from inspectd.engine.summary import VALUE_KEPT, shown
 from inspectd.rules.answer import status_code
 from inspectd.rules.faults import ANSWER_END, Breaker, Layout
 from inspectd.rules.patch import HeadPatch, name_glob, patch_head
@@ -198,8 +199,8 @@ class Patching:
             self.changes += changes
         if self.changes:
             head = read_head(raw, 0, "response")
-            self.status = head.text(head.status).decode("utf-8", "backslashreplace") or None
-            self.reason = head.text(head.reason).decode("utf-8", "backslashreplace")
+            self.status = shown(head.text(head.status)[:VALUE_KEPT]) or None
+            self.reason = shown(head.text(head.reason)[:VALUE_KEPT])
         line_end = raw.find(b"\n") + 1
         yield Layout(0, line_end, len(raw), None)
         yield Send(raw)

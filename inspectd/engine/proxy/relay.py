@@ -21,6 +21,7 @@ from inspectd.engine.proxy.dial import Dial
 from inspectd.engine.proxy.forward import Forward, Piece, split
 from inspectd.engine.proxy.routes import Change, Failure, Route, as_json
 from inspectd.engine.proxy.ruling import Ruling
+from inspectd.engine.summary import VALUE_KEPT, shown
 from inspectd.rules.answer import compile_for
 from inspectd.rules.passing import Pass
 from inspectd.wire import ArrivedResponseHead, MessageEnd
@@ -490,8 +491,8 @@ class Relay(Ruling):
             record.failure = "The server's answer is not HTTP/1: it was passed on as it came."
         elif head.status == b"407" and record is not None and forward.route is not None:
             record.failure = self._forwarder.refused_on_the_way(forward.route)
-        exchange.status = head.status.decode("utf-8", "backslashreplace") or None
-        exchange.reason = head.reason.decode("utf-8", "backslashreplace")
+        exchange.status = shown(head.status[:VALUE_KEPT]) or None
+        exchange.reason = shown(head.reason[:VALUE_KEPT])
 
     @staticmethod
     def _switches(forward: Forward) -> bool:

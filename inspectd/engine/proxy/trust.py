@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 ALPN: Final = ("http/1.1",)
 _NAME_SHOWN: Final = 100
 _NAMES_SHOWN: Final = 8
-_NAMES_KEPT: Final = 100  # in a row
+_NAMES_KEPT: Final = 100  # in a row,
+_NAME_KEPT: Final = 255  # and so much of each
 _REMEMBERED: Final = 256
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
@@ -123,7 +124,8 @@ def names_of(der: bytes) -> tuple[str, ...]:
     from inspectd.engine.ca import names_in
 
     try:
-        return names_in(x509.load_der_x509_certificate(der))[:_NAMES_KEPT]
+        names = names_in(x509.load_der_x509_certificate(der))[:_NAMES_KEPT]
+        return tuple(name[:_NAME_KEPT] for name in names)
     except ValueError:
         return ()
 

@@ -442,3 +442,37 @@ def test_what_a_server_never_ends_is_not_held_for_a_rule(what: str) -> None:
         tracemalloc.stop()
     assert peak < 6 << 20
     assert given > 15 << 20
+
+
+@pytest.mark.parametrize("patched", [False, True])
+async def test_of_words_without_end_a_row_has_the_beginning(
+    proxied: Proxied, tmp_path: Path, *, patched: bool
+) -> None:
+    book = RuleBook(Passing("the origin"))
+    text = '[[rule]]\nproxy = true\npatch = { headers = ["X-New: 1"] }\n' if patched else ""
+    book.replace("rules", load_text(text, source="rules", base=tmp_path).rules)
+    async with proxied(book) as (running, origin):
+        client = await running.connect()
+        await client.send(ask_for("/"))
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        line = b"HTTP/1.1 " + b"2" * 300_000 + b" " + b"x" * 300_000
+        await accepted.say(line + b"\r\nContent-Length: 2\r\n\r\nok")
+        assert (await client.until(b"\r\n\r\nok")).startswith(line)
+        row = await running.exchange(1)
+        assert (row.status, row.reason) == ("2" * 1024, "x" * 1024)
+        await client.close()
+
+
+async def test_half_a_handshake_in_a_tunnel_is_not_waited_for(run_engine: RunEngine) -> None:
+    engine = {"limits": Limits(handshake_timeout=0.3)}
+    async with proxying(run_engine, Origin(), engine=engine) as running:
+        client = await running.connect()
+        await client.send(ask_for("a.test:443", method="CONNECT"))
+        assert await client.until(b"\r\n\r\n") == ESTABLISHED
+        await client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        answer = await client.rest()
+        assert answer[:1] == b"\x15"  # an alert
+        await client.close()
+        row = await running.closed(2)
+        assert "not complete after 0.3 s" in (row.sentence or "")
