@@ -150,20 +150,31 @@ class Tunnelling(Arriving):
     def _mind_silence(self, now: int) -> None:
         """End what nobody can be waiting for any more: not a byte either way in a very long time."""
         record, upstream, forward = self._record, self._upstream, self._forward
-        half = record.fin_in_ns is not None or (upstream is not None and upstream.fin)
         limits = self._site.limits
-        seconds = limits.idle_timeout if self._tunnel and half else limits.silence_timeout
+        if self._tunnel:
+            short = record.fin_in_ns is not None or (upstream is not None and upstream.fin)
+        else:  # the client owes the rest of its request
+            short = forward is not None and forward is self._reading and not (forward.told or self._stalled)
+        seconds = limits.idle_timeout if short else limits.silence_timeout
         begun = forward.record.begun_ns if forward is not None and forward.record is not None else 0
         last = max(record.opened_ns, record.last_in_ns or 0, record.last_out_ns or 0, self._taken_ns, begun)
         if now - last < seconds * 1e9:
             return
         if self._tunnel:
             self.close("timeout")
-        elif upstream is not None and forward is not None and not forward.told:
-            self._drop(upstream)
-            self._fail(forward, Failure(504, f"{upstream.origin} said nothing for {seconds:g} s."))
-        elif upstream is not None and forward is not None:
+        elif upstream is None or forward is None:
+            pass  # the way to the server has a limit of its own
+        elif forward.told:
             self._break_off(upstream, forward, f"the server said nothing more for {seconds:g} s", "rst")
+        else:
+            self._drop(upstream)
+            said = f"{upstream.origin} said nothing for {seconds:g} s."
+            failure = (
+                Failure(408, "The rest of the content did not arrive in time.")
+                if short
+                else Failure(504, said)
+            )
+            self._fail(forward, failure)
 
     # -- how they begin
 

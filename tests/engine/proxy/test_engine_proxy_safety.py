@@ -370,6 +370,17 @@ async def test_a_server_that_says_nothing_for_very_long_is_not_waited_for(proxie
         await client.close()
 
 
+async def test_a_client_that_never_sends_the_rest_of_its_content_is_told_so(proxied: Proxied) -> None:
+    async with proxied(engine=HALF) as (running, origin):
+        client = await running.connect()
+        await client.send(ask_for("/", "Content-Length: 9", method="POST") + b"half")
+        accepted = await origin.next()
+        await accepted.until(b"half")
+        assert (await client.rest()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert await accepted.rest() == b""
+        await client.close()
+
+
 async def test_half_an_answer_of_such_a_server_ends_in_a_reset(proxied: Proxied) -> None:
     async with proxied(engine=SOON) as (running, origin):
         client = await running.connect()
