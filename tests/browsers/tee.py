@@ -18,9 +18,10 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(slots=True)
 class Relayed:
-    """One connection. `peer` is the address by which the engine knows it."""
+    """One connection. `peer` is the address by which its target knows it, `client` the one of who connected."""
 
     peer: str
+    client: str = ""
     to_engine: bytearray = field(default_factory=bytearray)
     to_browser: bytearray = field(default_factory=bytearray)
 
@@ -62,14 +63,14 @@ class Tee:
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                browser, _ = listener.accept()
+                browser, client = listener.accept()
             except OSError:
                 return
             engine = socket.create_connection(self._target)
             for sock in (browser, engine):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             host, port = engine.getsockname()[:2]
-            relayed = Relayed(f"{host}:{port}")
+            relayed = Relayed(f"{host}:{port}", "{}:{}".format(*client[:2]))
             thread = threading.Thread(target=self._relay, args=(browser, engine, relayed), daemon=True)
             with self._lock:
                 self.connections.append(relayed)
@@ -85,6 +86,7 @@ class Tee:
         back.join()
         with self._lock:
             self._open -= {browser, engine}
+            self._lock.notify_all()
         browser.close()
         engine.close()
 
@@ -93,6 +95,12 @@ class Tee:
         with self._lock:
             arrived = self._lock.wait_for(lambda: len(self.connections) >= count, seconds)
         assert arrived, f"{len(self.connections)} connections after {seconds} s, not {count}"
+
+    def wait_until_idle(self, *, seconds: float = 10.0) -> None:
+        """Wait until every connection has ended, so that the records of all are whole."""
+        with self._lock:
+            over = self._lock.wait_for(lambda: not self._open, seconds)
+        assert over, f"connections are still open after {seconds} s"
 
     def close(self) -> None:
         """Stop listening, end what is still open, and wait until every record is whole."""
