@@ -36,17 +36,20 @@ def findings(
     eof: bool = True,
     request: bytes | None = None,
     context: Context = NO_CONTEXT,
+    stream: Stream | None = None,
 ) -> list[Finding]:
     """What is noteworthy about the messages in `data`, in the order of the bytes.
 
     `eof` says that nothing follows. `request` are the bytes of the request that a response answers, as far as they
     are known. Each finding begins and ends on a border of `inspectd.wire.spans`; where it is about fewer bytes than
     its span has, these are the first range of `also`. At most `OF_AN_ID` of an id are told, and `MOST` in all.
+    `stream` are the same bytes as somebody has read them already, with the same `eof`.
     """
     examined = data[:EXAMINED]
     whole = eof and len(examined) == len(data)
     asked = _asked(request) if kind == "response" and request is not None else []
-    stream = read(examined, kind, eof=whole, methods=[subject.method for subject in asked])
+    if stream is None or len(stream.data) != len(examined):
+        stream = read(examined, kind, eof=whole, methods=[subject.method for subject in asked])
     found = _told(_look(stream, kind, asked, whole=whole, context=context))
     found = [_on_borders(finding, stream.spans, len(examined)) for finding in found]
     found.sort(key=lambda finding: (finding.start, finding.end))

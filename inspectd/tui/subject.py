@@ -36,6 +36,8 @@ LONGEST_PARSED: Final = 2 * 1024 * 1024
 """Bytes of a message that are parsed at most, however often a person asks for more."""
 
 
+_LONGEST_ASKED: Final = 16 * 1024
+"""Bytes of a request that are looked at to judge its response."""
 ATTEMPTS_MOST: Final = 50
 """Attempts of the same request that are listed at most, the newest ones."""
 SIBLINGS_MOST: Final = 200
@@ -418,11 +420,13 @@ class SideBytes:
         data = self.prefix[:EXAMINED]
         if not data or self._is_tls:
             return ()
-        asked = self._subject.request[:EXAMINED] if self.side == "response" and row is not None else None
+        asked = (
+            self._subject.request[:_LONGEST_ASKED] if self.side == "response" and row is not None else None
+        )
         whole = self._over and len(data) == self.total
         if self.side == "response" and row is not None and row.status == "101" and row.res_head:
             data, whole = data[: row.res_head], True  # what follows is another protocol
-        return findings(data, self.side, eof=whole, request=asked)
+        return findings(data, self.side, eof=whole, request=asked, stream=self.stream)
 
     @property
     def readings(self) -> Sequence[Seen]:

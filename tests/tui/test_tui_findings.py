@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from inspectd.lint import findings
 from inspectd.tui.widgets.panes.anatomy import Anatomy
 from inspectd.tui.widgets.panes.findings import NOTHING_FOUND, Findings
 from tests.tui.panes_bench import Bench, reversed_text, screen_text, subject, whole_text
@@ -133,10 +134,23 @@ async def test_bytes_with_a_finding_are_underlined() -> None:
 
 
 async def test_nothing_to_find_is_said() -> None:
-    app = Bench(subject(b"\x16\x03\x01\x00\x05hello", b""))
+    app = Bench(subject(b"", b""))
     async with app.run_test(size=SMALL) as pilot:
         pane = await _open(pilot)
-        assert pane.findings.found or NOTHING_FOUND in screen_text(pane.findings)
+        assert NOTHING_FOUND in screen_text(pane.findings)
+        await pilot.press("down", "enter", "end")
+        assert app.detail.pane is pane
+        assert pane.selected_value() is None
+
+
+@pytest.mark.parametrize("request_bytes", [SMUGGLED, b"\x16\x03\x01", SMUGGLED * 3000])
+def test_findings_on_screen_are_those_of_the_bytes(request_bytes: bytes) -> None:
+    shown = subject(request_bytes, ANSWER)
+    side = shown.side("request")
+    whole = len(side.prefix) == len(request_bytes)
+    assert list(side.findings) == findings(side.prefix, "request", eof=whole)
+    asked = side.prefix[: 16 * 1024]
+    assert list(shown.side("response").findings) == findings(ANSWER, "response", request=asked)
 
 
 async def test_tabs_keep_pane_nine_on_a_small_screen() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inspectd.tui.subject import Subject
+from inspectd.tui.widgets.detail import PANES
 from inspectd.tui.widgets.panes.anatomy import TokenView
 from tests.tui.panes_bench import Bench, connection, listener, subject
 from tests.wire.hellos import extension, message, protocols, record, server_name
@@ -69,7 +70,7 @@ async def test_hostile_bytes_are_never_live_in_any_pane() -> None:
                 peer=LIVE, local=LIVE, kind="other", sentence=LIVE, closed_by=LIVE, how=LIVE
             )
             app.detail.show(shown)
-            for number in range(1, 8):
+            for number in range(1, len(PANES) + 1):
                 app.detail.open_pane(number)
                 for _ in range(2):
                     app.detail.switch_side()
@@ -85,7 +86,7 @@ async def test_a_hostile_hello_is_never_live() -> None:
         Subject.from_bytes(hello + EVIL, b"\x15\x03\x01\x00\x02\x02\x28" + EVIL, key=-3, connection=row)
     )
     async with app.run_test(size=(100, 40)) as pilot:
-        for number in range(1, 8):
+        for number in range(1, len(PANES) + 1):
             app.detail.open_pane(number)
             await pilot.pause()
             for view in app.line_views():
@@ -146,7 +147,7 @@ async def test_a_huge_message_stays_usable_and_says_how_much_is_shown(request_by
     app = Bench(None)
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.pause()
-        for number in "1234":
+        for number in "12349":
             started = time.process_time()
             await pilot.press(number)
             app.detail.show(shown)
