@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # cache-directive = token [ "=" ( token / quoted-string ) ]              ; RFC 9111 §5.2
 _DIRECTIVE: Final = re.compile(rb"(" + TOKEN + rb")(?:=(" + TOKEN + rb"|\"(?:[^\"\\]|\\.)*+\"))?+\Z")
-_PIECES: Final = re.compile(rb"(?:[^,\"]++|\"(?:[^\"\\]|\\.)*+(?:\"|\Z))++")
+# A quoted string may lack its end: then it goes on to the end of the value.
+_PIECES: Final = re.compile(rb"(?:[^,\"]++|\"(?:[^\"\\]|\\[\s\S]?+)*+\"?+)++")
 _WITH_SECONDS: Final = frozenset({b"max-age", b"s-maxage", b"stale-while-revalidate", b"stale-if-error"})
 _WITHOUT_VALUE: Final = frozenset(
     {

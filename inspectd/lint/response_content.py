@@ -49,7 +49,9 @@ _DISPOSITION: Final = re.compile(
     + _QUOTED_STRING
     + rb"))*+[ \t]*+\Z"
 )
-_FILENAME: Final = re.compile(rb"(?i:;[ \t]*+filename\*?+[ \t]*+=[ \t]*+)(" + _QUOTED_STRING + rb"|[^;]*+)")
+_FILENAME: Final = re.compile(
+    rb"(?i:;[ \t]*+filename\*?+[ \t]*+=[ \t]*+)(\"(?:[^\"\\]|\\[\s\S]?+)*+\"?+|[^;]*+)"
+)
 _PATH: Final = re.compile(rb"[/\\]|%2[fF]|%5[cC]|\.\.")
 # link-value = "<" URI-Reference ">" *( OWS ";" OWS [ link-param ] )     ; RFC 8288 §3
 _LINK: Final = re.compile(rb"[ \t,]*+<[^<>]*+>")

@@ -45,7 +45,9 @@ def _before(subject: Subject, before: Subject | None, at: int) -> Iterator[Findi
     """What lies between the end of one message, or the beginning, and the status line that follows."""
     head = subject.head
     if subject.framing.step is FramingStep.SIMPLE_RESPONSE:
-        if before is None:
+        request = subject.request
+        old = request is not None and request.framing.step is FramingStep.SIMPLE_REQUEST
+        if before is None and not old:  # HTTP/0.9 is answered so
             end = min(line_end(subject.data, subject.start), subject.end)
             yield Finding(
                 "status-line-missing", subject.start, end, quoted(subject.data[subject.start : end])
@@ -147,6 +149,7 @@ def _same_words(usual: bytes, reason: bytes) -> bool:
 
 
 _OLDER: Final = {
+    b"OK": (b"Connection established", b"Connection Established"),  # of proxies, since the first of them
     b"Content Too Large": (b"Payload Too Large", b"Request Entity Too Large"),
     b"URI Too Long": (b"Request-URI Too Long", b"Request-URI Too Large"),
     b"Range Not Satisfiable": (b"Requested Range Not Satisfiable",),
