@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 SPEAKS_HTTPS: Final = "This port speaks https, and the request came in clear text: use https:// in the URL."
 _IN_CLEAR: Final = "The first bytes were not TLS. They were read as they came."
 _AHEAD: Final = " A browser's connection ahead of need, or a port check."
-_OVER: Final = " It was opened ahead of need, or the client missed the name it wanted in the certificate."
+_OVER: Final = (
+    " It was opened ahead of need, or the client missed the name it wanted in the certificate,"
+    " or it pins another certificate."
+)
 _REFUSED: Final = "tls-refused"
 _FAILED: Final = "tls-failed"
 

@@ -45,6 +45,10 @@ _WHAT: Final = (
     "The proxy that brought you here is inspectd: it decrypts https to show what is sent, and says so with certificates"
     " of its own CA. What is to be looked at has to trust this certificate first."
 )
+_STRICT: Final = (
+    "Some sites forbid browsers to go on after a warning (HSTS): there, trusting the certificate is the only way."
+    " Programs that pin their server's own certificate accept no other: --no-intercept HOST leaves them alone."
+)
 _STYLE: Final = """
 :root { color-scheme: light dark; --ground: #f7f7f4; --ink: #22262e; --soft: #5d6470; --edge: #dddbd3; --link: #1f5fbf }
 @media (prefers-color-scheme: dark) {
@@ -119,7 +123,7 @@ def _text(authority: Authority) -> str:
     lines += [f"  {system:<{wide}}  {what}" for system, what in _steps()]
     lines += ["", "In menus:", ""]
     lines += [f"  {step.system}: {step.what}" for step in BY_HAND]
-    return "\n".join([*lines, "", f"{WARNING}.", ""])
+    return "\n".join([*lines, "", _STRICT, "", f"{WARNING}.", ""])
 
 
 @lru_cache(maxsize=2)
@@ -141,5 +145,5 @@ def _page(authority: Authority) -> str:
         f"<h2>The certificate</h2>\n<ul>\n{files}</ul>\n"
         f"<h2>In menus</h2>\n<dl>\n{menus}</dl>\n"
         f"<h2>By commands</h2>\n<p>With the certificate saved as <code>{html(_SAVED)}</code>:</p>\n"
-        f"<dl>\n{commands}</dl>\n<p>{html(WARNING)}.</p>\n</body>\n</html>\n"
+        f"<dl>\n{commands}</dl>\n<p>{html(_STRICT)}</p>\n<p>{html(WARNING)}.</p>\n</body>\n</html>\n"
     )

@@ -127,6 +127,8 @@ async def test_rules_and_the_offered_ca_are_behind_it_too(run_engine: RunEngine,
         await client.send(ask_for("/to", GIVEN))
         accepted = await origin.next()
         assert await accepted.until(b"\r\n\r\n") == ask_for("/to")
+        await accepted.say(OK)
+        assert await client.until(b"ok") == OK
         await client.close()
     await origin.stop()
 
