@@ -30,15 +30,14 @@ _SINGLE = frozenset(
 _WITH_WILDCARD = frozenset({"Access-Control-Allow-Methods", "Access-Control-Allow-Headers"})
 
 # CORS-safelisted methods need no permission, WHATWG Fetch §2.2.1.
-_SAFE_METHODS = frozenset({"GET", "HEAD", "POST"})
-_WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
+SAFE_METHODS = frozenset({"GET", "HEAD", "POST"})
 
 
 def preflight_requirements(fields: Mapping[str, str]) -> tuple[Requirement, ...]:
     """Return what a preflight's answer has to say; `fields` are the request's, keyed in lower case."""
     found = [OK_STATUS, _allow_origin(fields.get("origin", "null"))]
     method = fields.get("access-control-request-method", "")
-    if method and method not in _SAFE_METHODS:
+    if method and method not in SAFE_METHODS:
         found.append(_require("Access-Control-Allow-Methods", method))
     names = ", ".join(piece.text for piece in elements(fields.get("access-control-request-headers", "")))
     if names:
@@ -61,11 +60,10 @@ def cors_requirements(fields: Mapping[str, str]) -> tuple[Requirement, ...]:
 
 def websocket_requirements(fields: Mapping[str, str]) -> tuple[Requirement, ...]:
     """Return what the answer to a WebSocket handshake has to say (RFC 6455 §4.2.2)."""
-    import hashlib
-    from base64 import b64encode
+    from inspectd.wire.websocket.accept import accept_of
 
     key = fields.get("sec-websocket-key", "").encode("latin-1", "replace")
-    accept = b64encode(hashlib.sha1(key + _WEBSOCKET_GUID, usedforsecurity=False).digest()).decode("ascii")
+    accept = accept_of(key).decode("ascii")
     return (
         SWITCH_STATUS,
         _require("Upgrade", "websocket"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from inspectd.lint.connections import END_TO_END
@@ -11,14 +9,13 @@ from inspectd.lint.model import Finding
 from inspectd.lint.response_framing import asked
 from inspectd.lint.subject import of_name, of_value, quoted
 from inspectd.wire.facts import is_http_1_0
+from inspectd.wire.websocket.accept import accept_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inspectd.lint.subject import Subject, Surroundings
 
-# The number that a server adds to the key                               ; RFC 6455 §1.3
-_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _END_TO_END: Final = END_TO_END | {
     b"age", b"date", b"etag", b"expires", b"last-modified", b"location", b"server", b"vary", b"www-authenticate",
 }  # fmt: skip
@@ -92,11 +89,6 @@ def _websocket(subject: Subject, request: Subject) -> Iterator[Finding]:
         for field in subject.fields.get(name, ()):
             if any(_name(member) not in offered for member in field.value_bytes.split(b",")):
                 yield of_value("resp-ws-not-offered", field, quoted(field.value_bytes))
-
-
-def accept_of(key: bytes) -> bytes:
-    """The Sec-WebSocket-Accept that answers this Sec-WebSocket-Key."""
-    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
 def _name(member: bytes) -> bytes:

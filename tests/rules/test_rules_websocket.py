@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspectd.rules.behaviour.websocket.handshake import accept_of, agreed
+from inspectd.rules.behaviour.websocket.handshake import agreed
 from inspectd.rules.behaviour.websocket.peer import Closed, Failed, Peer, Pinged
 from inspectd.rules.behaviour.websocket.talk import CLOSING_SECONDS, Manners, Talk
 from inspectd.rules.file import RuleFileError, load_tables, load_text
@@ -21,6 +21,7 @@ from inspectd.rules.program import Close, HalfClose, Listen, LiveProgram, Progra
 from inspectd.rules.schema import schema
 from inspectd.rules.timeline import text, timeline
 from inspectd.wire.websocket import encode
+from inspectd.wire.websocket.accept import accept_of
 from tests.rules.crafting import call, problems, reply, sent_bytes
 from tests.rules.rules_requests import get
 

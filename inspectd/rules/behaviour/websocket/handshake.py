@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from typing import TYPE_CHECKING, Final
 
 from inspectd.rules.behaviour import asked, saying
 from inspectd.wire.framing import list_members
+from inspectd.wire.websocket.accept import accept_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from inspectd.rules.request import Request
     from inspectd.rules.tables import WebSocketTable
 
-_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _WRONG_KEY: Final = b"this is not the key of the client"
 _KEY_BYTES: Final = 16
 _BITS: Final = frozenset(
@@ -68,12 +67,6 @@ def accept(request: Request, draft: Draft, table: WebSocketTable, protocols: Seq
     if deflate is None or not _add(draft, b"Sec-WebSocket-Extensions: " + deflate.encode()):
         return None
     return deflate
-
-
-def accept_of(key: bytes) -> bytes:
-    """Sec-WebSocket-Accept for a Sec-WebSocket-Key."""
-    digest = hashlib.sha1(key + _GUID)  # noqa: S324  what RFC 6455 §4.2.2 asks for
-    return base64.b64encode(digest.digest())
 
 
 def agreed(values: Sequence[bytes]) -> str | None:
