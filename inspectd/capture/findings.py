@@ -31,6 +31,7 @@ _LONGEST_REMEMBERED: Final = 8192
 # A target that can't have come back in an answer as anything but itself: requests which differ in it alone are the same
 # to what they are answered.
 _ORDINARY_TARGET: Final = re.compile(rb"\A([A-Z]++ )/[A-Za-z0-9._~/?=&+-]*+( )")
+_LOCATION: Final = re.compile(rb"(?i:\nlocation[ \t]*+:)")  # an answer that may lead back to its own target
 _WHOLE: Final = State.PLAIN | State.REQUEST_COMPLETE
 _KIND: Final[tuple[Kind, Kind]] = ("request", "response")
 
@@ -110,7 +111,9 @@ def findings_of(capture: Messages, row: ExchangeRow, kind: Kind) -> tuple[Findin
     if row.status == "101" and row.res_head:
         data = data[: row.res_head]  # what follows is another protocol
     whole = (ended or bool(row.state & State.RESPONSE_COMPLETE)) and len(data) >= (row.res_len or 0)
-    return _memory.findings(data, kind, eof=whole, request=_ORDINARY_TARGET.sub(rb"\1/\2", request, count=1))
+    if not _LOCATION.search(data, 0, row.res_head or len(data)):
+        request = _ORDINARY_TARGET.sub(rb"\1/\2", request, count=1)
+    return _memory.findings(data, kind, eof=whole, request=request)
 
 
 def marks(capture: Messages, row: ExchangeRow, kinds: tuple[Kind, ...] = _KIND) -> Marks:

@@ -85,7 +85,8 @@ def early(subject: Subject) -> Iterator[Finding]:
     request, head = asked(subject), subject.head
     if request is None or request.message.complete or request.framing.tunnel or head.status is None:
         return
-    if not subject.message.interim and subject.status != b"101":
+    # Of a long request whoever asks may have given a part alone.
+    if not subject.message.interim and subject.status != b"101" and len(request.data) < _EXAMINED:
         there = f"{request.message.content_length:,} bytes of its content had arrived"
         yield Finding("resp-early", *head.status, there)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspectd.capture.findings import found_in, marks
+from inspectd.capture.findings import findings_of, found_in, marks
 from inspectd.capture.model import State
 from inspectd.capture.reader import Capture
 from inspectd.capture.wanted import FindingTest, NotATestError, completion, wanted
@@ -126,3 +127,26 @@ def test_the_shorter_way_finds_the_same_in_heads() -> None:
             continue
         whole = {each.id for each in findings(data, "request") if catalogue()[each.id].level > Severity.GOOD}
         assert whole <= set(quick(heads[0]).ids), entry.id
+
+
+def test_a_redirect_is_held_against_the_target_that_was_asked_for(capture: Capture) -> None:
+    row = capture.exchange(1)
+    assert row is not None
+    answer = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: /\r\n\r\n"
+    redirect = msgspec.structs.replace(row, res_head=len(answer), res_len=len(answer))
+
+    class Answered:
+        """One exchange, in which a target was answered with the way to `/`."""
+
+        def __init__(self, target: bytes) -> None:
+            self._request = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+
+        def request_bytes(self, exchange: object, *, limit: int | None = None, offset: int = 0) -> bytes:
+            return self._request[offset:][:limit]
+
+        def response_bytes(self, exchange: object, *, limit: int | None = None, offset: int = 0) -> bytes:
+            return answer[offset:][:limit]
+
+    for target, itself in ((b"/login", False), (b"/", True)):
+        found = {each.id for each in findings_of(Answered(target), redirect, "response")}
+        assert ("redirect-itself" in found) is itself
