@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,6 @@ from inspectd.engine.site import Site
 from inspectd.engine.turning import Entrance
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
     from pathlib import Path
 
@@ -156,7 +156,10 @@ class Engine:
         from inspectd.engine.proxy.routes import Forwarder
 
         def listening() -> list[tuple[str, int]]:
-            return [opened.sock.getsockname()[:2] for opened in self._opened if opened.path is None]
+            found = [opened.sock for opened in self._opened if opened.path is None]
+            private = [sock for _, server in self._private for sock in server.sockets]
+            found += [sock for sock in private if sock.family != socket.AF_UNIX]
+            return [sock.getsockname()[:2] for sock in found]
 
         return (kind or Forwarder)(config, self._writer, listening)
 

@@ -15,10 +15,12 @@ from inspectd.engine.proxy.admission import Password, PasswordError, parse_passw
 from inspectd.engine.proxy.dial import parse_resolve
 from inspectd.engine.proxy.patching import Patching
 from inspectd.engine.proxy.via import parse_via
+from inspectd.rules.answer import make_answer, problem_answer
 from inspectd.rules.book import RuleBook
 from inspectd.rules.file import load_text
 from inspectd.rules.passing import Pass, Passing
 from inspectd.rules.patch import HeadPatch, Patch
+from inspectd.rules.responder import Fixed
 from inspectd.wire import ResponseReader
 from tests.engine.proxy.conftest import Origin
 from tests.engine.proxy.tunnels import ESTABLISHED, OK, proxying, tunnel
@@ -287,6 +289,16 @@ async def test_a_reverse_proxy_before_itself_is_told(run_engine: RunEngine, list
         await client.send(ask_for("/"))
         assert (await client.rest()).startswith(b"HTTP/1.1 508 ")
         await client.close()
+
+
+async def test_the_control_api_can_t_be_reached_through_the_proxy(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin()) as running:
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        control = Fixed(make_answer(body=b"the control API"))
+        await running.engine.listen_private(sock, control, problem_answer)
+        assert (await running.ask(ask_for(f"http://localhost:{port}/"))).startswith(b"HTTP/1.1 508 ")
 
 
 # -- clients that speak something else to it
