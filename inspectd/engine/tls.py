@@ -38,6 +38,9 @@ class TlsTransport(Pump):
         self._advice = credentials.advice
         self._connection = self._inner = make(self)
         self._hello: HelloReader | None = HelloReader()  # until it is known what the client speaks
+        self._clear = (
+            False  # no TLS, and yet the bytes come by here: whoever carries a tunnel knows nobody else
+        )
 
     # -- what the socket's transport says
 
@@ -48,7 +51,9 @@ class TlsTransport(Pump):
 
     def data_received(self, data: bytes) -> None:
         """Encrypted bytes, as a rule."""
-        if self._hello is None or self._dead or self._ended:
+        if self._clear:
+            self._connection.data_received(data)
+        elif self._hello is None or self._dead or self._ended:
             super().data_received(data)
         else:
             self._greet(self._hello, data)
@@ -59,6 +64,20 @@ class TlsTransport(Pump):
         if hello is not None and hello.data and not self._closing:
             self._connection.hello(hello.hello)
         return super().eof_received()
+
+    def pause_writing(self) -> None:
+        """The client reads slower than this side sends."""
+        if self._clear:
+            self._connection.pause_writing()
+        else:
+            super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has read some."""
+        if self._clear:
+            self._connection.resume_writing()
+        else:
+            super().resume_writing()
 
     # -- the handshake
 
@@ -147,7 +166,10 @@ class TlsTransport(Pump):
         if self._fin_sent or self._closing:
             return
         self._hello = None
-        raw.set_protocol(self._connection)
+        if raw.get_protocol() is self:
+            raw.set_protocol(self._connection)
+        else:
+            self._clear = True
         for early in self._early:
             raw.write(early)
         self._connection.in_clear(raw, data)

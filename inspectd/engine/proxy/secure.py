@@ -69,7 +69,7 @@ class Secure(Pump):
         host = self._name.partition("%")[0].removesuffix(".")
         try:
             self._tls = tls = self._context.wrap_bio(self._in, self._out, server_hostname=host)
-        except ValueError as problem:
+        except (ValueError, TypeError) as problem:  # the latter: NUL in it
             self._dead = True
             self._give_up(f"{host!r} can't be asked for in TLS: {problem}.")
             return

@@ -384,6 +384,21 @@ async def test_a_reverse_proxy_may_speak_tls_on_both_sides(run_engine: RunEngine
     await origin.stop()
 
 
+async def test_what_begins_like_tls_and_is_none_after_all_ends_with_its_tunnel(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), tunnel_wait=0.05) as running:
+        client = await running.connect()
+        await client.send(b"CONNECT 127.0.0.1:9 HTTP/1.1\r\n\r\n")
+        assert await client.until(b"\r\n\r\n") == ESTABLISHED
+        await client.send(b"\x16")
+        await running.eventually(lambda: running.capture.connection(2))
+        await client.send(b"GET /x HTTP/1.1\r\n\r\n")
+        assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
+        await client.close()
+        inner = await inner_of(running)
+        assert running.capture.stream_bytes(inner.id, INCOMING) == b"\x16GET /x HTTP/1.1\r\n\r\n"
+        assert not running.engine.open_connections
+
+
 @pytest.mark.parametrize("intercept", [True, False])
 async def test_a_target_may_be_an_https_url(run_engine: RunEngine, intercept: bool) -> None:
     origin = TlsOrigin()
