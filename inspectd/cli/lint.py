@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from inspectd.capture.model import INCOMING
 from inspectd.cli.anatomy import kind_of, load
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.lines import json_line
@@ -24,7 +25,7 @@ from inspectd.text.safe import clip, safe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from inspectd.capture.model import ExchangeRow
+    from inspectd.capture.model import ConnectionRow, ExchangeRow
     from inspectd.capture.reader import Capture
     from inspectd.lint import Entry, Finding, Severity
     from inspectd.wire.span import Kind
@@ -132,7 +133,7 @@ class Report:
     # -- looking
 
     def capture(self, capture: Capture, kinds: tuple[Kind, ...], *, asking: bool) -> None:
-        """Look at every exchange of a capture."""
+        """Look at every exchange of a capture, and at what came on connections that never became one."""
         from inspectd.capture.findings import EXAMINED, findings_of, ids_in
         from inspectd.capture.reader import BytesGone
 
@@ -154,6 +155,25 @@ class Report:
                     if asking:
                         where["parsers"] = _asked(data, kind, row)
                     self._keep(findings_of(capture, row, kind), fresh, data, where)
+        if "request" in kinds:
+            for connection in capture.iter_connections():
+                if not connection.exchanges:
+                    self._connection(capture, connection)
+
+    def _connection(self, capture: Capture, row: ConnectionRow) -> None:
+        """Look at what came on a connection that never became an exchange."""
+        from inspectd.capture.findings import EXAMINED
+        from inspectd.capture.reader import BytesGone
+        from inspectd.lint import findings
+
+        try:
+            data = capture.stream_bytes(row.id, INCOMING, 0, EXAMINED)
+        except BytesGone:
+            return
+        if data:
+            found = findings(data, "request", eof=row.closed_ns is not None and len(data) == row.bytes_in)
+            fresh = self._count(tuple(each.id for each in found))
+            self._keep(found, fresh, data, {"connection": row.id, "message": "request"})
 
     def stream(self, data: bytes, kind: Kind, *, asking: bool) -> None:
         """Look at the messages in some bytes."""
@@ -288,7 +308,9 @@ def line_of(data: bytes, offset: int) -> bytes:
 
 def _example_line(example: dict[str, Any], what: str, *, plain: bool) -> str:
     """`  exchange 12, request at 2f: Transfer-Encoding (why)`."""
-    if what == "exchange":
+    if "connection" in example:
+        where = f"connection c{example['connection']}"
+    elif what == "exchange":
         where = f"exchange {example['exchange']}, {example['message']}"
     else:
         where = f"{example['message']} {example['number']}"

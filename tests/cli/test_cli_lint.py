@@ -35,6 +35,12 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
         exchange.req_head = data.index(b"\r\n\r\n") + 4
         exchange.state |= (State.HEAD_COMPLETE | State.REQUEST_COMPLETE).value
         connection.settle(None)
+    hello = open_connection(writer)
+    hello.received(b"\x16\x03\x01\x02\x00\x01", 2500)
+    hello.settle(None)
+    hello.describe("tls", "A TLS hello on a port that speaks plain HTTP.")
+    hello.closed_ns, hello.closed_by, hello.how = 2600, "client", "rst"
+    hello.save()
     writer.flush(3000)
     writer.close(4000)
     return path
@@ -49,6 +55,13 @@ def test_findings_of_a_capture_are_grouped(capture: Path, capfd: pytest.CaptureF
     assert lines[at + 2] == "  exchange 3, request at 40: Transfer-Encoding: chunked"
     assert lines[at + 6 : at + 8] == ["  exchange 7, request at 40: Transfer-Encoding: chunked", "  ..."]
     assert lines[-1].startswith("10 exchanges; kinds of findings: ")
+
+
+def test_connections_without_a_request_are_looked_at(
+    capture: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_command_line(["lint", str(capture), "--only", "stream-tls-hello"])
+    assert "  connection c2 at 0: \\x16\\x03\\x01" in capfd.readouterr().out
 
 
 def test_the_wire_reaches_no_terminal(capture: Path, capfd: pytest.CaptureFixture[str]) -> None:
