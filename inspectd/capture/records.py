@@ -250,6 +250,11 @@ class ConnectionRecord:
         """The page of the last read, and the place in it of its byte number `into`."""
         return self._writer.page, self._at + into
 
+    def last_read(self, start: int) -> tuple[int, int, int]:
+        """Of the last read, what lies behind offset `start` of the stream: its page, its place in that, its length."""
+        into = max(start - self._base, 0)
+        return *self.came_at(into), self.bytes_in - self._base - into
+
     def put(self, data: bytes) -> tuple[int, int]:
         """Record bytes that came from neither side, or that nobody takes; their page and place in it."""
         self._writer.put(data)

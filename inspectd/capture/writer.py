@@ -181,8 +181,12 @@ class CaptureWriter:
         self._upstreams.append((record.id, client.id, origin, via))
         return record
 
-    def let_go(self, record: ConnectionRecord) -> None:
-        """Record nothing more of a connection. Its row goes as well, unless it has exchanges: then it has ended."""
+    def let_go(self, record: ConnectionRecord, start: int = 0) -> None:
+        """Record nothing more of a connection, nor what its last read brought behind offset `start` of its stream.
+
+        Its row goes as well, unless it has exchanges: then it has ended.
+        """
+        self._blank(*record.last_read(start))
         if record.exchanges:
             record.closed_ns = record.last_in_ns
             record.closed_by, record.how = "client", "fin"
@@ -193,11 +197,23 @@ class CaptureWriter:
         self._connections = [each for each in self._connections if each is not record]
         self._upstreams = [row for row in self._upstreams if row[0] != record.id]
         self._segments = [row for row in self._segments if row[0] != record.id]
+        self._tls = [row for row in self._tls if row.connection != record.id]
         self._statements += [
             ("DELETE FROM connection WHERE id = ?", (record.id,)),
             ("DELETE FROM segment WHERE connection = ?", (record.id,)),
             ("DELETE FROM tls WHERE connection = ?", (record.id,)),
         ]
+
+    def _blank(self, page: int, at: int, length: int) -> None:
+        """Forget bytes of this turn. Their room in the page stays: what came after them has its place there."""
+        end, number = self.gathered, len(self._parts)
+        while page == self.page and end > at and number:
+            number -= 1
+            part = self._parts[number]
+            end -= len(part)
+            first, last = max(at - end, 0), min(at + length - end, len(part))
+            if first < last:
+                self._parts[number] = part[:first] + bytes(last - first) + part[last:]
 
     def listener(
         self, address: str, asked: str, opened_ns: int, backlog: int, steps: list[tuple[int, str, str]]

@@ -204,10 +204,10 @@ class Forwarder:
             return False
         return not self._chosen.recorded(route.origin)
 
-    def ignore(self, record: ConnectionRecord) -> None:
-        """Record nothing more of a connection, and take back what was when it was no exchange yet."""
+    def ignore(self, record: ConnectionRecord, start: int = 0) -> None:
+        """Record nothing of a connection from offset `start` on, and take back what was when it was no exchange yet."""
         self.unrecorded += 1
-        self.writer.let_go(record)
+        self.writer.let_go(record, start)
 
     @property
     def via(self) -> Via | None:

@@ -246,7 +246,7 @@ class Tunnelling(Arriving):
 
     def _on_head(self, head: ArrivedHead) -> None:
         if not self._ignored and self._forwarder.elsewhere(head):
-            self._ignore()
+            self._ignore(head.start)
         super()._on_head(head)
 
     def _objection(self, head: ArrivedHead) -> Answer | None:
@@ -259,10 +259,10 @@ class Tunnelling(Arriving):
                 return found
         return super()._objection(head)
 
-    def _ignore(self) -> None:
-        """What this connection is used for now is not to be recorded."""
+    def _ignore(self, start: int = 0) -> None:
+        """What this connection is used for from this offset of its stream on is not to be recorded."""
         self._ignored = True
-        self._forwarder.ignore(self._record)
+        self._forwarder.ignore(self._record, start)
 
     def _passes(self, forward: Forward) -> bool:
         return self._ignored or self._looks_into(forward.head) or super()._passes(forward)

@@ -245,7 +245,8 @@ async def test_what_is_not_asked_for_passes_and_is_only_counted(run_engine: RunE
     origin = Origin()
     async with proxying(run_engine, origin, only=("other.test",)) as running:
         client = await running.connect()
-        await client.send(f"CONNECT 127.0.0.1:{origin.port} HTTP/1.1\r\n\r\n".encode())
+        secret = b"Secret: never-recorded\r\n\r\n"
+        await client.send(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n" % origin.port + secret)
         await client.until(b"\r\n\r\n")
         await client.send(GET)
         accepted = await origin.next()
@@ -257,7 +258,7 @@ async def test_what_is_not_asked_for_passes_and_is_only_counted(run_engine: RunE
         await accepted.close()
         plain = await running.connect()
         url = f"http://127.0.0.1:{origin.port}/".encode()
-        await plain.send(b"GET " + url + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        await plain.send(b"GET " + url + b" HTTP/1.1\r\nHost: a\r\n" + secret)
         accepted = await origin.next()
         assert (await accepted.until(b"\r\n\r\n")).startswith(b"GET / HTTP/1.1\r\n")
         await accepted.say(OK)
@@ -273,6 +274,9 @@ async def test_what_is_not_asked_for_passes_and_is_only_counted(run_engine: RunE
         assert running.engine.unrecorded == 2
         running.engine.commit()
         assert [each.id for each in connections(running)] == [row.connection]
+        capture = running.engine.capture
+        for file in (capture, capture.with_name(f"{capture.name}-wal")):
+            assert b"never-recorded" not in file.read_bytes()
 
 
 async def test_many_tunnels_leave_nothing_behind(run_engine: RunEngine) -> None:
