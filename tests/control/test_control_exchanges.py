@@ -82,6 +82,11 @@ def test_one_exchange_is_there_with_its_bytes(engine: LiveEngine, client: Contro
     assert detail.response.head_bytes + detail.response.content_bytes == response
     assert detail.response.fields[1] == ("x-A", "2")
     assert any(line.startswith("Date: ") for line in detail.added)
+    control = next(each for each in detail.findings if each.id == "value-control")
+    assert (control.severity, chunked[control.start : control.end]) == ("error", b"\x01")
+    assert control.summary
+    assert control.section.startswith("RFC 9110")
+    assert all(each.end <= len(response) for each in detail.response_findings)
     assert detail.peer is not None
     assert (detail.exchange.complete, detail.exchange.answered, detail.exchange.aborted) == (
         True,
