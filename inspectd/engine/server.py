@@ -109,6 +109,7 @@ class Engine:
             self._forwarder.credentials = self._shown_in_tunnels
             if self._shown_in_tunnels is not None:
                 self._forwarder.authority = self._shown_in_tunnels.issuer
+            _load_ahead(self._forwarder)
         self._news = News(self._writer)
         self.started_ns = time.time_ns()
         await self._listen()
@@ -370,6 +371,16 @@ def _in_tunnels(config: Forwarding | None) -> Handshakes | None:
     from inspectd.engine.handshakes import Handshakes
 
     return Handshakes(Issued(ca.open_authority()))
+
+
+def _load_ahead(forwarder: Forwarder) -> None:
+    """Import what connections come to need: in the middle of one, there may be no descriptor left to open a file."""
+    if forwarder.names_servers:
+        import inspectd.engine.proxy.admission
+        import inspectd.engine.proxy.offering
+        import inspectd.engine.proxy.targets
+    if forwarder.credentials is not None:
+        import inspectd.engine.proxy.inside  # noqa: F401
 
 
 def _speak_tls(
