@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from inspectd.explain import tls, websocket
 from inspectd.explain.answers import check_answer, preflight_requirements
+from inspectd.explain.caching import cacheability
 from inspectd.explain.model import Check, Explanation, Part, Reading, Requirement
 from inspectd.explain.names import field, method, role, status, step, step_names
+from inspectd.explain.persistence import persistence
 from inspectd.explain.readings import head
 from inspectd.explain.registry import preload
 from inspectd.explain.values import value, value_parts
@@ -20,11 +22,13 @@ __all__ = [
     "Part",
     "Reading",
     "Requirement",
+    "cacheability",
     "check_answer",
     "close_code",
     "field",
     "head",
     "method",
+    "persistence",
     "preflight_requirements",
     "preload",
     "role",

@@ -20,9 +20,13 @@ from inspectd.explain.answers import (
     script_requirements,
     websocket_requirements,
 )
+from inspectd.explain.cors_steps import cors_step
+from inspectd.explain.families import family_reading
 from inspectd.explain.model import Reading, Requirement
 from inspectd.explain.names import clip, field
+from inspectd.explain.persistence import persistence
 from inspectd.explain.registry import table
+from inspectd.explain.sites import site_reading
 from inspectd.explain.special import loopback
 
 if TYPE_CHECKING:
@@ -98,13 +102,15 @@ def head(
     target: bytes | str,
     fields: Sequence[tuple[bytes, bytes]],
     *,
+    version: bytes | str = "",
     host: str | None = None,
     secure: bool = False,
 ) -> list[Reading]:
     """Return what a request head says as a whole: what made it first, then what else can be told from it.
 
-    `host` is the name or address the client was asked to reach, with or without a port, where the caller knows it
-    better than the Host field does; `secure` says whether the request came over TLS.
+    `version` is that of the request line; without it nothing is said about the connection. `host` is the name or
+    address the client was asked to reach, with or without a port, where the caller knows it better than the Host
+    field does; `secure` says whether the request came over TLS.
     """
     facts = _facts(method, target, fields)
     first = next((rule for rule in _rules("cause") if _holds(rule, facts)), None)
@@ -115,6 +121,19 @@ def head(
     if missing is not None:
         found.append(missing)
     found += [_read(rule, facts) for rule in _rules("note") if _holds(rule, facts)]
+    foreign = facts.values.get(_ASKER) == "foreign"
+    lasting = None
+    if version and all(reading.kind != "last-request" for reading in found):
+        lasting = persistence(version, [facts.values.get("connection", "")])
+    found += filter(
+        None,
+        (
+            cors_step(facts.method, facts.values, facts.spelled, foreign=foreign),
+            site_reading(facts.values, host, secure=secure),
+            lasting,
+            family_reading(list(facts.spelled.values()), facts.values),
+        ),
+    )
     return found
 
 

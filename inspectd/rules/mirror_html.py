@@ -141,7 +141,9 @@ def _request_line(request: Request) -> str:
 
 def _readings(request: Request, fields: list[tuple[bytes, bytes]]) -> str:
     head = request.head
-    readings = explain.head(head.method, head.target, fields[: explain.readings.MOST_FIELDS])
+    readings = explain.head(
+        head.method, head.target, fields[: explain.readings.MOST_FIELDS], version=head.version[:40]
+    )
     if not readings:
         return ""
     return (

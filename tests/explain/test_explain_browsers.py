@@ -188,3 +188,45 @@ def test_what_real_browsers_sent_is_read_right(capsys: pytest.CaptureFixture[str
         )
     assert len(requests) > 1000
     assert mistakes == []
+
+
+# Where the page lies for each value of the table's second column; the server is http://www.site.example.
+_PAGES = {
+    "same-origin": b"http://www.site.example",
+    "same-site": b"http://other.site.example",
+    "cross-site": b"http://www.other.example",
+}
+
+
+def beside(seen: Seen) -> str:
+    """Return what is wrong with what is said of site, CORS step and client, or an empty text."""
+    fields = [(name, value) for name, value in seen.fields if name not in (b"Host", b"Origin")]
+    values = {name.lower(): value.decode() for name, value in seen.fields}
+    site, mode = values.get(b"sec-fetch-site", ""), values.get(b"sec-fetch-mode", "")
+    fields.insert(0, (b"Host", b"www.site.example"))
+    if b"origin" in values and site in _PAGES:
+        fields.append((b"Origin", b"null" if values[b"origin"] == "null" else _PAGES[site]))
+    found = {reading.kind for reading in head(seen.method, "/x", fields, version=b"HTTP/1.1")}
+    asker = b"origin" in values and site in _PAGES
+    sites = {f"site-{site}" if values[b"origin"] != "null" else "site-cross-site"} if asker else set()
+    if {kind for kind in found if kind.startswith("site-")} != sites:
+        return f"site: {sorted(found)}"
+    step = ""
+    if mode == "no-cors" and site in ("same-site", "cross-site"):
+        step = "cors-step-no-cors"
+    elif mode == "cors" and site in ("same-site", "cross-site") and asker and seen.method != "OPTIONS":
+        simple = seen.method in ("GET", "HEAD", "POST")
+        step = "cors-step-simple" if simple else "cors-step-after-preflight"
+    if {kind for kind in found if kind.startswith("cors-step")} != ({step} if step else set()):
+        return f"CORS step: {sorted(found)}"
+    return "disguised" if "client-disguised" in found else ""
+
+
+@pytest.mark.skipif(not TABLE.is_file(), reason=f"the table of observed requests is not at {TABLE}")
+def test_site_and_step_of_cors_are_read_right_for_what_real_browsers_sent() -> None:
+    mistakes = [
+        f"{seen.browser} {seen.trigger} [{seen.cell}]: {problem}"
+        for seen in observed()
+        if (problem := beside(seen))
+    ]
+    assert mistakes == []

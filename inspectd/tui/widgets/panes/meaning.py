@@ -152,7 +152,9 @@ class Meaning:
         data = self.subject.request
         method = data[slice(*head.method)] if head.method else b""
         target = data[slice(*head.target)] if head.target else b""
-        return explain.head(method, target, fields)
+        version = data[slice(*head.version)] if head.version else b""
+        secure = self.subject.tls is not None
+        return explain.head(method, target, fields, version=version, secure=secure)
 
     # the page
 
