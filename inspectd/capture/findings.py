@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from inspectd.capture.model import State
 from inspectd.capture.trouble import CaptureError
-from inspectd.lint import Finding, Severity, findings, quick
+from inspectd.lint import Context, Finding, Severity, findings, quick
 from inspectd.lint.catalogue import catalogue, levels
+from inspectd.lint.model import NO_CONTEXT
 from inspectd.wire import ArrivedHead, RequestReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from inspectd.capture.model import ExchangeRow
+    from inspectd.capture.model import ConnectionRow, ExchangeRow, TlsRow
     from inspectd.wire.span import Kind
 
 EXAMINED: Final = 256 * 1024
@@ -32,6 +33,9 @@ _LONGEST_REMEMBERED: Final = 8192
 # to what they are answered.
 _ORDINARY_TARGET: Final = re.compile(rb"\A([A-Z]++ )/[A-Za-z0-9._~/?=&+-]*+( )")
 _LOCATION: Final = re.compile(rb"(?i:\nlocation[ \t]*+:)")  # an answer that may lead back to its own target
+# Fields that mean something else when the connection is encrypted.
+_BY_TRANSPORT: Final = re.compile(rb"(?i:\n(?:location|set-cookie|strict-transport-security)[ \t]*+:)")
+_LOOPBACK: Final = re.compile(r"(?:127\.|\[::1\]|\[::ffff:127\.)")
 _WHOLE: Final = State.PLAIN | State.REQUEST_COMPLETE
 _KIND: Final[tuple[Kind, Kind]] = ("request", "response")
 
@@ -45,6 +49,8 @@ class Messages(Protocol):
     def response_bytes(
         self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
     ) -> bytes: ...
+    def connection(self, number: int, /) -> ConnectionRow | None: ...
+    def tls(self, connection: int, /) -> TlsRow | None: ...
 
 
 class Found(NamedTuple):
@@ -71,15 +77,21 @@ class _Memory:
         self._known: OrderedDict[tuple[object, ...], tuple[Finding, ...]] = OrderedDict()
 
     def findings(
-        self, data: bytes, kind: Kind, *, eof: bool, request: bytes | None = None
+        self,
+        data: bytes,
+        kind: Kind,
+        *,
+        eof: bool,
+        request: bytes | None = None,
+        context: Context = NO_CONTEXT,
     ) -> tuple[Finding, ...]:
         """The findings of a message, the bytes of which may have been seen before."""
-        key = (kind, data, eof, request)
+        key = (kind, data, eof, request, context)
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
             return known
-        found = tuple(findings(data, kind, eof=eof, request=request))
+        found = tuple(findings(data, kind, eof=eof, request=request, context=context))
         if len(data) + len(request or b"") <= _LONGEST_REMEMBERED:
             self._known[key] = found
             if len(self._known) > _REMEMBERED:
@@ -111,9 +123,20 @@ def findings_of(capture: Messages, row: ExchangeRow, kind: Kind) -> tuple[Findin
     if row.status == "101" and row.res_head:
         data = data[: row.res_head]  # what follows is another protocol
     whole = (ended or bool(row.state & State.RESPONSE_COMPLETE)) and len(data) >= (row.res_len or 0)
-    if not _LOCATION.search(data, 0, row.res_head or len(data)):
+    head_end = row.res_head or len(data)
+    if not _LOCATION.search(data, 0, head_end):
         request = _ORDINARY_TARGET.sub(rb"\1/\2", request, count=1)
-    return _memory.findings(data, kind, eof=whole, request=request)
+    context = NO_CONTEXT
+    if _BY_TRANSPORT.search(data, 0, head_end):
+        context = around(capture.connection(row.connection), capture.tls(row.connection))
+    return _memory.findings(data, kind, eof=whole, request=request, context=context)
+
+
+def around(connection: ConnectionRow | None, tls: TlsRow | None) -> Context:
+    """What the connection tells of its messages: whether it is encrypted, and whether it leaves this machine."""
+    if connection is None:
+        return NO_CONTEXT
+    return Context(tls=tls is not None, loopback=_LOOPBACK.match(connection.peer) is not None)
 
 
 def marks(capture: Messages, row: ExchangeRow, kinds: tuple[Kind, ...] = _KIND) -> Marks:

@@ -9,17 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspectd.capture.findings import findings_of, found_in, marks
-from inspectd.capture.model import State
+from inspectd.capture.findings import around, findings_of, found_in, marks
+from inspectd.capture.model import State, TlsRow
 from inspectd.capture.reader import Capture
 from inspectd.capture.wanted import FindingTest, NotATestError, completion, wanted
-from inspectd.lint import Severity, catalogue, findings, quick
+from inspectd.lint import Context, Severity, catalogue, findings, quick
 from inspectd.wire import ArrivedHead, RequestReader, read
 from tests.capture.traffic import get, new_writer, open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from inspectd.capture.model import ConnectionRow
 
 SMUGGLED = (
     b"POST /two HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX"
@@ -129,6 +131,20 @@ def test_the_shorter_way_finds_the_same_in_heads() -> None:
         assert whole <= set(quick(heads[0]).ids), entry.id
 
 
+def test_a_connection_says_whether_what_it_carries_is_encrypted(capture: Capture) -> None:
+    connection = capture.connection(1)
+    assert connection is not None
+    tls = TlsRow(
+        connection=1, hello=b"", sni=None, alpn=None, version="TLSv1.3", cipher=None, certificate=None, shaken_ns=1,
+        alert=None, sentence=None, shown=None,
+    )  # fmt: skip
+    for peer, loopback in (("127.0.0.1:9", True), ("[::1]:9", True), ("192.0.2.1:9", False)):
+        at = msgspec.structs.replace(connection, peer=peer)
+        assert around(at, None) == Context(tls=False, loopback=loopback)
+        assert around(at, tls) == Context(tls=True, loopback=loopback)
+    assert around(None, tls) == Context()
+
+
 def test_a_redirect_is_held_against_the_target_that_was_asked_for(capture: Capture) -> None:
     row = capture.exchange(1)
     assert row is not None
@@ -146,6 +162,12 @@ def test_a_redirect_is_held_against_the_target_that_was_asked_for(capture: Captu
 
         def response_bytes(self, exchange: object, *, limit: int | None = None, offset: int = 0) -> bytes:
             return answer[offset:][:limit]
+
+        def connection(self, number: int, /) -> ConnectionRow | None:
+            return capture.connection(number)
+
+        def tls(self, connection: int, /) -> TlsRow | None:
+            return capture.tls(connection)
 
     for target, itself in ((b"/login", False), (b"/", True)):
         found = {each.id for each in findings_of(Answered(target), redirect, "response")}
