@@ -18,7 +18,15 @@ from inspectd.text.coding_stream import CodingStream, Unreadable
 from inspectd.wire import ContentData, ResponseReader, read
 from inspectd.wire.event_stream import DATA_LIMIT, EventReader, SseEvent
 from inspectd.wire.framing import has_option
-from inspectd.wire.websocket import PAYLOAD_LIMIT, Deflate, MessageReader, Oddity, WsMessage, negotiated
+from inspectd.wire.websocket import (
+    FRAMES_KEPT,
+    PAYLOAD_LIMIT,
+    Deflate,
+    MessageReader,
+    Oddity,
+    WsMessage,
+    negotiated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,9 +80,14 @@ def is_event_stream(capture: Capture, row: ExchangeRow) -> bool:
     return head is not None and _media_type(head) == b"text/event-stream"
 
 
-def websocket(capture: Capture, row: ExchangeRow, *, limit: int = PAYLOAD_LIMIT) -> WebSocketCursor:
-    """A cursor over the messages of both directions; `limit` is how many bytes of a payload are kept."""
-    return WebSocketCursor(capture, row, limit=limit)
+def websocket(
+    capture: Capture, row: ExchangeRow, *, limit: int = PAYLOAD_LIMIT, frames: int = FRAMES_KEPT
+) -> WebSocketCursor:
+    """A cursor over the messages of both directions.
+
+    `limit` is how many bytes of a payload are kept, `frames` how many frames of a message.
+    """
+    return WebSocketCursor(capture, row, limit=limit, frames=frames)
 
 
 def events(capture: Capture, row: ExchangeRow, *, limit: int = DATA_LIMIT) -> EventCursor:
@@ -135,7 +148,9 @@ class WebSocketCursor:
     ...     print("client" if direction == INCOMING else "server", message.kind, message.payload)
     """
 
-    def __init__(self, capture: Capture, row: ExchangeRow, *, limit: int = PAYLOAD_LIMIT) -> None:
+    def __init__(
+        self, capture: Capture, row: ExchangeRow, *, limit: int = PAYLOAD_LIMIT, frames: int = FRAMES_KEPT
+    ) -> None:
         self.capture = capture
         self.row = row
         self.deflate: Deflate | None = None
@@ -164,7 +179,8 @@ class WebSocketCursor:
         )
         self._at = list(self.starts)
         self._readers = tuple(
-            MessageReader(client=client, deflate=self.deflate, limit=limit) for client in (True, False)
+            MessageReader(client=client, deflate=self.deflate, limit=limit, frames=frames)
+            for client in (True, False)
         )
 
     @property

@@ -1,16 +1,20 @@
 """What was said within an exchange, for the screen: a WebSocket's messages or a stream's events, as far as they came.
 
-Bounded in all directions: so many bytes of a payload, so many messages, so many bytes read a look.
+Bounded in all directions: so many bytes of a payload, so many messages, so much memory for them, so much time a look.
 """
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from inspectd.capture import messages
 from inspectd.capture.messages import EventCursor, TimedEvent, TimedMessage, WebSocketCursor
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inspectd.capture.model import ExchangeRow
     from inspectd.capture.reader import Capture
 
@@ -18,8 +22,15 @@ ENTRIES_MOST: Final = 5000
 """Messages that are kept, the newest ones."""
 PAYLOAD_KEPT: Final = 16 * 1024
 """Bytes of a payload that are kept."""
-LOOK_BYTES: Final = 256 * 1024
-"""Bytes that one look reads: the screen stays quick however much has come."""
+FRAMES_KEPT: Final = 8
+"""Frames of a message that are kept."""
+WEIGHT_MOST: Final = 32 << 20
+"""Bytes of memory that all of them take, about: the oldest ones go when it is more."""
+LOOK_SECONDS: Final = 0.03
+"""How long one look may take: the screen stays quick however much has come, in however small pieces."""
+LOOK_BYTES: Final = 8 * 1024
+"""Bytes that are read between two glances at the clock."""
+_OBJECT: Final = 300  # bytes of memory that a message, a frame, or an oddity takes
 
 Entry: TypeAlias = TimedMessage | TimedEvent
 
@@ -30,12 +41,13 @@ class Conversation:
     def __init__(self, capture: Capture, row: ExchangeRow) -> None:
         self.row = row
         self.capture = capture
-        self.entries: list[Entry] = []
+        self.entries: deque[Entry] = deque()
+        self._weight = 0
         self.first = 0
         """How many of the oldest ones were let go."""
         self.cursor: WebSocketCursor | EventCursor | None = None
         if messages.is_websocket(capture, row):
-            self.cursor = messages.websocket(capture, row, limit=PAYLOAD_KEPT)
+            self.cursor = messages.websocket(capture, row, limit=PAYLOAD_KEPT, frames=FRAMES_KEPT)
         elif messages.is_event_stream(capture, row):
             self.cursor = messages.events(capture, row)
 
@@ -53,13 +65,20 @@ class Conversation:
         """Read on; whether anything new is there. Raises CaptureError when the file can't be read."""
         if self.cursor is None:
             return False
-        found: list[Entry] = [*self.cursor.more(LOOK_BYTES)]
-        self.entries += found
-        surplus = len(self.entries) - ENTRIES_MOST
-        if surplus > 0:
-            del self.entries[:surplus]
-            self.first += surplus
-        return bool(found)
+        before = self.first + len(self.entries)
+        until = time.monotonic() + LOOK_SECONDS
+        self._take(self.cursor.more(LOOK_BYTES))
+        while self.cursor.behind and time.monotonic() < until:
+            self._take(self.cursor.more(LOOK_BYTES))
+        return self.first + len(self.entries) > before
+
+    def _take(self, found: Sequence[Entry]) -> None:
+        for entry in found:
+            self.entries.append(entry)
+            self._weight += _weight(entry)
+            while len(self.entries) > ENTRIES_MOST or (self._weight > WEIGHT_MOST and len(self.entries) > 1):
+                self._weight -= _weight(self.entries.popleft())
+                self.first += 1
 
     def frame_bytes(self, entry: TimedMessage, start: int, end: int) -> bytes:
         """The bytes of its direction from `start` up to `end`, counted as its frames are; fewer when they are gone."""
@@ -67,3 +86,13 @@ class Conversation:
             return b""
         at = self.cursor.starts[entry.direction] + start
         return self.capture.stream_bytes(self.row.connection, entry.direction, at, end - start)
+
+
+def _weight(entry: Entry) -> int:
+    """Bytes of memory, about."""
+    if isinstance(entry, TimedMessage):
+        message = entry.message
+        return len(message.payload) + _OBJECT * (2 + len(message.frames) + len(message.oddities))
+    event = entry.event
+    texts = (event.data, event.event, event.id, event.comment)
+    return sum(len(text or b"") for text in texts) + _OBJECT * (2 + len(event.oddities))

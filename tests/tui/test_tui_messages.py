@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from inspectd.capture.messages import TimedMessage
 from inspectd.capture.model import State
 from inspectd.capture.reader import Capture
+from inspectd.tui import conversation
 from inspectd.tui.subject import Subject
 from inspectd.tui.widgets.panes.messages import Messages
 from tests.tui.panes_bench import Bench, whole_text
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    import pytest
     from textual.pilot import Pilot
 
     from tests.tui.shell_scribe import Open
@@ -157,3 +160,28 @@ async def test_an_ordinary_exchange_says_that_it_has_none(tmp_path: Path) -> Non
         async with looking(talk, (120, 36)) as (pane, _):
             assert "neither a WebSocket" in whole_text(pane.messages)
             assert pane.selected_value() is None
+
+
+def test_a_look_is_bounded_and_so_is_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "LOOK_SECONDS", 0.0)
+    fragmented = b"\x01\x00" + b"\x00\x00" * 100 + b"\x80\x00"
+    large = b"\x82\x7e\x40\x00" + bytes(1 << 14)
+    with Scribe(tmp_path / "a.inspectd") as scribe:
+        talk = Talk(scribe, UPGRADE, SWITCHED)
+        talk.say(fragmented + b"\x89\x00" * 20_000 + large * 2200)
+        with Capture.open(scribe.path) as capture:
+            subject = Subject.load(capture, talk.exchange.id)
+            assert subject is not None
+            found = subject.conversation()
+            assert found is not None
+            assert found.look()
+            assert found.behind
+            assert 0 < len(found.entries) <= conversation.LOOK_BYTES
+            first = found.entries[0]
+            assert isinstance(first, TimedMessage)
+            assert (first.message.fragments, len(first.message.frames)) == (102, conversation.FRAMES_KEPT)
+            monkeypatch.setattr(conversation, "LOOK_SECONDS", 60.0)
+            while found.first + len(found.entries) < 1 + 20_000 + 2200:
+                assert found.look()
+            kept = sum(len(each.message.payload) for each in found.entries if isinstance(each, TimedMessage))
+            assert (16 << 20) < kept <= conversation.WEIGHT_MOST

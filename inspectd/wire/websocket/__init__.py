@@ -6,6 +6,7 @@ from inspectd.wire.oddity import Oddity
 from inspectd.wire.websocket.deflate import Deflate, Extension, extensions, negotiated
 from inspectd.wire.websocket.frame import Frame, Opcode, frame_spans, unmask
 from inspectd.wire.websocket.message import (
+    FRAMES_KEPT,
     PAYLOAD_LIMIT,
     MessageReader,
     WsKind,
@@ -15,6 +16,7 @@ from inspectd.wire.websocket.message import (
 from inspectd.wire.websocket.reader import FrameReader
 
 __all__ = [
+    "FRAMES_KEPT",
     "PAYLOAD_LIMIT",
     "Deflate",
     "Extension",

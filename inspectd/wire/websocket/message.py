@@ -27,7 +27,7 @@ PAYLOAD_LIMIT: Final = 1 << 20
 INFLATED_LIMIT: Final = 64 << 20
 """Bytes that are let come out of one compressed message."""
 FRAMES_KEPT: Final = 1000
-"""Frames of one message that are kept; the others are counted."""
+"""Frames of one message that are kept unless the caller names a limit; the others are counted."""
 ODDITIES_KEPT: Final = 50
 """Oddities of one message that are kept."""
 
@@ -58,9 +58,10 @@ class WsMessage:
     """One message. Offsets count from the first byte after the handshake's head.
 
     `start` is that of its first frame and `end` that of its last one; control frames may lie between them. `frames`
-    are the first `FRAMES_KEPT` of its `fragments`. `payload` is unmasked and inflated, its first bytes as far as the
-    reader's limit goes; `size` is the length of all of it, and `wire_size` that of the frames' payloads as they came.
-    `complete` is false for a message that was broken off. `oddities` holds those of its frames as well.
+    are the first ones of its `fragments`, as many as the reader keeps. `payload` is unmasked and inflated, its first
+    bytes as far as the reader's limit goes; `size` is the length of all of it, and `wire_size` that of the frames'
+    payloads as they came. `complete` is false for a message that was broken off. `oddities` holds those of its frames
+    as well.
     """
 
     start: int
@@ -95,6 +96,7 @@ class _Building:
 
     __slots__ = (
         "_decoder",
+        "_frames_kept",
         "_limit",
         "_places",
         "_utf8",
@@ -112,7 +114,7 @@ class _Building:
         "wire_size",
     )
 
-    def __init__(self, frame: Frame, *, compressed: bool, limit: int) -> None:
+    def __init__(self, frame: Frame, *, compressed: bool, limit: int, frames: int) -> None:
         self.start = frame.start
         self.end = frame.end
         self.opcode = frame.opcode
@@ -126,6 +128,7 @@ class _Building:
         self.stopped = False  # no more of it is inflated
         self.oddities: list[Oddity] = []
         self._limit = limit
+        self._frames_kept = frames
         self._decoder = codecs.getincrementaldecoder("utf-8")() if self.kind == "text" else None
         # Where the last pieces of the payload lie: a character may be divided between four frames.
         self._places: deque[tuple[int, int]] = deque(maxlen=8)
@@ -169,7 +172,7 @@ class _Building:
         """Take a frame that has ended."""
         self.fragments += 1
         self.end = frame.end
-        if len(self.frames) < FRAMES_KEPT:
+        if len(self.frames) < self._frames_kept:
             self.frames.append(frame)
         for each in frame.oddities:
             self.say(each)
@@ -234,16 +237,24 @@ class MessageReader:
     """Reads the messages of one direction, from the first byte after the handshake's head on.
 
     `client` says that the client sends them, `deflate` what the handshake agreed upon; `limit` is how many bytes of a
-    payload are kept.
+    payload are kept, and `frames` how many frames of a message, at least one.
 
     >>> [(each.kind, each.payload) for each in MessageReader(client=False).feed(b"\\x01\\x01h\\x89\\x00\\x80\\x01i")]
     [('ping', b''), ('text', b'hi')]
     """
 
-    def __init__(self, *, client: bool, deflate: Deflate | None = None, limit: int = PAYLOAD_LIMIT) -> None:
+    def __init__(
+        self,
+        *,
+        client: bool,
+        deflate: Deflate | None = None,
+        limit: int = PAYLOAD_LIMIT,
+        frames: int = FRAMES_KEPT,
+    ) -> None:
         self._frames = FrameReader(client=client, deflate=deflate, sink=self)
         self._inflater: Inflater | None = None if deflate is None else deflate.inflater(client=client)
         self._limit = limit
+        self._frames_kept = frames
         self._lasting: _Building | None = None  # the message under way
         self._building: _Building | None = None  # what the frame under way belongs to
         self._out: list[WsMessage] = []
@@ -279,7 +290,7 @@ class MessageReader:
             return None
         message = building.message(complete=False)
         if building is self._building and frame is not None:
-            frames = (*message.frames, frame)[:FRAMES_KEPT]
+            frames = (*message.frames, frame)[: self._frames_kept]
             message = replace(message, frames=frames, end=frame.end)
         return message
 
@@ -303,9 +314,12 @@ class MessageReader:
             if lasting is not None:
                 self._end(lasting, complete=False)
             compressed = frame.rsv1 and self._inflater is not None and frame.opcode != Opcode.CONTINUATION
-            self._lasting = self._building = _Building(frame, compressed=compressed, limit=self._limit)
+            self._lasting = self._building = self._build(frame, compressed=compressed)
         else:
-            self._building = _Building(frame, compressed=False, limit=self._limit)
+            self._building = self._build(frame, compressed=False)
+
+    def _build(self, frame: Frame, *, compressed: bool) -> _Building:
+        return _Building(frame, compressed=compressed, limit=self._limit, frames=self._frames_kept)
 
     def payload(self, frame: Frame, data: bytes, at: int) -> None:
         """Take bytes of a payload."""

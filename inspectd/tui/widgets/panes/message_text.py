@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from inspectd.wire.websocket import Frame, WsMessage
 
 _PREVIEW: Final = 300
-_FRAMES_SHOWN: Final = 8
 _HEADER_MOST: Final = 16
 _HEX_MOST: Final = 4096
 _KIND_STYLES: Final = {"text": "strong", "binary": "value", "close": "warning", "ping": "dim", "pong": "dim"}
@@ -138,7 +137,7 @@ def _content(data: bytes, *, text: bool) -> Iterator[Block]:
 def _frames(entry: TimedMessage, conversation: Conversation) -> Iterator[Block]:
     """Every bit of the headers (RFC 6455 §5.2)."""
     frames = entry.message.frames
-    for number, frame in enumerate(frames[:_FRAMES_SHOWN], 1):
+    for number, frame in enumerate(frames, 1):
         yield GAP
         of = f" {number} of {entry.message.fragments:,}" if entry.message.fragments > 1 else ""
         yield Line(
@@ -148,8 +147,8 @@ def _frames(entry: TimedMessage, conversation: Conversation) -> Iterator[Block]:
         yield from _bits(
             frame, conversation.frame_bytes(entry, frame.start, min(frame.end, frame.start + _HEADER_MOST))
         )
-    if entry.message.fragments > _FRAMES_SHOWN:
-        yield Line(Run(f"… {entry.message.fragments - _FRAMES_SHOWN:,} frames more", "dim"))
+    if entry.message.fragments > len(frames):
+        yield Line(Run(f"… {entry.message.fragments - len(frames):,} frames more", "dim"))
 
 
 def _bits(frame: Frame, data: bytes) -> Iterator[Block]:

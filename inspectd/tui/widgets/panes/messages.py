@@ -5,6 +5,7 @@ The list grows while the connection lives, and the newest message is looked at u
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.binding import Binding, BindingType
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from inspectd.tui.subject import Side, Subject
 
 LOOK_SECONDS: Final = 0.2
-"""Between two looks at a connection that is open."""
+"""Between two looks at a connection that is open, and between two pictures while there is much to catch up with."""
+_PAUSE: Final = 0.01  # between two looks while there is: keys and the list have their turn
 _NO_MESSAGES: Final = (
     "No messages: this answer is neither a WebSocket (101 Switching Protocols) nor an event stream"
     " (text/event-stream)."
@@ -170,6 +172,8 @@ class Messages(Pane):
         super().__init__()
         self._conversation: Conversation | None = None
         self._timer: Timer | None = None
+        self._unseen = False  # messages that no picture shows yet
+        self._shown = 0.0  # when the last picture was made (monotonic seconds)
 
     def compose(self) -> ComposeResult:
         """The list and the message."""
@@ -210,17 +214,18 @@ class Messages(Pane):
             self._empty(NOTHING_SELECTED if self._subject is None else _NO_MESSAGES)
             return
         try:
-            fresh = found.look()
+            self._unseen = found.look() or self._unseen or not same
         except InspectdError as problem:
             self._empty(safe(problem.what))
             return
         if not found.entries:
             self._empty(_why_none(found))
-        elif fresh or not same:
+        elif self._unseen and not (same and found.behind and time.monotonic() - self._shown < LOOK_SECONDS):
+            self._unseen, self._shown = False, time.monotonic()
             self.messages.show_conversation(found, same=same and self.messages.conversation is found)
         alive = self._subject is not None and self._subject.live
         if found.behind or (alive and not found.ended):
-            self._timer = self.set_timer(0.01 if found.behind else LOOK_SECONDS, self._look_again)
+            self._timer = self.set_timer(_PAUSE if found.behind else LOOK_SECONDS, self._look_again)
 
     def _look_again(self) -> None:
         if self.has_class("-current"):
