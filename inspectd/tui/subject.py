@@ -413,8 +413,8 @@ class SideBytes:
         return self._findings[1]
 
     def _find(self) -> Sequence[Finding]:
-        from inspectd.capture.findings import EXAMINED
-        from inspectd.lint import findings
+        from inspectd.capture.findings import EXAMINED, around
+        from inspectd.lint import Context, findings
 
         row = self._subject.row
         data = self.prefix[:EXAMINED]
@@ -426,7 +426,9 @@ class SideBytes:
         whole = self._over and len(data) == self.total
         if self.side == "response" and row is not None and row.status == "101" and row.res_head:
             data, whole = data[: row.res_head], True  # what follows is another protocol
-        return findings(data, self.side, eof=whole, request=asked, stream=self.stream)
+        subject = self._subject
+        context = around(subject.connection, subject.tls) if self.side == "response" else Context()
+        return findings(data, self.side, eof=whole, request=asked, context=context, stream=self.stream)
 
     @property
     def readings(self) -> Sequence[Seen]:
