@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import re
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from inspectd.capture.model import ConnectionRow, ExchangeRow, TlsRow
+
+
+# What the label of a CONNECT ends with whose tunnel was looked into.
+_READ_IN: Final = re.compile(r", read as .* in (c\d+)\Z")
 
 
 class Rows(Protocol):
@@ -20,6 +25,12 @@ def scheme_of(connection: ConnectionRow | None, tls: TlsRow | None) -> str | Non
     if connection is None or connection.inside is None:
         return None
     return "http://" if tls is None else "https://"
+
+
+def read_in(row: ExchangeRow) -> str | None:
+    """`c12`: the connection that was read in the tunnel which this CONNECT opened; None of every other exchange."""
+    found = _READ_IN.search(row.label) if row.method == "CONNECT" and row.label else None
+    return None if found is None else found[1]
 
 
 def scheme_in_tunnel(capture: Rows, connection: ConnectionRow | None) -> str | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.capture.reader import BytesGone
-from inspectd.capture.urls import url_in_tunnel
+from inspectd.capture.urls import read_in, url_in_tunnel
 from inspectd.cli.marks import author, mark, missing, sign
 from inspectd.cli.message_text import message_lines
 from inspectd.cli.upstream_text import upstream_json
@@ -279,9 +279,11 @@ class PlainLines:
         if self._width is not None:
             room = max(8, self._width - sum(map(cells, (before, method, "  ", status, after))))
             target = self._clip(target, room)
+        target = pad(target, room)
+        tunnel = read_in(row) is not None  # what matters has lines of its own
         line = (
-            f"{paint(before, 'dim')}{paint(method, 'bold')}{pad(target, room)}  "
-            f"{paint(status, colour)}{paint(after, 'dim')}\n"
+            f"{paint(before, 'dim')}{paint(method, 'dim' if tunnel else 'bold')}"
+            f"{paint(target, 'dim') if tunnel else target}  {paint(status, colour)}{paint(after, 'dim')}\n"
         )
         return line + "".join(f"{text}\n" for text in self._messages(row, capture))
 
@@ -293,7 +295,10 @@ class PlainLines:
         sentence = safe(row.sentence or row.kind or "")
         number = f"c{row.id}"
         before = f"{number:>5} {clock(row.opened_ns)}  {self._cell(row.kind or '-', 14)} "
-        after = f"  {row.bytes_in} bytes from {safe(row.peer)}"
+        # Listener 0: it was made to a server.
+        after = f"  {row.bytes_in} bytes " + (
+            f"from {safe(row.peer)}" if row.listener else f"to {safe(row.local)}"
+        )
         if self._width is not None:
             sentence = clip(sentence, max(12, self._width - len(before) - cells(after)))
         return f"{self._paint(before, 'dim')}{self._paint(sentence, 'yellow')}{self._paint(after, 'dim')}\n"
@@ -320,6 +325,9 @@ class PlainLines:
         """The status in at most so many cells, and its colour."""
         if not row.state & State.RESPONSE_STARTED:
             return ("no answer" if row.state & State.REQUEST_COMPLETE else "cut short"), "magenta"
+        inside = read_in(row)
+        if inside is not None:
+            return self._clip(f"{safe(row.status or '-')} in {inside}", width), "dim"
         colour = _STATUS_COLOURS.get((row.status or "")[:1], "magenta")
         text = safe(f"{row.status or '-'} {row.reason or ''}".rstrip())
         if row.state & State.RESPONSE_COMPLETE:

@@ -56,6 +56,7 @@ def dates(subject: Subject) -> Iterator[Finding]:
         and head.status is not None
         and subject.status[:1] in _WITH_DATE
         and b"date" not in subject.fields
+        and not subject.framing.tunnel  # a proxy's word on CONNECT is no origin server's
     ):
         yield Finding("resp-date-missing", *head.status)
     for name in _DATES:

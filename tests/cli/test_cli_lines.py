@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from inspectd.capture.model import State
@@ -388,3 +389,28 @@ def test_who_answered_is_said(label: str, rule: str | None, said: str) -> None:
 )
 def test_times_have_few_digits(ns: int, text: str) -> None:
     assert brief(ns) == text
+
+
+def test_a_connect_whose_tunnel_was_read_says_where_to_go_on() -> None:
+    row = exchange(
+        method="CONNECT",
+        target="example.test:443",
+        status="200",
+        reason="Connection Established",
+        label="tunnel to example.test:443, read as TLS in c12",
+    )
+    for width in (80, 120, None):
+        said = lines.PlainLines(painter(colour=True), width=width, verbosity=0).exchange(row, capture())
+        assert "200 in c12" in said
+        assert "Established" not in said
+        assert "\x1b[1m" not in said, "it stands back"
+    carried = msgspec.structs.replace(row, label="tunnel to example.test:443")
+    said = lines.PlainLines(painter(colour=False), width=None, verbosity=0).exchange(carried, capture())
+    assert "200 Connection Esta" in said
+
+
+def test_a_connection_to_a_server_is_no_clients() -> None:
+    shown = lines.PlainLines(painter(colour=False), width=None, verbosity=0)
+    row = connection(kind="tls-failed", sentence="Not trusted.", peer="127.0.0.1:5", local="192.0.2.1:443")
+    assert "bytes from 127.0.0.1:5" in shown.connection(row, capture())
+    assert "bytes to 192.0.2.1:443" in shown.connection(msgspec.structs.replace(row, listener=0), capture())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from inspectd.capture.model import ExchangeRow
@@ -39,6 +40,22 @@ def test_columns_fill_every_width_exactly(capture: Path) -> None:
         for row in rows:
             for now in (None, row_time(row)):
                 assert sum(cells(cell.text) for cell in row_cells(row, columns, now)) == width, (width, row)
+
+
+def test_a_connect_whose_tunnel_was_read_stands_back_unless_somebody_marked_it(capture: Path) -> None:
+    with Capture.open(capture) as reader:
+        (row,) = reader.exchanges_after(95, 1)
+    tunnel = "tunnel to example.test:443, read as TLS in c12"
+    connect = msgspec.structs.replace(
+        row, method="CONNECT", target="example.test:443", status="200", label=tunnel
+    )
+    for width, said in ((60, " in c12"), (80, "200 in c12"), (150, "200 in c12")):
+        shown = row_cells(connect, columns_for(width, 4), None)
+        assert said in "".join(cell.text for cell in shown)
+        assert {cell.tone for cell in shown if cell.text.strip()} == {"faint"}
+        assert sum(cells(cell.text) for cell in shown) == width
+    marked = row_cells(msgspec.structs.replace(connect, marked=1), columns_for(80, 4), None)
+    assert "faint" not in {cell.tone for cell in marked if cell.text.strip(" —")}
 
 
 def row_time(row: Row) -> int:

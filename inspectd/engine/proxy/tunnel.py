@@ -234,8 +234,8 @@ class Tunnelling(Arriving):
             self._ignore()
         self._describe(way, "")
         if treatment is Treatment.READ:
-            self._grant(way)
             way.looking = True
+            self._grant(way)
             seconds = self._forwarder.config.tunnel_wait
             way.timer = asyncio.get_running_loop().call_later(seconds, self._waited, way)
         else:
@@ -296,11 +296,28 @@ class Tunnelling(Arriving):
         exchange = forward.exchange
         exchange.status, exchange.reason = "200", "Connection Established"
         self._send(exchange, ESTABLISHED, head=len(ESTABLISHED))
-        exchange.state |= _RESPONSE_COMPLETE
         forward.answered = forward.done = True
         self._playing = None
+        if not way.looking:
+            self._settle(way)
         if forward.record is not None:
             self._record.save_forward(forward.record)
+
+    def _settle(self, way: Tunnel) -> None:
+        """It is known what became of the CONNECT: only now is its row finished, so that viewers are told all of it."""
+        if way.opened and way.forward is not None:
+            way.forward.exchange.state |= _RESPONSE_COMPLETE
+            self._record.touch(way.forward.exchange)
+
+    def stop(self) -> None:
+        """The engine stops: finish what is in flight, then close. A tunnel that nobody has used is not in flight."""
+        way = self._way
+        if way is not None and way.looking and not way.first:
+            way.look_no_more()
+            self._describe(way, ", closed by inspectd's stop before a byte went through it")
+            self.close("fin")
+        else:
+            super().stop()
 
     # -- what the client sends in them
 
@@ -396,6 +413,7 @@ class Tunnelling(Arriving):
         inner.connection_made(self._transport)
         self._site.connections.discard(self)  # what is inside is looked after from now on
         self._describe(way, f", read as {found.value} in c{innermost.record.id}")
+        self._settle(way)
         if self._choked:
             inner.pause_writing()
         if self._stalled:
@@ -411,6 +429,7 @@ class Tunnelling(Arriving):
         self._inner = self._innermost = self._way = None
         if way is not None:
             way.look_no_more()
+            self._settle(way)
             if way.forward is not None and way.forward.record is not None:
                 self._record.save_forward(way.forward.record)
         if innermost is not None:
@@ -438,6 +457,7 @@ class Tunnelling(Arriving):
         self._upstream = upstream
         self._note_upstream(dial, upstream, None if way.forward is None else way.forward.record)
         self._grant(way)
+        self._settle(way)
         pieces = way.pieces
         self._forget_pieces(way)
         for piece in pieces:
@@ -463,6 +483,7 @@ class Tunnelling(Arriving):
             forward.record.failure = failure.sentence
             self._record.save_forward(forward.record)
         self._describe(way, f": {failure.sentence}")
+        self._settle(way)
         if way.socks is not None and not way.opened:
             self._turn_away(way.socks.failed(failure))
         else:

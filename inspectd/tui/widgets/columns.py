@@ -14,6 +14,7 @@ from typing import Final
 
 from inspectd.capture.answered import decision
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.capture.urls import read_in
 from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
 from inspectd.tui.feed import Deed, Noted, Row, is_finished
@@ -183,11 +184,15 @@ def _exchange_cells(
     row: ExchangeRow, columns: Columns, now_ns: int | None, deed: Deed | None, noted: Noted | None
 ) -> list[Cell]:
     out = [Cell(" ")]
+    inside = read_in(row)
+    # What was read in a tunnel has rows of its own: the CONNECT before it stands back.
+    faint = inside is not None and not (row.marked or row.state & State.ABORTED)
 
     def add(text: str, width: int, tone: str, *, bold: bool = False, right: bool = False) -> None:
         if width:
             gap = " " if len(out) > 1 else ""
-            out.append(Cell(gap + _fit(text, width, right=right), tone, bold))
+            text = gap + _fit(text, width, right=right)
+            out.append(Cell(text, "faint") if faint else Cell(text, tone, bold))
 
     add(str(row.id), columns.number, "muted", right=True)
     add(clock(row.started_ns, columns.time), columns.time, "muted")
@@ -202,6 +207,8 @@ def _exchange_cells(
             )
         )
     status, tone = _held(row, columns.status, now_ns) or _status(row, now_ns)
+    if inside is not None:
+        status = f"{safe(row.status or '-')} in {inside}" if columns.status >= 11 else f"in {inside}"
     add(
         status if columns.status > 3 else status.partition(" ")[0],
         columns.status,
@@ -343,7 +350,7 @@ def _connection_cells(row: ConnectionRow, columns: Columns, now_ns: int | None) 
         mark = ""
     marks_room = columns.marks + 1 if mark else 0
     who_room = columns.client + columns.method + 1
-    peer = safe(row.peer)
+    peer = safe(row.peer if row.listener else f"→ {row.local}")  # listener 0: it was made to a server
     if columns.client and room - who_room - marks_room > 24:
         out.append(Cell(" " + _fit(peer, who_room), "text"))
         room -= who_room + 1
