@@ -14,12 +14,12 @@ _SOURCE: Final = "RFC 9112 §9.3"
 
 
 def persistence(
-    version: bytes | str, connection: Iterable[str], *, kind: str = "request", proxy: Iterable[str] = ()
+    version: bytes | str, connection: Iterable[str], *, kind: str = "request", until_close: bool = False
 ) -> Reading | None:
     """What a head says of its connection: that it stays open or closes after the exchange, and which rule decides.
 
-    `version` is that of the start line, `connection` the values of Connection, `proxy` those of Proxy-Connection.
-    None when the version is not HTTP/1: then other rules hold.
+    `version` is that of the start line, `connection` the values of Connection, `until_close` whether the end of the
+    connection is what ends the content. None when the version is not HTTP/1: then other rules hold.
     """
     text = version if isinstance(version, str) else version.decode("latin-1")
     options = {piece.text.lower() for value in connection for piece in elements(value[:8192])}
@@ -32,6 +32,14 @@ def persistence(
             ("Connection: close",),
             "Whoever receives close sends no further request on this connection.",
             "RFC 9112 §9.6",
+            "connection-close",
+        )
+    if until_close:
+        return Reading(
+            "The connection ends with the content",
+            ("neither Content-Length nor chunked",),
+            "Nothing but the end of the connection says where the content ends, so it can't be used again.",
+            "RFC 9112 §6.3, §9.3",
             "connection-close",
         )
     if "upgrade" in options:
@@ -53,12 +61,9 @@ def persistence(
             "RFC 9112 §9.3, §C.2.2",
             "connection-keep-alive",
         )
-    because = (text, "no Connection: keep-alive") + (
-        ("Proxy-Connection is not heeded",) if list(proxy) else ()
-    )
     return Reading(
         "The connection ends after this answer: HTTP/1.0 without keep-alive",
-        because,
+        (text, "no Connection: keep-alive"),
         "The end of the connection is how such a client finds the end of the answer.",
         _SOURCE,
         "connection-close",

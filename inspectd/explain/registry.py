@@ -126,5 +126,5 @@ def preload() -> None:
     fields()
     for name in table("values"):
         vocabulary(name)
-    for subject in ("readings", "requirements", "field_prefixes", "websocket"):
+    for subject in ("readings", "requirements", "field_prefixes", "registered", "websocket"):
         table(subject)

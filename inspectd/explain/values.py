@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from inspectd.explain.model import Explanation, Part
 from inspectd.explain.names import LONGEST_NAME, clip
+from inspectd.explain.registered import structured_type
 from inspectd.explain.registry import FieldEntry, fields, vocabulary
 from inspectd.explain.shapes import SHAPES, is_grease
 from inspectd.explain.special import SPECIAL
@@ -50,6 +51,10 @@ def _text(value: bytes | str) -> str:
 
 
 def _parts(entry: FieldEntry, text: str) -> list[Part]:
+    if entry.shape == "text" and structured_type(entry.explanation.title):
+        from inspectd.explain.structured import structured
+
+        return structured(entry, text)
     shape = SHAPES.get(entry.shape) or SPECIAL[entry.shape]
     return shape(entry, text)
 

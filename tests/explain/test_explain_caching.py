@@ -109,3 +109,9 @@ def test_any_exchange_has_a_reading(
 def test_a_connection_stays_open_or_ends(version: bytes, connection: list[str], kind: str) -> None:
     found = persistence(version, connection)
     assert (found.kind if found is not None else "") == kind
+
+
+def test_content_that_ends_with_the_connection_takes_it_along() -> None:
+    found = persistence("HTTP/1.1", ["keep-alive"], kind="response", until_close=True)
+    assert found is not None
+    assert (found.kind, found.title) == ("connection-close", "The connection ends with the content")

@@ -389,6 +389,8 @@ async def test_the_response_lists_what_inspectd_added_and_where_the_answer_came_
         assert "+ Date: Fri, 20 Nov 2026 11:20:00 GMT" in lines
         assert "  Access-Control-Allow-Methods: PUT" in lines
         assert "+  added by inspectd itself: Date" in lines
+        assert "Not cacheable: the answer to OPTIONS is never kept" in lines
+        assert "The connection stays open for the next request" in lines
 
 
 async def test_an_answer_that_is_still_to_come_is_no_empty_page() -> None:

@@ -18,6 +18,7 @@ from inspectd.tui.widgets.wireview import Run
 
 if TYPE_CHECKING:
     from inspectd.capture.model import ExchangeRow
+    from inspectd.explain import Reading
     from inspectd.tui.subject import Side, SideBytes, Subject
     from inspectd.tui.widgets.wireview import LineSource
     from inspectd.wire import Message
@@ -61,6 +62,7 @@ class Response(TextPane):
         added = added_lines(row)
         for message in bytes_.stream.messages:
             blocks += _message_blocks(bytes_, message, added)
+        blocks += _reading_blocks(subject)
         if added:
             names = ", ".join(line.partition(":")[0] for line in added)
             blocks += [
@@ -138,6 +140,50 @@ def _message_blocks(bytes_: SideBytes, message: Message, added: tuple[str, ...])
             )
         )
     return blocks
+
+
+def _reading_blocks(subject: Subject) -> list[Block]:
+    """Whether the answer may be cached, and whether the connection stays open after it, each with its reason."""
+    request, response = subject.request_message, subject.response_message
+    if response is None or response.interim or response.head.status is None or response.framing.tunnel:
+        return []
+    fields = _pairs(response)
+    code = subject.response[slice(*response.head.status)]
+    status = int(code) if code.isdigit() and len(code) < 9 else 0
+    readings: list[Reading | None] = []
+    if request is not None and status:
+        method = subject.request[slice(*request.head.method)] if request.head.method else b""
+        shown = method[:_LONGEST_LINE].decode("latin-1")
+        readings.append(explain.cacheability(shown, _pairs(request), status, fields))
+    version = subject.response[slice(*response.head.version)] if response.head.version else b""
+    asked = None
+    if request is not None and request.head.version is not None:
+        asked = explain.persistence(subject.request[slice(*request.head.version)], _options(request))
+    if asked is not None and asked.kind == "connection-close":
+        readings.append(asked)
+    else:
+        ends = response.framing.until_close
+        readings.append(explain.persistence(version, _options(response), kind="response", until_close=ends))
+    blocks: list[Block] = []
+    for reading in filter(None, readings):
+        blocks += [
+            GAP,
+            Paragraph(Run(safe(reading.title), "reading")),
+            Paragraph(
+                Run("because ", "heading"), Run(safe(" + ".join(reading.because)), "plain"), indent=2, hang=10
+            ),
+            Paragraph(Run(safe(reading.paragraph), "dim"), indent=2),
+            Paragraph(Run(safe(reading.source), "dim"), indent=2),
+        ]
+    return blocks
+
+
+def _pairs(message: Message) -> list[tuple[bytes, bytes]]:
+    return [(field.name_bytes, field.value_bytes) for field in message.head.fields[:_FIELDS_SHOWN]]
+
+
+def _options(message: Message) -> list[str]:
+    return [value.decode("latin-1") for name, value in _pairs(message) if name.lower() == b"connection"]
 
 
 def _life(row: ExchangeRow) -> list[Block]:
