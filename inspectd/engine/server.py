@@ -160,7 +160,8 @@ class Engine:
             found = [opened.sock for opened in self._opened if opened.path is None]
             private = [sock for _, server in self._private for sock in server.sockets]
             found += [sock for sock in private if sock.family != socket.AF_UNIX]
-            return [sock.getsockname()[:2] for sock in found]
+            # One that stops may still connect to servers for what is in flight: its listeners are closed by then.
+            return [sock.getsockname()[:2] for sock in found if sock.fileno() >= 0]
 
         return (kind or Forwarder)(config, self._writer, listening)
 

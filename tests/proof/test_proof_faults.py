@@ -374,5 +374,9 @@ def test_an_engine_that_is_stopped_in_the_middle_of_everything_tells_it_all(
             f"http://127.0.0.1:{port}/{name}" for name in ("download", "upload", "silence")
         }
         assert all(reasons.values()), reasons
+        stopped = (
+            "SELECT count(*) FROM connection WHERE sentence LIKE '%closed by inspectd''s stop before a byte%'"
+        )
+        assert rows(engine, stopped) == [(len(idle),)]
         by = rows(engine, "SELECT DISTINCT closed_by FROM connection WHERE closed_by IS NULL")
         assert by == []

@@ -223,3 +223,33 @@ async def test_tunnels_in_which_nobody_speaks_end_with_their_clients(run_engine:
             assert await server.rest() == b""
             await server.close()
         await nothing_left(running, files, tasks)
+
+
+# -------------------------------------------------------------------------------------------------- the engine stops
+
+
+async def test_a_stop_ends_unused_tunnels_at_once_and_says_so(run_engine: RunEngine) -> None:
+    async with proxying(run_engine, Origin(), tunnel_wait=60.0, engine={"grace": 60.0}) as running:
+        client = await tunnel(running, 443, "example.test")
+        for connection in list(running.engine._site.connections):
+            connection.stop()
+        assert await client.rest() == b""
+        await client.close()
+        row = await running.exchange(1)
+        assert (
+            row.label == "tunnel to example.test:443, closed by inspectd's stop before a byte went through it"
+        )
+
+
+async def test_what_is_in_flight_when_the_listeners_close_still_finds_its_server(
+    run_engine: RunEngine,
+) -> None:
+    origin = Origin()
+    async with proxying(run_engine, origin, tunnel_wait=0.3) as running:
+        client = await tunnel(running, origin.port, "127.0.0.1")
+        running.engine._doors.close()
+        accepted = await origin.next()  # nobody spoke: perhaps the server does first
+        await accepted.say(b"220 mail.test ESMTP")
+        assert await client.reader.readexactly(19) == b"220 mail.test ESMTP"
+        await client.close()
+        await accepted.close()
