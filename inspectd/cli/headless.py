@@ -20,6 +20,7 @@ from inspectd.cli.lines import JsonLines, PlainLines, json_line
 from inspectd.cli.listening import FORCED_EXIT_CODE, farewell, listening_line
 from inspectd.cli.output import draws_glyphs, let_go_of_stdout, painter, require_stdout, wants_colour
 from inspectd.errors import InspectdError
+from inspectd.rules.passing import PASSING_ON
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ class Headless:
                     token = f"bearer token in {started.token_file}"
                     sys.stdout.write(f"control API on http://{started.control_tcp}/v1/ · {token}\n")
                 label = paint(safe(started.answer), "cyan")
-                sys.stdout.write(f"answering with {label} · capture {started.capture} · ctrl-c ends it\n")
+                if not started.answer.startswith(PASSING_ON):
+                    label = f"answering with {label}"
+                sys.stdout.write(f"{label} · capture {started.capture} · ctrl-c ends it\n")
         sys.stdout.flush()
 
     def _lines(self) -> Lines:

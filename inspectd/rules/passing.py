@@ -68,6 +68,10 @@ class Passer(Protocol):
         """
 
 
+PASSING_ON: Final = "passing on to "
+"""How its description begins, which is no answer's."""
+
+
 class Passing:
     """Forwards every request. `server` names where to, for people."""
 
@@ -76,7 +80,7 @@ class Passing:
     """Its connections have to be able to forward."""
 
     def __init__(self, server: str) -> None:
-        self.description = f"passing on to {server}"
+        self.description = f"{PASSING_ON}{server}"
 
     def respond(self, request: Request, *, now: float, persist: bool) -> Program:  # noqa: ARG002
         """`PASS`."""
