@@ -56,7 +56,9 @@ def _without_value(line: re.Match[bytes]) -> bytes:
 
 def preload() -> None:
     """Read now what the first head would have to wait for: the catalogue and the lists of known names."""
-    _found(b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nAny-Other: b\r\n\r\n")
+    _found(
+        b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nAny-Other: b\r\n\r\n"
+    )
 
 
 def _found(raw: bytes) -> Quick:
