@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from inspectd.browsers.chromium import base
+from inspectd.browsers.chromium import QUIET, base
 from inspectd.browsers.finding import find
 from inspectd.browsers.process import new_profile
 from tests.browsers.driver import BrowserError, Channel, Process
@@ -46,6 +46,11 @@ def command(user_data: str) -> list[str]:
     ]
 
 
+def through(proxy: str) -> list[str]:
+    """The flags for a proxy at HOST:PORT, which gets to see nothing that the browser asks for by itself."""
+    return [*QUIET, f"--proxy-server=http://{proxy}", "--proxy-bypass-list=<-loopback>"]
+
+
 class Chromium:
     """A headless Chromium with one page."""
 
@@ -58,6 +63,7 @@ class Chromium:
         height: int = 1600,
         prepare: Callable[[Path], None] | None = None,
         flags: Sequence[str] = (),
+        proxy: str | None = None,
     ) -> None:
         """`prepare` gets the directory that is the browser's home before it is started; `flags` are added."""
         directory = new_profile("chromium")
@@ -68,6 +74,7 @@ class Chromium:
             *flags,
             "--remote-debugging-port=0",
             f"--window-size={width},{height}",
+            *([] if proxy is None else through(proxy)),
             "about:blank",
         ]
         self._process = Process(argv, directory)

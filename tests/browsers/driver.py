@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from websockets.sync.client import connect
 
+from inspectd.browsers.firefox import ENVIRONMENT
 from inspectd.browsers.process import BrowserProcess
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ class Process:
     def __init__(self, argv: Sequence[str], profile: tempfile.TemporaryDirectory[str]) -> None:
         self._address: str | None = None
         self._ready = threading.Event()
-        home = {"HOME": profile.name, "TMPDIR": profile.name, "MOZ_DISABLE_CONTENT_SANDBOX": "1"}
+        home = {
+            **ENVIRONMENT,
+            "HOME": profile.name,
+            "TMPDIR": profile.name,
+            "MOZ_DISABLE_CONTENT_SANDBOX": "1",
+        }
         self._browser = BrowserProcess(argv, profile, environment=home, heard=self._heard)
 
     def _heard(self, line: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from inspectd.browsers.finding import find
-from inspectd.browsers.firefox import QUIET, base, user_js
+from inspectd.browsers.firefox import QUIET, base, through_proxy, user_js
 from inspectd.browsers.process import new_profile
 from tests.browsers.driver import BrowserError, Channel, Process
 
@@ -29,14 +29,15 @@ class Firefox:
 
     name = "firefox"
 
-    def __init__(self, *, prepare: Callable[[Path], None] | None = None) -> None:
+    def __init__(self, *, prepare: Callable[[Path], None] | None = None, proxy: str | None = None) -> None:
         """`prepare` gets the profile's directory before the browser is started."""
         if BINARY is None:
             raise BrowserError("Firefox is not installed")
         directory = new_profile("firefox")
         if prepare is not None:
             prepare(Path(directory.name))
-        (Path(directory.name) / "user.js").write_text(user_js(PREFERENCES), "utf-8")
+        preferences = PREFERENCES if proxy is None else {**PREFERENCES, **through_proxy(proxy)}
+        (Path(directory.name) / "user.js").write_text(user_js(preferences), "utf-8")
         argv = [*base(BINARY, directory.name, headless=True), "--remote-debugging-port", "0"]
         self._process = Process(argv, directory)
         try:

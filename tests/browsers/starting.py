@@ -25,11 +25,12 @@ def need(name: str) -> None:
         pytest.skip(f"{name} is not installed")
 
 
-def start(name: str, *, prepare: Callable[[Path], None] | None = None) -> Browser:
+def start(name: str, *, prepare: Callable[[Path], None] | None = None, proxy: str | None = None) -> Browser:
     """The browser of this name; see `need`.
 
     `prepare` gets the directory of its profile, which is its home as well, before it is started.
+    All it asks for, loopback included, goes through `proxy` (HOST:PORT).
     """
     need(name)
     starters: dict[str, Callable[..., Browser]] = {"chromium": chromium.Chromium, "firefox": firefox.Firefox}
-    return starters[name](prepare=prepare)
+    return starters[name](prepare=prepare, proxy=proxy)

@@ -62,10 +62,14 @@ class Servers:
         self.certificate = self.authority.leaf(*names)
         self._started: dict[str, Ports] = {}
 
+    def folder(self, name: str) -> Path:
+        """Where the server of this name has its files."""
+        return self._folder / name
+
     def start(self, name: str) -> Ports:
         """Where the server of this name listens."""
         if name not in self._started:
-            folder = self._folder / name
+            folder = self.folder(name)
             folder.mkdir()
             self._started[name] = self._life.enter_context(SERVERS[name](folder, self.certificate))
         return self._started[name]

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
+import socket
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
-from tests.peers.test_peers_reverse import free_port, running
+from tests.peers.test_peers_reverse import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +31,8 @@ PAGE: Final = """<!doctype html><title>Shop</title><link rel="stylesheet" href="
 FILES: Final = {
     "index.html": PAGE,
     "second.html": '<!doctype html><title>Second</title><link rel="stylesheet" href="/style.css"><p>second',
-    "style.css": "h1 { color: teal } @import url(/more.css);",
+    "style.css": "@import url(/more.css); h1 { color: teal }",
+    "more.css": "p { margin: 1em }",
     "script.js": "window.scripted = true",
     "a.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><circle r="4"/></svg>',
     "b.svg": '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="4"/></svg>',
@@ -132,6 +135,25 @@ class Ports(NamedTuple):
     secure: int = 0
 
 
+def quiet_port() -> int:
+    """A free port that the system doesn't give to anybody who connects or listens without asking for one."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
+
+
+def installed(name: str) -> str:
+    """The path of a program; without it the test is skipped, except where CI says that everything must be there."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{name} is not installed, and CI has to have it")
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
 def _written(folder: Path, name: str, text: str) -> str:
     path = folder / name
     path.write_text(text)
@@ -141,9 +163,7 @@ def _written(folder: Path, name: str, text: str) -> str:
 @contextlib.contextmanager
 def nginx(folder: Path, certificate: Path) -> Iterator[Ports]:
     """nginx with a small site, a form, a redirect, an API for other origins, and PUT."""
-    program = shutil.which("nginx") or "/usr/sbin/nginx"
-    if not os.access(program, os.X_OK):
-        pytest.skip("nginx is not installed")
+    program = installed("nginx")
     files, state = folder / "files", folder / "nginx"
     for made in (files, state, state / "put"):
         made.mkdir()
@@ -153,7 +173,7 @@ def nginx(folder: Path, certificate: Path) -> Iterator[Ports]:
     os.chmod(folder, 0o755)  # noqa: PTH101 - its worker may be another user
     names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"{name}_temp_path {state}/{name};" for name in names)
-    ports = Ports(free_port(), free_port())
+    ports = Ports(quiet_port(), quiet_port())
     told = _NGINX.format(
         state=state, temporary=temporary, port=ports.clear, secure=ports.secure,
         certificate=certificate, folder=files,
@@ -165,10 +185,8 @@ def nginx(folder: Path, certificate: Path) -> Iterator[Ports]:
 @contextlib.contextmanager
 def node(folder: Path, certificate: Path) -> Iterator[Ports]:
     """node's http and https modules: early hints, trailers, and the size of what was sent."""
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("node is not installed")
-    ports = Ports(free_port(), free_port())
+    program = installed("node")
+    ports = Ports(quiet_port(), quiet_port())
     script = _written(folder, "server.js", _NODE)
     with running([program, script, *map(str, ports), str(certificate)], ports.secure):
         yield ports
@@ -177,7 +195,7 @@ def node(folder: Path, certificate: Path) -> Iterator[Ports]:
 @contextlib.contextmanager
 def aiohttp_web(folder: Path, certificate: Path) -> Iterator[Ports]:
     """aiohttp's server: a WebSocket that echoes, and events."""
-    ports = Ports(free_port(), free_port())
+    ports = Ports(quiet_port(), quiet_port())
     script = _written(folder, "web.py", _AIOHTTP)
     with running([sys.executable, script, *map(str, ports), str(certificate)], ports.secure):
         yield ports
@@ -187,7 +205,7 @@ def aiohttp_web(folder: Path, certificate: Path) -> Iterator[Ports]:
 def websockets_echo(folder: Path, certificate: Path) -> Iterator[Ports]:
     """The server of `websockets`."""
     del certificate
-    ports = Ports(free_port())
+    ports = Ports(quiet_port())
     with running([sys.executable, _written(folder, "echo.py", _WEBSOCKETS), str(ports.clear)], ports.clear):
         yield ports
 
@@ -196,7 +214,7 @@ def websockets_echo(folder: Path, certificate: Path) -> Iterator[Ports]:
 def python_files(folder: Path, certificate: Path) -> Iterator[Ports]:
     """Python's own server of files."""
     del certificate
-    ports = Ports(free_port())
+    ports = Ports(quiet_port())
     (folder / "served").mkdir()
     (folder / "served" / "small.txt").write_text("small\n")
     words = ["-m", "http.server", str(ports.clear), "--bind", "127.0.0.1", "-d", str(folder / "served")]

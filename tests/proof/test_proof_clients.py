@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import ssl
 import subprocess
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from websockets.sync.client import connect
 from inspectd.capture.messages import events, is_event_stream, is_websocket, websocket
 from inspectd.capture.model import INCOMING
 from inspectd.capture.reader import Capture
+from tests.proof.origins import installed
 from tests.proof.witness import requests_of
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tests.proof.witness import Witness
 
 SECONDS = 60.0
+AUTHOR = ("-c", "user.name=Tester", "-c", "user.email=tester@example.test")
 NAMES = ("nginx", "nginx+tls", "node", "node+tls", "aiohttp", "aiohttp+tls", "websockets", "python")
 
 NODE_CLIENT = """
@@ -65,10 +66,7 @@ def authority_of(witness: Witness) -> str:
 
 def curl(witness: Witness, *options: str) -> bytes:
     """What curl prints."""
-    program = shutil.which("curl")
-    if program is None:
-        pytest.skip("curl is not installed")
-    command = [program, "-sS", "--noproxy", "", "--cacert", authority_of(witness), *options]
+    command = [installed("curl"), "-sS", "--noproxy", "", "--cacert", authority_of(witness), *options]
     done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -220,27 +218,34 @@ def test_websockets_on_both_sides(proxy: Witness) -> None:
 
 
 def test_node_through_connect(proxy: Witness, tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     script = tmp_path / "client.js"
     script.write_text(NODE_CLIENT)
     port = proxy.servers["nginx+tls"].port
     words = [str(proxy.clients[0].port), "localhost", str(port), authority_of(proxy)]
-    told = subprocess.run([node, script, *words], capture_output=True, timeout=SECONDS, check=True).stdout
+    told = subprocess.run(
+        [installed("node"), script, *words], capture_output=True, timeout=SECONDS, check=True
+    ).stdout
     assert told == b"small\n"
     answered(proxy, "GET /small.txt")
 
 
-def test_git_clones(proxy: Witness, tmp_path: Path) -> None:
-    git = shutil.which("git")
-    if git is None:
-        pytest.skip("git is not installed")
-    command = [git, "-c", f"http.proxy=http://127.0.0.1:{proxy.clients[0].port}", "ls-remote"]
-    url = f"http://localhost:{proxy.servers['nginx'].port}/nothing.git"
-    done = subprocess.run([*command, url], capture_output=True, timeout=SECONDS, check=False, cwd=tmp_path)
-    assert done.returncode != 0
-    answered(proxy, f"GET {url}/info/refs?service=git-upload-pack")
+def test_git_clones(proxy: Witness, servers: Servers, tmp_path: Path) -> None:
+    git, home = installed("git"), {"HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
+    served = servers.folder("nginx") / "files" / "repository.git"
+    made = ["init", "-q", "made"], ["-C", "made", *AUTHOR, "commit", "-q", "--allow-empty", "-m", "one"]
+    shown = ["clone", "-q", "--bare", "made", str(served)], ["-C", str(served), "update-server-info"]
+    url = f"https://localhost:{proxy.servers['nginx+tls'].port}/repository.git"
+    through = ["-c", f"http.proxy=http://127.0.0.1:{proxy.clients[0].port}"]
+    trusting = ["-c", f"http.sslCAInfo={authority_of(proxy)}"]
+    for words in (*made, *shown, [*through, *trusting, "clone", "-q", url, "got"]):
+        subprocess.run([git, *words], check=True, timeout=SECONDS, cwd=tmp_path, env=home)
+    log = [git, "-C", "got", "log", "--format=%s"]
+    assert subprocess.run(log, check=True, capture_output=True, cwd=tmp_path, env=home).stdout == b"one\n"
+    rows = proxy.check()
+    with Capture.open(proxy.engine.capture) as capture:
+        asked = requests_of(capture, rows)
+    assert asked[0] == "GET /repository.git/info/refs?service=git-upload-pack"
+    assert any("/objects/" in target for target in asked)
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "https://127.0.0.1:0"])
