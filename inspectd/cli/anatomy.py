@@ -23,6 +23,7 @@ from inspectd.wire.websocket import Deflate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from inspectd.explain import Reading as Derived
     from inspectd.lint import Finding
     from inspectd.text.safe import Glyphs
     from inspectd.wire import Alternative, Field, Kind, Message, Span
@@ -75,6 +76,13 @@ _COLOURS: Final = {
 @click.option(
     "--deflate", is_flag=True, help="With --websocket: the handshake agreed upon permessage-deflate."
 )
+@click.option(
+    "--readings",
+    "derived",
+    is_flag=True,
+    help="Tell of each request what made it, of each response whether it may be cached, of both whether the"
+    " connection stays open.",
+)
 @click.option("--full", is_flag=True, help=f"Draw all bytes, not the first {SHOWN_BYTES} of a long part.")
 @click.option("--json", "as_json", is_flag=True, help="The spans, messages and findings as one JSON object.")
 def anatomy(
@@ -85,6 +93,7 @@ def anatomy(
     still_open: bool,
     websocket: str | None,
     deflate: bool,
+    derived: bool,
     full: bool,
     as_json: bool,
 ) -> None:
@@ -114,17 +123,21 @@ def anatomy(
         stream = read_tls(data)
         lines = json_text(stream) if as_json else tls_text(data, full=full)
     else:
-        lines = _http_lines(data, kind, names, eof=not still_open, full=full, as_json=as_json)
+        lines = _http_lines(
+            data, kind, names, eof=not still_open, derived=derived, full=full, as_json=as_json
+        )
     for line in lines:
         sys.stdout.write(line)
 
 
 def _http_lines(
-    data: bytes, kind: Kind, methods: list[bytes], *, eof: bool, full: bool, as_json: bool
+    data: bytes, kind: Kind, methods: list[bytes], *, eof: bool, derived: bool, full: bool, as_json: bool
 ) -> Iterator[str]:
     """A stream of HTTP as JSON or as lines, and the frames that it may have gone over to."""
     stream = read(data, kind, eof=eof, methods=methods)
     noted = Noted(data, kind, eof=eof, methods=methods)
+    if derived:
+        noted.derive(stream, methods)
     frames = after_the_switch(stream)
     if frames is not None:
         stream.spans.pop()  # told frame by frame
@@ -178,6 +191,18 @@ class Noted:
         asked = b"".join(b"%b / HTTP/1.1\r\nHost: -\r\n\r\n" % name for name in methods) or None
         self.findings = findings(data, kind, eof=eof, request=asked)
         self.readings = readings(data, kind)
+        self.derived: dict[int, list[Derived]] | None = None
+        """By the offset of each message what its whole head says; None unless it was asked for."""
+
+    def derive(self, stream: Stream, methods: list[bytes]) -> None:
+        """Read all heads as wholes."""
+        from inspectd.cli.readings_text import readings_of
+
+        asked = iter(methods)
+        self.derived = {
+            message.start: readings_of(message, b"GET" if message.interim else next(asked, b"GET"))
+            for message in stream.messages
+        }
 
 
 class Drawing:
@@ -265,6 +290,11 @@ class Drawing:
         if framing.ambiguous:
             yield from self._readings(message)
         yield from self._findings([each for each in self._noted.findings if _is_in(each, message)])
+        if self._noted.derived is not None:
+            from inspectd.cli.readings_text import reading_rows
+
+            for words in reading_rows(self._noted.derived[message.start]):
+                yield self._note("reading", words)
         yield "\n"
 
     def _readings(self, message: Message) -> Iterator[str]:
@@ -339,6 +369,10 @@ def json_text(
     if noted is not None:
         yield ',"findings":' + json.dumps(_finding_facts(noted), ensure_ascii=True, separators=(",", ":"))
         yield ',"readings":' + json.dumps(_reading_facts(noted), ensure_ascii=True, separators=(",", ":"))
+        if noted.derived is not None:
+            yield ',"derived":' + json.dumps(
+                _derived_facts(stream, noted.derived), ensure_ascii=True, separators=(",", ":")
+            )
     if frames is not None:
         yield ',"websocket":' + json.dumps(direction_facts(frames), ensure_ascii=True, separators=(",", ":"))
         yield "}\n"
@@ -415,6 +449,12 @@ def _reading_facts(noted: Noted) -> list[dict[str, Any]]:
         }
         for each in noted.readings
     ]
+
+
+def _derived_facts(stream: Stream, derived: dict[int, list[Derived]]) -> list[dict[str, Any]]:
+    from inspectd.cli.readings_text import reading_facts
+
+    return [facts for message in stream.messages for facts in reading_facts(message, derived[message.start])]
 
 
 def _alternative_facts(each: Alternative) -> dict[str, Any]:

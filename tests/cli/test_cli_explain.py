@@ -124,3 +124,34 @@ def test_json_of_nothing_offers_names_and_fails() -> None:
 @pytest.mark.parametrize("name", sorted(catalogue()))
 def test_every_finding_is_found(name: str) -> None:
     assert "finding" in [each.kind for each in look_up(name).meanings]
+
+
+def anatomy(data: bytes, *options: str) -> bytes:
+    result = subprocess.run(
+        [sys.executable, "-m", "inspectd", "anatomy", "--readings", *options],
+        input=data,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    return result.stdout
+
+
+def test_anatomy_tells_readings_of_whole_heads() -> None:
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: curl/8.1\x1b[31m\r\nAccept: */*\r\n\r\n"
+    text = anatomy(request)
+    assert b" reading          curl, on a command line or in a script (because User-Agent: curl/8.1" in text
+    assert b"Very likely curl" in text
+    assert b"\x1b" not in text
+
+
+def test_anatomy_tells_of_a_response_whether_it_may_be_cached() -> None:
+    data = b"HTTP/1.1 200 OK\r\nCache-Control: max-age=9\r\n\r\nhi"
+    found = json.loads(anatomy(data, "--json"))["derived"]
+    assert [(each["start"], each["kind"]) for each in found] == [
+        (0, "caching-fresh"),
+        (0, "connection-close"),
+    ]
+    posted = json.loads(anatomy(data, "--json", "--method", "POST"))["derived"]
+    assert posted[0]["kind"] == "caching-method"
+    assert json.loads(anatomy(b"HTTP/1.1 101 X\r\nUpgrade: x\r\n\r\n", "--json"))["derived"] == []
