@@ -277,11 +277,14 @@ class Tunnelling(Arriving):
     def _describe(self, way: Tunnel, carries: str) -> None:
         """Say in the rows what the tunnel is."""
         sentence = f"{way.name}{carries}"
-        if way.forward is not None:
-            way.forward.exchange.label = sentence
-            self._record.touch(way.forward.exchange)
-        kind = "tunnel" if way.socks is None else way.socks.version.lower()
-        self._record.describe(kind, sentence)
+        record = self._record
+        if way.forward is not None:  # the row of the CONNECT says it, and the list needs no second one
+            way.forward.exchange.label = record.sentence = sentence
+            record.touch(way.forward.exchange)
+            record.save()
+        else:
+            assert way.socks is not None
+            record.describe(way.socks.version.lower(), sentence)
 
     def _grant(self, way: Tunnel) -> None:
         """Tell the client that it is connected (RFC 9110 §9.3.6): whatever follows is the tunnel's, on both sides."""

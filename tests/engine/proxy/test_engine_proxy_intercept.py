@@ -86,6 +86,7 @@ async def test_tls_in_a_tunnel_is_decrypted_and_passes_unchanged(run_engine: Run
         outer = running.capture.connection(1)
         assert outer is not None
         assert outer.sentence == connect.label
+        assert outer.kind is None, "the row of the CONNECT is enough"
         assert running.capture.stream_bytes(1, OUTGOING) == ESTABLISHED  # nothing is recorded twice
         tls = running.capture.tls(inner.id)
         assert tls is not None
