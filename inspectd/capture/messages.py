@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 BYTES_AT_ONCE: Final = 1 << 20
 """Bytes that a cursor reads in one call unless it is told otherwise."""
+ENOUGH: Final = 2000
+"""Messages or events after which a call ends, about: the smallest ones are a few bytes."""
+_SLICE: Final = 8 * 1024
 CODED_LIMIT: Final = OUTPUT_LIMIT
 """Bytes of a coded content (gzip and so on) whose events are read."""
 _TOO_LONG: Final = f"Of this coded content no more than the first {CODED_LIMIT:,} bytes are read."
@@ -132,6 +135,12 @@ def _fields(message: Message) -> list[tuple[bytes, bytes]]:
     return [(field.name_bytes.lower(), field.value_bytes) for field in message.head.fields]
 
 
+def _slices(data: bytes) -> Iterator[bytes]:
+    """Pieces so small that one of them never holds very many messages."""
+    for at in range(0, len(data), _SLICE):
+        yield data[at : at + _SLICE]
+
+
 def _media_type(message: Message) -> bytes:
     found = next((value for name, value in _fields(message) if name == b"content-type"), b"")
     return found.partition(b";")[0].strip(b" \t").lower()
@@ -221,19 +230,25 @@ class WebSocketCursor:
 
     def _read(self, limit: int, found: list[TimedMessage]) -> bool:
         """Read both streams; whether the limit came before their ends."""
-        for ns, direction, data in heapq.merge(*map(self._pieces, (INCOMING, OUTGOING)), key=itemgetter(0)):
-            cut = len(data) > limit
-            data = data[:limit]
-            limit -= len(data)
-            self._at[direction] += len(data)
-            self._ns[direction] = ns
-            found += [TimedMessage(direction, ns, message) for message in self._readers[direction].feed(data)]
-            if cut:
-                return True
+        both = (self._pieces(direction, limit + 1) for direction in (INCOMING, OUTGOING))
+        for ns, direction, piece in heapq.merge(*both, key=itemgetter(0)):
+            for data in _slices(piece):
+                if not limit or len(found) >= ENOUGH:
+                    return True
+                fed = data[:limit]
+                limit -= len(fed)
+                self._at[direction] += len(fed)
+                self._ns[direction] = ns
+                found += [
+                    TimedMessage(direction, ns, message) for message in self._readers[direction].feed(fed)
+                ]
+                if len(fed) < len(data):
+                    return True
         return False
 
-    def _pieces(self, direction: int) -> Iterator[tuple[int, int, bytes]]:
-        for ns, data in self.capture.iter_timed_bytes(self.row.connection, direction, self._at[direction]):
+    def _pieces(self, direction: int, most: int) -> Iterator[tuple[int, int, bytes]]:
+        at = self._at[direction]
+        for ns, data in self.capture.iter_timed_bytes(self.row.connection, direction, at, at + most):
             yield ns, direction, data
 
     def _end(self) -> list[TimedMessage]:
@@ -327,11 +342,10 @@ class EventCursor:
         if not self._at:
             self._at = row.res_offset
         before = self._at
-        for ns, data in self.capture.iter_timed_bytes(row.connection, OUTGOING, self._at, end):
-            if limit <= 0:
+        upto = min(end, self._at + limit)
+        for ns, data in self._pieces(row, upto):
+            if len(found) >= ENOUGH:
                 break
-            data = data[:limit]
-            limit -= len(data)
             self._at += len(data)
             self._ns = ns
             content = b"".join(
@@ -344,6 +358,11 @@ class EventCursor:
         if len(self._coded) > self._decoded_upto:
             found += self._timed(self._decode())
         return before < self._at < end  # a file may hold less than it says
+
+    def _pieces(self, row: ExchangeRow, upto: int) -> Iterator[tuple[int, bytes]]:
+        for ns, piece in self.capture.iter_timed_bytes(row.connection, OUTGOING, self._at, upto):
+            for data in _slices(piece):
+                yield ns, data
 
     def _decode(self) -> list[SseEvent]:
         """Take the coding off what has come."""

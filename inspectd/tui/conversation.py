@@ -28,7 +28,7 @@ WEIGHT_MOST: Final = 32 << 20
 """Bytes of memory that all of them take, about: the oldest ones go when it is more."""
 LOOK_SECONDS: Final = 0.03
 """How long one look may take: the screen stays quick however much has come, in however small pieces."""
-LOOK_BYTES: Final = 8 * 1024
+LOOK_BYTES: Final = 64 * 1024
 """Bytes that are read between two glances at the clock."""
 _OBJECT: Final = 300  # bytes of memory that a message, a frame, or an oddity takes
 
