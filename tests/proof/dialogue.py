@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inspectd.capture.model import ConnectionRow
     from tests.live_engine import LiveEngine
 
-SECONDS: Final = 5.0
+SECONDS: Final = 20.0
 BASE: Final = b"{base}"
 """In a line: `http://HOST:PORT` of the server where a proxy is to be told, nothing elsewhere."""
 HOST: Final = b"{host}"

@@ -42,7 +42,7 @@ class Witness:
         """Compare all connections that have come since the last call, once they have ended; their rows."""
         tees = [*self.clients, *self.servers.values()]
         for tee in tees:
-            tee.wait_until_idle()
+            tee.wait_until_idle(seconds=SECONDS)
         with Capture.open(self.engine.capture) as capture:
             rows = self._ended(capture)
             known = secrets(self._key_log) if self._key_log.exists() else {}
