@@ -181,6 +181,9 @@ class Pump(asyncio.Transport, asyncio.Protocol):
         try:
             while piece := tls.read(_READ):
                 pieces.append(piece)
+                if not (self._in.pending or tls.pending()):  # to ask once more is dear: it raises
+                    self._flush()
+                    return False, None
         except ssl.SSLWantReadError:
             self._flush()  # the answer to a new key, for example
             return False, None
