@@ -12,6 +12,7 @@ from inspectd.explain.model import Check, Explanation, Part, Reading, Requiremen
 from inspectd.explain.names import field, method, role, status, step, step_names
 from inspectd.explain.persistence import persistence
 from inspectd.explain.readings import head
+from inspectd.explain.registered import registration
 from inspectd.explain.registry import preload
 from inspectd.explain.values import value, value_parts
 from inspectd.explain.websocket import close_code
@@ -31,6 +32,7 @@ __all__ = [
     "persistence",
     "preflight_requirements",
     "preload",
+    "registration",
     "role",
     "status",
     "step",

@@ -30,6 +30,8 @@ class Family(NamedTuple):
     order: tuple[str, ...]
     values: dict[str, str]
     telling: tuple[str, ...]
+    places: dict[str, tuple[str, int]]
+    """Each field of the order, keyed in lower case: how it is spelled, and at which place it stands."""
 
 
 class Match(NamedTuple):
@@ -57,7 +59,9 @@ def family_reading(names: Sequence[str], values: Mapping[str, str]) -> Reading |
 
     `names` are the fields' names as spelled, in order; `values` their values, keyed in lower case.
     """
-    matches = [_match(family, names, values) for family in _families()]
+    known = _told()
+    told = {lowered: name for name in names if (lowered := name.lower()) in known}
+    matches = [_match(family, told, values) for family in _families()]
     claimed = next((match for match in matches if match.agent), None)
     best = max(matches, key=lambda match: match.weight)
     if claimed is None:
@@ -95,34 +99,24 @@ def _unnamed(best: Match, values: Mapping[str, str]) -> Reading | None:
     )
 
 
-def _match(family: Family, names: Sequence[str], values: Mapping[str, str]) -> Match:
+def _match(family: Family, told: Mapping[str, str], values: Mapping[str, str]) -> Match:
     agent = values.get("user-agent", "")
-    places = {name: number for number, name in enumerate(family.order)}
     ordered: list[str] = []
     highest = -1
     odd = ""
-    lowered = {name.lower(): name for name in family.order}
-    for name in names:
-        spelled = lowered.get(name.lower())
-        if spelled is None:
+    for lowered, name in told.items():
+        found = family.places.get(lowered)
+        if found is None:
             continue
-        if spelled != name or places[spelled] < highest:
+        spelled, place = found
+        if spelled != name or place < highest:
             odd = odd or clip(name, 40)
             continue
-        highest = places[spelled]
+        highest = place
         ordered.append(name)
-    signs = [f"{spelled}: {value}" for spelled, value in _values(family, names, values)]
-    signs += [name for name in names if name.lower() in family.telling]
-    return Match(family, _says(family, agent), tuple(ordered), odd, tuple(dict.fromkeys(signs)))
-
-
-def _values(family: Family, names: Sequence[str], values: Mapping[str, str]) -> list[tuple[str, str]]:
-    spelled = {name.lower(): name for name in names}
-    return [
-        (spelled[key], value)
-        for key, value in family.values.items()
-        if values.get(key) == value and key in spelled
-    ]
+    signs = [f"{told[key]}: {value}" for key, value in family.values.items() if values.get(key) == value]
+    signs += [told[name] for name in family.telling if name in told]
+    return Match(family, _says(family, agent), tuple(ordered), odd, tuple(signs))
 
 
 def _says(family: Family, agent: str) -> bool:
@@ -149,6 +143,14 @@ def _families() -> tuple[Family, ...]:
     return tuple(_family(entry) for entry in table("readings")["family"])
 
 
+@lru_cache(maxsize=1)
+def _told() -> frozenset[str]:
+    """Every field that tells something about some family, in lower case."""
+    return frozenset(
+        name for family in _families() for name in (*family.places, *family.values, *family.telling)
+    )
+
+
 def _family(entry: dict[str, Any]) -> Family:
     return Family(
         entry["name"],
@@ -156,4 +158,5 @@ def _family(entry: dict[str, Any]) -> Family:
         tuple(entry["order"]),
         dict(entry.get("values", {})),
         tuple(entry.get("telling", ())),
+        {name.lower(): (name, place) for place, name in enumerate(entry["order"])},
     )

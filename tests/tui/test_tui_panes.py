@@ -10,6 +10,8 @@ import pytest
 from inspectd.capture.model import Read, State
 from inspectd.tui.subject import Subject
 from inspectd.tui.widgets.panes.anatomy import TokenView
+from inspectd.tui.widgets.panes.meaning import registration_blocks
+from inspectd.tui.widgets.panes.prose import Paragraph
 from tests.tui.panes_bench import (
     MS,
     NO_CONTENT,
@@ -551,3 +553,12 @@ async def test_an_answer_that_left_in_one_piece_takes_no_time_of_its_own() -> No
         await pilot.press("6")
         await pilot.pause()
         assert "answer is written" not in whole_text(app.detail.pane.main_view)
+
+
+def test_a_field_says_where_it_is_registered_and_which_browsers_know_it() -> None:
+    (_, line) = registration_blocks("Accept-CH")
+    assert isinstance(line, Paragraph)
+    assert "".join(run.text for run in line.runs) == (
+        "permanent at IANA · a structured list · Chrome since 46 · not Firefox · not Safari"
+    )
+    assert registration_blocks("X-Unheard-Of") == []

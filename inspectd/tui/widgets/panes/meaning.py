@@ -226,7 +226,8 @@ class Meaning:
             return self._status(stop, shown, role)
         if role in _NAMES:
             meaning = explain.field(data.decode("latin-1"))
-            return [Run(shown, "name-title")], explanation_blocks(meaning), meaning
+            blocks = explanation_blocks(meaning) + registration_blocks(data.decode("latin-1"))
+            return [Run(shown, "name-title")], blocks, meaning
         if role in _VALUES:
             return self._value(stop, shown)
         if self.bytes.tls_pieces and role.value.startswith("tls-"):
@@ -344,6 +345,15 @@ class Meaning:
     def _framing_blocks(self, offset: int) -> list[Block]:
         message = self.message_at(offset)
         return framing_blocks(message) if message is not None else []
+
+
+def registration_blocks(name: str) -> list[Block]:
+    """What registries and browsers say of a field, in a line; nothing where they say nothing."""
+    known = explain.registration(name)
+    facts = [f"{known.state} at IANA"] if known.state else []
+    facts += [f"a structured {known.structured}"] if known.structured else []
+    facts += [each.words for each in known.support]
+    return [GAP, Paragraph(say(" · ".join(facts), "dim"))] if facts else []
 
 
 def reading_blocks(reading: Reading, subject: Subject, *, first: bool) -> list[Block]:
