@@ -7,6 +7,7 @@ JSON as text of one character a byte.
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -186,13 +187,13 @@ class Report:
         starts = [message.start for message in messages]
         of_each: dict[int, list[Finding]] = {}
         for finding in found:
-            number = max(1, sum(start <= finding.start for start in starts))
+            number = max(1, bisect_right(starts, finding.start))
             of_each.setdefault(number, []).append(finding)
         for number, theirs in of_each.items():
             fresh = self._count(tuple(finding.id for finding in theirs))
             where: dict[str, Any] = {"number": number, "message": kind}
-            if asking and starts:
-                where["parsers"] = _asked(data[starts[number - 1] :], kind, None)
+            if asking and fresh and starts:
+                where["parsers"] = _asked(data[starts[number - 1] : messages[number - 1].end], kind, None)
             self._keep(theirs, fresh, data, where)
 
     def _count(self, ids: tuple[str, ...]) -> set[str]:

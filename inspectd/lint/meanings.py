@@ -37,6 +37,8 @@ _GOOD_WEIGHT: Final = re.compile(rb"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)[ \t]*+
 _COOKIE_PAIR: Final = re.compile(
     rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++=(?:\"[!#-+\--:<-\[\]-~]*+\"|[!#-+\--:<-\[\]-~]*+)\Z"
 )
+# What browsers send of the cookies they took: whatever a site has set but control bytes, and a value without a name.
+_COOKIE_SENT: Final = re.compile(rb"[^=\x00-\x08\x0a-\x1f\x7f][^\x00-\x08\x0a-\x1f\x7f]*+\Z")
 _BAD_REFERER: Final = re.compile(rb"[^#]*+#|[A-Za-z][A-Za-z0-9+\-.]*+://[^/?#]*?@")
 _STRUCTURED: Final[dict[bytes, Shape]] = {
     b"priority": "dictionary", b"sec-ch-ua": "list",
@@ -130,10 +132,14 @@ def cookies(subject: Subject) -> Iterator[Finding]:
     for field in fields[1:]:
         yield of_name("cookie-multiple", field)
     for field in fields:
-        for pair in field.value_bytes.split(b";"):
-            if not _COOKIE_PAIR.match(pair.strip(b" ")):
-                yield of_value("cookie-bad-pair", field, quoted(pair.strip(b" ")))
-                break
+        told: set[str] = set()
+        for piece in field.value_bytes.split(b";"):
+            pair = piece.strip(b" ")
+            if not _COOKIE_PAIR.match(pair):
+                name = "cookie-odd-pair" if _COOKIE_SENT.match(pair) else "cookie-bad-pair"
+                if name not in told:
+                    told.add(name)
+                    yield of_value(name, field, quoted(pair))
 
 
 def structured(subject: Subject) -> Iterator[Finding]:

@@ -23,15 +23,25 @@ _CHARACTERS: Final = (
     ("target-control-char", re.compile(rb"[\x00-\x08\x0a-\x0c\x0e-\x1f\x7f]++")),
     ("target-non-ascii", re.compile(rb"[\x80-\xff]++")),
     ("target-fragment", re.compile(rb"#.*+", re.DOTALL)),
-    ("target-unsafe-char", re.compile(rb"[\"<>^`{|}]++")),
+)
+# What browsers escape, and what they send as it is, differs between path and query (WHATWG URL §1.3).
+_PATH_CHARACTERS: Final = (
+    ("target-unsafe-char", re.compile(rb"[\"<>^`{}]++")),
     ("target-backslash", re.compile(rb"\\++")),
+    ("target-raw-char", re.compile(rb"\|++")),
+)
+_QUERY_CHARACTERS: Final = (
+    ("target-unsafe-char", re.compile(rb"[\"<>]++")),
+    ("target-raw-char", re.compile(rb"[\\^`{|}]++")),
 )
 _ESCAPES: Final = (
     ("target-bad-percent", re.compile(rb"%(?![0-9A-Fa-f]{2}).?.?", re.DOTALL)),
     ("target-percent-nul", re.compile(rb"%00")),
-    ("target-percent-crlf", re.compile(rb"(?i:%0d|%0a)")),
     ("target-overlong-utf8", re.compile(rb"(?i:%c[01]|%e0%[89]|%f0%8)[0-9A-Fa-f]?")),
 )
+_LINE_END: Final = re.compile(rb"(?i:%0d|%0a)")
+# Forms escape the colon, too: one that isn't was put behind the line end by hand.
+_FIELD_LINE: Final = re.compile(rb"(?i:%0d|%0a)(?=[A-Za-z0-9-]++:)")
 _PATH: Final = (
     ("target-encoded-separator", re.compile(rb"(?i:%(?:2f|5c|2e|3b|25[0-9a-f]{2}))")),
     ("target-dot-segments", re.compile(rb"(?:(?<=/)|\A)\.\.?(?=/|\Z)")),
@@ -49,9 +59,16 @@ def characters(subject: Subject) -> Iterator[Finding]:
     where = subject.head.target
     if where is None:
         return
-    for name, rule in _CHARACTERS:
-        if found := rule.search(subject.target):
-            yield Finding(name, where[0] + found.start(), where[0] + found.end(), quoted(found[0]))
+    target = subject.target
+    query = len(target.partition(b"?")[0])
+    for rules, start, end in (
+        (_CHARACTERS, 0, len(target)),
+        (_PATH_CHARACTERS, 0, query),
+        (_QUERY_CHARACTERS, query, len(target)),
+    ):
+        for name, rule in rules:
+            if found := rule.search(target, start, end):
+                yield Finding(name, where[0] + found.start(), where[0] + found.end(), quoted(found[0]))
 
 
 def escapes(subject: Subject) -> Iterator[Finding]:
@@ -63,6 +80,11 @@ def escapes(subject: Subject) -> Iterator[Finding]:
         for name, rule in _ESCAPES:
             if found := rule.search(target):
                 yield Finding(name, where[0] + found.start(), where[0] + found.end(), quoted(found[0]))
+        if found := _LINE_END.search(target):
+            line = found if b"?" not in target[: found.start()] else _FIELD_LINE.search(target)
+            name = "query-percent-crlf" if line is None else "target-percent-crlf"
+            found = line or found
+            yield Finding(name, where[0] + found.start(), where[0] + found.end(), quoted(found[0]))
     path = part(subject, Role.PATH)
     if path is None or subject.method == b"CONNECT":
         return
