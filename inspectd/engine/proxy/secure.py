@@ -147,7 +147,8 @@ class Secure(Pump):
             if failure.by_client and failure.alert is not None
             else f"TLS broke: {safe(failure.reason)}"
         )
-        self.record.sentence = f"{who[0].upper()}{who[1:]}."
+        unchecked = "" if self._checked else f" {self.record.sentence}"  # it has to say so to its end
+        self.record.sentence = f"{who[0].upper()}{who[1:]}.{unchecked}"
         self.upstream.broke(who)
 
     def _on_untidy(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from inspectd.capture.model import INCOMING, OUTGOING
+from inspectd.capture.servers import server_of
 from inspectd.engine.config import Forwarding
 from inspectd.engine.proxy.dial import Resolved, parse_resolve
 from inspectd.engine.proxy.routes import OriginError, parse_origin
@@ -222,6 +224,25 @@ async def test_insecure_goes_on_and_records_what_is_wrong(
                 f"The certificate of localhost:{origin.port} can't be trusted: {why}. "
                 "It was used all the same: --insecure."
             )
+
+
+async def test_a_server_that_was_not_checked_is_not_trusted_for_breaking_off(
+    run_engine: RunEngine, authority: Authority
+) -> None:
+    stranger = serving(authority.leaf("elsewhere.test"))
+    async with secured(run_engine, stranger, trust=(authority.file,), verify=False) as (running, origin):
+        client = await running.connect()
+        await client.send(GET)
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        os.write(accepted.writer.get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x05never")
+        assert (await client.rest()).startswith(b"HTTP/1.1 502 ")
+        await client.close()
+        server = server_of(running.capture, running.capture.forward(1))
+        assert server is not None
+        assert server.tls is not None
+        assert (server.tls.sentence or "").startswith("TLS broke: ")
+        assert server.trusted is False
 
 
 # ------------------------------------------------------------------------------------------- certificates of ours
