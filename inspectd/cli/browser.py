@@ -181,6 +181,7 @@ def _headless(context: click.Context, choice: Choice, values: Mapping[str, Any])
     from inspectd.cli.headless import Headless
     from inspectd.cli.life import Started
     from inspectd.cli.output import require_stdout
+    from inspectd.rules.passing import PASSING_ON
 
     require_stdout("inspectd browser --headless >lines")
     with own_engine(engine_words(context), values["capture"]) as engine:
@@ -199,7 +200,7 @@ def _headless(context: click.Context, choice: Choice, values: Mapping[str, Any])
                     control=Path(listening.control),
                     control_tcp=None,
                     token_file=None,
-                    answer="the servers that requests name",
+                    answer=f"{PASSING_ON}the servers that requests name",
                     started_ns=engine.since_ns,
                     reach=listening.reach,
                 ),
