@@ -184,10 +184,14 @@ def role(role: Role) -> Explanation:
 
 
 def step(name: str) -> Explanation:
-    """Explain a step in the life of a socket or a connection: `listen`, `handshake`, `fin` (see `step_names`)."""
-    known = entries("steps").get(name[:LONGEST_NAME].lower().removesuffix("()").replace(" ", "-"))
-    if known is not None:
-        return known
+    """Explain a step in the life of a socket or a connection: `listen`, `handshake`, `fin` (see `step_names`).
+
+    What else there is around sockets, and words of HTTP, have an answer too: `happy-eyeballs`, `tls-handshake`.
+    """
+    key = name[:LONGEST_NAME].lower().removesuffix("()").replace(" ", "-")
+    for subject in ("steps", "sockets", "terms"):
+        if (known := entries(subject).get(key)) is not None:
+            return known
     return Explanation(
         clip(name) or "(no name)",
         "A step this catalogue does not know.",

@@ -95,3 +95,12 @@ def test_the_steps_of_a_connection_stand_in_the_order_they_happen() -> None:
     assert explain.step("accept queue") == explain.step("accept-queue")
     assert explain.step("SO_REUSEADDR").title == "SO_REUSEADDR"
     assert "does not know" in explain.step("teleport").sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("tls-handshake", "TLS handshake"), ("happy eyeballs", "happy eyeballs"), ("AF_INET", "AF_INET")],
+)
+def test_what_is_around_sockets_is_explained_like_a_step(name: str, title: str) -> None:
+    assert explain.step(name).title == title
+    assert name not in explain.step_names()

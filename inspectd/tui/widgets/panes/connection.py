@@ -152,7 +152,9 @@ def connection_steps(subject: Subject, connection: ConnectionRow) -> list[Step]:
     )
     tls = subject.tls
     if tls is not None and tls.shaken_ns is not None:
-        steps.append(Step(tls.shaken_ns, "TLS", f"handshake complete: {tls.version}", "", "good"))
+        steps.append(
+            Step(tls.shaken_ns, "TLS", f"handshake complete: {tls.version}", "tls-handshake", "good")
+        )
     steps += _transfers(subject)
     if connection.kind == "preconnect" and not connection.bytes_in:
         steps.append(
