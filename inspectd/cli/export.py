@@ -205,5 +205,8 @@ def _tell(made: RuleFile, output: Path | None, *, redacted: bool) -> None:
         said.append(
             f"redacted: {found}" if redacted else f"credentials are in it: {found}. Without: --redact"
         )
+    if redacted and (unsearched := made.found.unsearched):
+        which = ", ".join(f"{count:,} {why}" for why, count in sorted(unsearched.items()))
+        said.append(f"not searched for echoes of credentials: contents, {which}")
     for line in said:
         print(f"inspectd: {safe(line, doubling=False)}", file=sys.stderr)

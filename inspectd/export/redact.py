@@ -3,13 +3,16 @@
 What is taken out is filled with the letter x, as many as there were bytes: lengths, offsets and framing stay right
 whatever the message is. Names stay, so that it can be seen what was there: the scheme of credentials (RFC 9110
 §11.4), the names of cookies (RFC 6265 §4.1.1, §4.2.1), of query parameters. Content is not searched for secrets of its
-own; only what was found in the head it follows is looked for there again, because an echo is common.
+own; only what was found in a head is looked for again, in content and in the values of fields, because an echo is
+common: as it was sent, and as a server reads it, without base64 (RFC 7617 §2) and percent-encoding.
 
 Nothing here raises, whatever the bytes are.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -34,7 +37,8 @@ FIELDS: Final = (
 
 QUERY: Final = (
     "access_token", "refresh_token", "id_token", "token", "api_key", "apikey", "key", "secret", "client_secret",
-    "password", "passwd", "pwd", "auth", "session", "sessionid", "sid", "sig", "signature", "jwt", "x-amz-signature",
+    "password", "passwd", "pwd", "auth", "session", "sessionid", "jsessionid", "phpsessid", "sid",
+    "sig", "signature", "jwt", "x-amz-signature",
     "x-amz-security-token", "x-amz-credential", "code",
 )  # fmt: skip
 """Query parameters whose values are credentials."""
@@ -48,8 +52,11 @@ _SCHEME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]+(?=[^ \t])")
 # cookie-pair = cookie-name "=" cookie-value                                   ; RFC 6265 §4.1.1
 _COOKIE: Final = re.compile(rb"(?:^|;)[ \t]*([^=;]*=)?([^;]*)")
 _SET_COOKIE: Final = re.compile(rb"^([^=;]*=)?([^;]*)")
-_PARAMETER: Final = re.compile(rb"(?<=[?&;#])([^=&;#?\s]+)=([^&;#\s\"'<>]*)")
-_USER_INFO: Final = re.compile(rb"(?<=://)[^/?#@\s\"'<>]+(?=@)")
+# The value is only looked at, not taken: a URL in it has parameters of its own.
+_PARAMETER: Final = re.compile(rb"(?<=[?&;#])([^=&;#?\s]+)=(?=([^&;#\s\"'<>]*))")
+_USER_INFO: Final = re.compile(rb"(?:(?<=://)|(?<=^//))[^/?#@\s\"'<>]+(?=@)")
+_NO_COLON: Final = re.compile(rb"[^:]+")
+_VISIBLE_NAME: Final = rb"(?im)^[^\r\n:a-z0-9]*(?:%s)(?![a-z0-9-])[^\r\na-z0-9]*([^\r\n]*)"
 
 
 @dataclass(slots=True)
@@ -58,6 +65,8 @@ class Found:
 
     counts: Counter[str] = field(default_factory=Counter)
     secrets: set[bytes] = field(default_factory=set)
+    unsearched: Counter[str] = field(default_factory=Counter)
+    """Contents that secrets weren't looked for in, by why."""
 
     def add(self, what: str, secret: bytes) -> None:
         """Note one."""
@@ -88,6 +97,8 @@ class Redaction:
                     exit_code=2,
                 )
         self._fields = frozenset(name.strip().lower().encode() for name in (*FIELDS, *fields))
+        names = b"|".join(re.escape(name) for name in sorted(self._fields))
+        self._broken = re.compile(_VISIBLE_NAME % names)
         self._query = frozenset(name.lower().encode() for name in (*QUERY, *query))
 
     def names(self, parameter: str) -> bool:
@@ -107,13 +118,14 @@ class Redaction:
         redacted = bytearray(data)
         said = set(known)
         for message in read(data, kind).messages:
-            said.update(self._heads(message, redacted, found))
-            secrets = sorted((one for one in said if len(one) >= SHORTEST_ECHO), key=len, reverse=True)
-            for start, end in message.content:
-                for secret in secrets:
-                    if secret in redacted[start:end]:
-                        found.add("a credential in content", secret)
-                        redacted[start:end] = redacted[start:end].replace(secret, _filled(secret))
+            said |= self._heads(message, redacted, found)
+            secrets = sorted({one for each in said for one in _as_read(each)}, key=len, reverse=True)
+            if message.content and any(
+                value != b"identity" for value in message.head.get("content-encoding")
+            ):
+                found.unsearched["with a coding"] += 1
+            for places, what in _where_echoes_are(message):
+                _fill_echoes(redacted, places, secrets, what, found)
         return bytes(redacted)
 
     def target(self, target: bytes, found: Found) -> bytes:
@@ -133,6 +145,7 @@ class Redaction:
                 _fill(redacted, start + first, start + last, what, own)
         for line in (*message.head.fields, *message.trailers):
             self._field(line, redacted, own)
+        self._broken_lines(message, redacted, own)
         found.counts += own.counts
         found.secrets |= own.secrets
         return own.secrets
@@ -149,6 +162,20 @@ class Redaction:
                 continue
             for first, last in _secret_parts(name, value, folded=number > 0):
                 _fill(redacted, start + first, start + last, what, found)
+
+    def _broken_lines(self, message: Message, redacted: bytearray, found: Found) -> None:
+        """Lines that begin like a credential field but are none: no colon, odd bytes in the name, white space."""
+        lines = message.head.fields
+        start, end = message.head.start_line[1], message.head.end
+        for place in self._broken.finditer(bytes(redacted[start:end])):
+            at = start + place.start()
+            line = next((one for one in lines if one.start <= at < one.end), None)
+            name = b"" if line is None else line.name_bytes.lower()
+            if name in FACT_NAMES or name.strip() in self._fields:
+                continue  # that was seen to, or decides how the message is read
+            for part in _NO_COLON.finditer(place[1]):
+                first = start + place.start(1)
+                _fill(redacted, first + part.start(), first + part.end(), "a broken line", found)
 
     def _in_url(self, value: bytes) -> Iterator[tuple[int, int, str]]:
         """Where secrets are in a target or in the value of a field that holds URLs."""
@@ -185,3 +212,43 @@ def _fill(redacted: bytearray, start: int, end: int, what: str, found: Found) ->
 
 def _filled(secret: bytes) -> bytes:
     return b"x" * len(secret)
+
+
+def _as_read(secret: bytes) -> Iterator[bytes]:
+    """A secret as it was sent, and as whoever gets it reads it; what is too short to be looked for is left out."""
+    plain = unquote_to_bytes(secret)
+    forms = [secret, plain, plain.strip(b'"')]
+    try:
+        decoded = base64.b64decode(secret, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    else:
+        forms += [decoded, decoded.partition(b":")[2]]
+    return (one for one in forms if len(one) >= SHORTEST_ECHO and one.strip(b"x"))
+
+
+def _where_echoes_are(message: Message) -> Iterator[tuple[list[tuple[int, int]], str]]:
+    """The places where secrets may be said again; those of a content that comes in chunks belong together."""
+    for line in (*message.head.fields, *message.trailers):
+        if line.name_bytes.lower() not in FACT_NAMES:
+            yield list(line.value), "a credential in another field"
+    if message.head.reason is not None:
+        yield [message.head.reason], "a credential in another field"
+    yield list(message.content), "a credential in content"
+
+
+def _fill_echoes(
+    redacted: bytearray, places: list[tuple[int, int]], secrets: Iterable[bytes], what: str, found: Found
+) -> None:
+    text = b"".join(bytes(redacted[start:end]) for start, end in places)
+    filled = text
+    for secret in secrets:
+        if secret in filled:
+            found.add(what, secret)
+            filled = filled.replace(secret, _filled(secret))
+    if filled is text:
+        return
+    at = 0
+    for start, end in places:
+        redacted[start:end] = filled[at : at + end - start]
+        at += end - start

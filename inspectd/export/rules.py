@@ -205,6 +205,7 @@ class RuleWriter:
         redacted = self._watch.message(first, "response", self._made.found, known=asked.secrets)
         yield redacted if self._redaction is not None else first
         if not whole:
+            self._made.found.unsearched[f"of more than {REDACTED >> 20} MiB"] += 1
             yield from self._capture.iter_response_bytes(one.id, offset=one.skip + limit)
 
     def _digest(self, one: Recorded) -> bytes:

@@ -193,3 +193,69 @@ def test_what_an_answer_echoes_of_the_request_is_taken_out(tmp_path: Path) -> No
     made = exported(path, Redaction())
 
     assert "Authorization: Bearer xxxxxxxxxx\\r\\nCookie: a=1; sid=xxxxxxxxxx" in made.text
+
+
+WORD = b"s3cr3t-Passw0rd!"
+START = b"GET / HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        START + b"Authorization:\r\n Bearer\r\n " + WORD + b"\r\n\r\n",
+        START + b"aUTHORIZATION : bearer " + WORD + b"\r\n\r\n",
+        START + b"Authorization Bearer " + WORD + b"\r\n\r\n",
+        START + b"Authorization\x00: Bearer " + WORD + b"\r\n\r\n",
+        START + b" Cookie: a=" + WORD + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n X-Api-Key: " + WORD + b"\r\n\r\n",
+        START + b"Cookie: a=1\r\nCookie: b=\r\n " + WORD + b"\r\n\r\n",
+        b"GET //u:" + WORD + b"@h/ HTTP/1.1\r\n\r\n",
+        b"GET /;jsessionid=" + WORD + b"?x HTTP/1.1\r\n\r\n",
+        b"GET /?Token=" + WORD + b"&%74oken=" + WORD + b" HTTP/1.1\r\n\r\n",
+        START + b"Referer: 0;url=http://h/?a=b?c&token=" + WORD + b"\r\n\r\n",
+        START + b"Authorization: Bearer " + WORD,
+        b"GET /?token=" + WORD,
+    ],
+)
+def test_a_secret_is_nowhere_however_it_is_spelled(request_bytes: bytes) -> None:
+    again, said = redacted(request_bytes)
+
+    assert WORD not in again
+    assert said
+
+
+@pytest.mark.parametrize(
+    ("credential", "response"),
+    [
+        # user:s3cr3t-Passw0rd! in base64, and what a server makes of it
+        (b"Authorization: Basic dXNlcjpzM2NyM3QtUGFzc3cwcmQh", b"Content-Length: 16\r\n\r\n" + WORD),
+        (b"X-Api-Key: " + WORD, b"X-Echo: " + WORD + b"\r\nContent-Length: 0\r\n\r\n"),
+        (
+            b"X-Api-Key: " + WORD,
+            b"Transfer-Encoding: chunked\r\n\r\n8\r\n"
+            + WORD[:8]
+            + b"\r\n8\r\n"
+            + WORD[8:]
+            + b"\r\n0\r\n\r\n",
+        ),
+        (b"Referer: /?token=s3cr3t%2DPassw0rd%21", b"Content-Length: 16\r\n\r\n" + WORD),
+    ],
+)
+def test_an_echo_is_found_as_the_server_read_it(credential: bytes, response: bytes) -> None:
+    asked = Found()
+    redaction = Redaction()
+    redaction.message(START + credential + b"\r\n\r\n", "request", asked)
+    whole = b"HTTP/1.1 200 OK\r\n" + response
+
+    again = redaction.message(whole, "response", Found(), known=asked.secrets)
+
+    assert len(again) == len(whole)
+    assert not any(part in again for part in (WORD, WORD[:8], WORD[8:]))
+
+
+def test_an_echo_never_changes_how_a_message_is_read() -> None:
+    words = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked-chunked\r\nContent-Encoding: gzip\r\n\r\nabc"
+    found = Found()
+
+    assert Redaction().message(words, "response", found, known=[b"chunked-chunked"]) == words
+    assert found.unsearched == {"with a coding": 1}
