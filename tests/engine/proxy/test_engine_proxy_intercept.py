@@ -280,6 +280,24 @@ async def test_what_is_not_asked_for_passes_and_is_only_counted(run_engine: RunE
             assert b"never-recorded" not in file.read_bytes()
 
 
+async def test_nothing_is_kept_of_a_server_behind_tls_that_was_not_asked_for(run_engine: RunEngine) -> None:
+    origin = TlsOrigin()
+    async with proxying(run_engine, origin, only=("other.test",)) as running:
+        client = await running.connect()
+        await client.send(b"GET https://localhost:%d/ HTTP/1.1\r\nHost: a\r\n\r\n" % origin.port)
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        await accepted.say(OK)
+        assert await client.rest() == OK
+        await client.close()
+        await running.eventually(lambda: not running.engine.open_connections)
+        running.engine.commit()
+        assert running.engine.unrecorded == 1
+        assert connections(running) == []
+        assert [number for number in range(5) if running.capture.tls(number) is not None] == []
+        assert [number for number in range(5) if running.capture.upstream(number) is not None] == []
+
+
 async def test_many_tunnels_leave_nothing_behind(run_engine: RunEngine) -> None:
     async with proxying(run_engine, Origin(), Fixed(make_answer(body=b"hello")), tunnel_wait=60.0) as running:
 
