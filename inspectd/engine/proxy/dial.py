@@ -143,6 +143,9 @@ class Dial:
         sock = await self._race(hop, places)
         if isinstance(sock, Failure):
             return sock
+        if _is_itself(sock):
+            sock.close()
+            return _why_not(hop, ConnectionRefusedError(errno.ECONNREFUSED, ""), self._who)
         first: bytes | Failure = b""
         try:
             if via is not None and (self._tunnel or self.origin.tls or not via.forwards):
@@ -201,7 +204,12 @@ class Dial:
         except (OSError, RuntimeError) as problem:
             if len(others) < len(places):
                 return round_in_circles
-            return _why_not(hop, problem, "" if self._forwarder.via is None else "The proxy ")
+            return _why_not(hop, problem, self._who)
+
+    @property
+    def _who(self) -> str:
+        """What the next hop is called before its address."""
+        return "" if self._forwarder.via is None else "The proxy "
 
     async def _shake_hands(self) -> Failure | None:
         """TLS on a new connection; on another one without checks, when that is how it is wanted."""
@@ -270,6 +278,16 @@ async def _straight(place: AddrInfoType) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _is_itself(sock: socket.socket) -> bool:
+    """Whether both ends are this one: when nothing listens on a port that the system hands out to those who connect,
+    it may hand it out to who connects to it (RFC 9293 §3.5, simultaneous opening).
+    """
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:  # it is gone again, which its owner will hear
+        return False
 
 
 def _why_not(origin: Origin, problem: OSError | RuntimeError, who: str) -> Failure:

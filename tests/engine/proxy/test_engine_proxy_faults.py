@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from inspectd.capture.model import OUTGOING, State
+from inspectd.engine.proxy import dial
 from inspectd.engine.tcp import reset_on_close
 from tests.engine.proxy.conftest import Origin
 from tests.engine.proxy.test_engine_proxy import REQUESTS
@@ -223,6 +225,23 @@ async def test_tunnels_in_which_nobody_speaks_end_with_their_clients(run_engine:
             assert await server.rest() == b""
             await server.close()
         await nothing_left(running, files, tasks)
+
+
+async def test_a_connection_that_meets_itself_has_found_no_server(
+    proxied: Proxied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def straight(place: tuple[object, ...]) -> socket.socket:
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        sock.connect(sock.getsockname())
+        sock.setblocking(False)
+        return sock
+
+    monkeypatch.setattr(dial, "_straight", straight)
+    async with proxied() as (running, origin):
+        answer = await running.ask(GET)
+        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert b"127.0.0.1:%d refused the connection: nothing listens there." % origin.port in answer
 
 
 # -------------------------------------------------------------------------------------------------- the engine stops
