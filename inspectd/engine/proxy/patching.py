@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from inspectd.wire import Event
 
 REPLACED: Final = 8 << 20
-"""Bytes of content, as sent and decoded, that words are replaced in at most."""
+"""Bytes of content, as sent, decoded and with other words, that words are replaced in at most."""
 
 _WITHOUT_CONTENT: Final = frozenset({"204", "304"})
 # text/*, and what is text by its nature or its suffix (RFC 6839)
@@ -277,6 +277,9 @@ class Patching:
         for find, instead in patch.replace:
             before, after = _words(kind, find), _words(kind, instead)
             if before and after is not None:
+                if len(text) + text.count(before) * (len(after) - len(before)) > REPLACED:
+                    yield from self._as_it_came(f"with other words, it is longer than {REPLACED:,} bytes")
+                    return
                 text = text.replace(before, after)
         if text == decoded.data:
             yield from self._as_it_came("the words aren't in it")

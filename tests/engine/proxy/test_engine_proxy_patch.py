@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import sys
 from typing import TYPE_CHECKING
@@ -160,6 +161,27 @@ async def test_words_are_replaced_until_the_server_closes(proxied: Proxied, tmp_
         assert await client.rest() == (
             b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\nthe newer one"
         )
+        await client.close()
+
+
+async def test_words_that_grow_beyond_the_limit_pass_as_they_came(proxied: Proxied, tmp_path: Path) -> None:
+    words = "longer " * 100
+    rules = f"[[rule]]\nproxy = true\npatch = {{ replace = [{{ find = 'old', with = '{words}' }}] }}"
+    coded = gzip.compress(b"old" * 20_000)
+    answer = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(coded), coded)
+    )
+    async with proxied(book(rules, tmp_path)) as (running, origin):
+        client = await running.connect()
+        await client.send(ASK)
+        accepted = await origin.next()
+        await accepted.until(b"\r\n\r\n")
+        await accepted.say(answer)
+        assert await client.reader.readexactly(len(answer)) == answer
+        await running.exchange(1)
+        (told,) = await res_changes(running, 1)
+        assert told["to"] == "unchanged: with other words, it is longer than 8,388,608 bytes"
         await client.close()
 
 
