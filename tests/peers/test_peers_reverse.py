@@ -200,7 +200,7 @@ def test_node_gets_uploads_and_gives_hints_trailers_and_events(tmp_path: Path) -
 def test_a_url_that_is_more_than_a_server_is_refused_with_the_way_to_write_it() -> None:
     for url in (
         "localhost:3000",
-        "https://localhost",
+        "ftp://localhost",
         "http://localhost/api",
         "http://:80",
         "http://a:99999",
