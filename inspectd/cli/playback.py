@@ -11,6 +11,7 @@ import click
 
 from inspectd.cli.group import SectionCommand, option
 from inspectd.cli.options import engine_config, forwarding_options, is_headless
+from inspectd.cli.servers import SERVERS, reaching, server_options
 from inspectd.errors import InspectdError
 from inspectd.text.safe import safe
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PLAY: Final = "What to play"
 _LISTED: Final = 50
+_REACHING: Final = ("trust", "insecure", "client_cert", "client_key", "via", "resolve")
 
 _HELP: Final = """Answer as was answered in the capture FILE: the same bytes to the same requests.
 
@@ -71,8 +73,9 @@ To change answers, make a rule file of the capture: inspectd export FILE --rules
     "--otherwise",
     section=PLAY,
     metavar="URL",
-    help="Pass on to this server what was not recorded, as inspectd reverse does.",
+    help="Pass on to this server (http or https) what was not recorded, as inspectd reverse does.",
 )
+@server_options
 @click.option("--serve", is_flag=True, hidden=True, help="Be the engine of a screen.")
 @forwarding_options
 @click.pass_context
@@ -102,7 +105,9 @@ def command(
         context.exit(run(context.obj[1:], (context.obj[0], "--serve")))
     config = engine_config(values)
     if otherwise is not None:
-        config = _forwarding(config, otherwise)
+        config = _forwarding(config, otherwise, values)
+    elif any(values[name] for name in _REACHING):
+        raise click.UsageError(f"The options under {SERVERS!r} mean nothing without --otherwise URL.")
     with Capture.open(recording) as capture:
         playback = play(capture, manner, otherwise)
         if left_out := playback.left_out.sentence:
@@ -120,12 +125,13 @@ def _another(capture: Path | None, recording: Path) -> None:
         )
 
 
-def _forwarding(config: EngineConfig, url: str) -> EngineConfig:
+def _forwarding(config: EngineConfig, url: str, values: dict[str, Any]) -> EngineConfig:
     from inspectd.engine.config import Forwarding
     from inspectd.engine.proxy.routes import parse_origin
 
     origin = parse_origin(url)
-    return replace(config, forwarding=Forwarding(origin.host, origin.port, tls=origin.tls))
+    forwarding = Forwarding(origin.host, origin.port, tls=origin.tls)
+    return replace(config, forwarding=reaching(forwarding, values))
 
 
 def _live(playback: Playback, config: EngineConfig, values: dict[str, Any], *, headless: bool) -> None:

@@ -174,6 +174,20 @@ def test_otherwise_a_real_server_answers(capture: Path, tmp_path: Path) -> None:
         server.stop()
 
 
+def test_the_real_server_is_reached_as_the_options_say(capture: Path, tmp_path: Path) -> None:
+    (tmp_path / "server").mkdir()
+    with LiveEngine(tmp_path / "server", "--answer", "299 Real", quiet=True) as server:
+        place = f"real.test:{server.port}"
+        options = ("--otherwise", f"http://{place}", "--resolve", f"{place}:127.0.0.1")
+        with playback(tmp_path / "p", capture, *options) as engine:
+            assert answers(engine, get("/real")) == [b"299"]
+            engine.stop()
+        server.stop()
+    code, _, said = inspectd(tmp_path, "playback", capture, "--headless", "--insecure")
+    assert code == 2
+    assert "mean nothing without --otherwise" in said
+
+
 def test_what_a_real_server_said_through_a_proxy_is_said_again(tmp_path: Path) -> None:
     (tmp_path / "server").mkdir()
     (tmp_path / "proxy").mkdir()
