@@ -71,6 +71,8 @@ class Rows:
                 self._db.text_factory = _tolerant_text
                 return self._db.execute(sql, values).fetchall()
             raise trouble.damage(self.path, error) from None
+        except UnicodeDecodeError as error:
+            raise trouble.damage(self.path, error) from None
 
     def _one(self, sql: str, values: Sequence[object] = ()) -> Any:
         rows = self._all(sql, values)

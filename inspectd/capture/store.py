@@ -182,7 +182,7 @@ def _closed_on_failure(path: Path, db: CaptureConnection) -> Iterator[None]:
     """Close `db` when what is done with it fails; an error of SQLite becomes a `CaptureError`."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         db.close()
         raise trouble.damage(path, error) from None
     except BaseException:
@@ -462,7 +462,7 @@ def _open_copy(path: Path) -> CaptureConnection:
         raise CaptureError(
             path, f"was written by an older inspectd (capture version {no_way.version}) this one can't read"
         ) from None
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         _remove_private(private)
         raise trouble.damage(path, error) from None
     except OSError as error:

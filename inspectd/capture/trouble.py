@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
     import os
+
+_DAMAGED: Final = "is damaged or cut short"
+_WAL_TOO: Final = "a copy of it made while it was written needs its -wal too"
 
 
 class CaptureError(InspectdError):
@@ -23,17 +26,20 @@ class CaptureError(InspectdError):
         self.path = Path(path)
 
 
-def damage(path: os.PathLike[str] | str, error: sqlite3.Error) -> CaptureError:
-    """What an error of SQLite means to the person who named this capture."""
+def damage(path: os.PathLike[str] | str, error: sqlite3.Error | UnicodeDecodeError) -> CaptureError:
+    """What an error of SQLite means to the person who named this capture.
+
+    It quotes names of a damaged file in its own errors, which Python then can't decode.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return CaptureError(path, _DAMAGED, _WAL_TOO)
     code = primary(error)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return locked(path)
     if code == sqlite3.SQLITE_NOTADB:
         return CaptureError(path, "is not a capture")
     if code == sqlite3.SQLITE_CORRUPT:
-        return CaptureError(
-            path, "is damaged or cut short", "a copy of it made while it was written needs its -wal too"
-        )
+        return CaptureError(path, _DAMAGED, _WAL_TOO)
     if code == sqlite3.SQLITE_FULL:
         return CaptureError(path, "the disk is full", "make room, or choose another place with --capture")
     if code in (

@@ -210,6 +210,11 @@ def not_a_capture(path: Path, what: str) -> None:
             with path.open("r+b") as file:
                 file.seek(100)
                 file.write(os.urandom(3000))
+        case "broken name":
+            finished_capture(path)
+            data = path.read_bytes()
+            assert b"CREATE TABLE exchange" in data
+            path.write_bytes(data.replace(b"CREATE TABLE exchange", b"CREATE \xacABLE exchange"))
         case _:
             assert what == "missing"
 
@@ -232,6 +237,7 @@ def not_a_capture(path: Path, what: str) -> None:
         ("cut at a page", "cut short"),
         ("cut in a page", "cut short"),
         ("scribbled", "is damaged"),
+        ("broken name", "is damaged"),
     ],
 )
 def test_what_is_no_capture_is_named_and_left_alone(tmp_path: Path, what: str, says: str) -> None:
