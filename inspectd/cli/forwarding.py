@@ -188,6 +188,8 @@ def forward(
 
         context.exit(run(context.obj[1:], (context.obj[0], "--serve")))
     config: EngineConfig = replace(engine_config(values), forwarding=reaching(forwarding, values))
+    if values["max_request_line"] is None:  # how long a target may be is for the server to say
+        config = replace(config, limits=replace(config.limits, request_line=config.limits.head))
     if headless:
         from inspectd.cli.headless import headless as run_headless
 

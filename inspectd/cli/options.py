@@ -133,8 +133,8 @@ _ENGINE: Final = (
         help="A larger head is answered 431.",
     ),
     option(
-        "--max-request-line", section=LIMITS, metavar="SIZE", type=parse_size, default="8000", show_default=True,
-        help="A longer request line is answered 414.",
+        "--max-request-line", section=LIMITS, metavar="SIZE", type=parse_size,
+        help="A longer request line is answered 414.  [default: 8000; where servers answer: as --max-head]",
     ),
     option(
         "--idle-timeout", section=LIMITS, metavar="TIME", type=parse_duration,

@@ -119,3 +119,12 @@ def test_the_key_of_the_authority_is_in_its_file_and_nowhere_else(tmp_path: Path
         assert words not in data
     assert stat.S_IMODE(home.stat().st_mode) == 0o600
     assert stat.S_IMODE(engine.capture.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("options", "status"), [((), b"502"), (("--max-request-line", "8000"), b"414")])
+def test_how_long_a_target_may_be_is_for_the_server_to_say(
+    tmp_path: Path, options: tuple[str, ...], status: bytes
+) -> None:
+    with LiveEngine(tmp_path, *options, interpreter=PROXY) as engine:
+        answer = curl("-i", "-x", f"http://127.0.0.1:{engine.port}", f"http://127.0.0.1:1/{'a' * 20_000}")
+        assert answer.stdout.startswith(b"HTTP/1.1 " + status)
