@@ -33,7 +33,8 @@ _HELP: Final = """Write what is in a capture in another form. FILE is a capture,
 
 --rules makes a rule file: a rule for each different request, with the very bytes of its answer, Date and all. The same
 request answered differently becomes a sequence in the order of the recording. Answers that were cut off are cut off
-again, and end as they ended: FIN, RST or silence. Long ones lie in a folder beside the file.
+again, and end as they ended: FIN, RST or silence. Long ones lie in a folder beside the file. What CONNECT and
+WebSockets carried is left out, and counted: a rule with websocket = { send = [...] } says such things.
 
 \b
   inspectd export a.inspectd --rules -o api.toml    then: inspectd --rules api.toml
