@@ -25,6 +25,10 @@ _EXOTIC_START: Final = re.compile(_EXOTIC)
 _EXOTIC_END: Final = re.compile(_EXOTIC + rb"\Z")
 _EDGE: Final = 16  # bytes of a value's end that are searched
 _LINE_END_WRITTEN: Final = re.compile(rb"(?i:%0d%0a|\\r\\n)")
+# What pages and sites escape in addresses and cookies, several lines of text among it: there it takes a field line
+# behind it, with a colon that nobody escaped.
+_ESCAPED: Final = frozenset({b"referer", b"cookie", b"set-cookie", b"location", b"content-location", b"link"})
+_FIELD_LINE: Final = re.compile(rb"(?i:%0d%0a)(?=[A-Za-z0-9-]++:)")
 _MAY_BE_EMPTY: Final = frozenset(
     {
         b"accept-encoding",
@@ -107,9 +111,10 @@ def line_ends_written_out(subject: Subject) -> Iterator[Finding]:
     raw = subject.head.data
     if not _LINE_END_WRITTEN.search(raw, subject.head.start_line[1] - subject.start):
         return
-    for fields in subject.fields.values():
+    for name, fields in subject.fields.items():
+        rule = _FIELD_LINE if name in _ESCAPED else _LINE_END_WRITTEN
         for field in fields:
-            if found := _LINE_END_WRITTEN.search(field.value_bytes):
+            if found := rule.search(field.value_bytes):
                 yield of_value("value-crlf-literal", field, quoted(found[0]))
 
 

@@ -36,6 +36,16 @@ ACTIONS = (
 )
 
 
+# What a page may have a browser send that URIs and cookies don't allow, and a form with two lines of text.
+ODD = r"""void (async () => {
+    document.cookie = 'kept={"a": 1, "b": "\u00e9"}'
+    document.cookie = 'alone'
+    await fetch(new URL('/raw|a?{b}|^`\\c', location))
+    document.body.insertAdjacentHTML('beforeend', '<form action=/text><textarea name=t>one:\ntwo: 2</textarea></form>')
+    document.forms[document.forms.length - 1].submit()
+})()"""
+
+
 @dataclass
 class Visit:
     """What one browser's visit left behind."""
@@ -48,6 +58,10 @@ class Visit:
     """For each action, the JSON lines of the requests it made, page and favicon left out."""
     page: dict[str, Any] = field(default_factory=dict)
     """The JSON line of the first page."""
+    odd: dict[str, Any] = field(default_factory=dict)
+    """The JSON line of a request with characters that URIs and cookies don't allow."""
+    text: dict[str, Any] = field(default_factory=dict)
+    """The same for a form with a text of two lines, sent with GET by a script."""
     plain_name: dict[str, Any] = field(default_factory=dict)
     """The same for a page at a name that isn't loopback's."""
     tls: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +79,10 @@ def _visit(browser: Browser, engine: LiveEngine, tee: Tee, visit: Visit) -> None
         engine.exchange(target=page)
         browser.click(action)
         visit.triggered[action] = _requests(engine, preflighted=action == "fetch-cross")
+    browser.open(home)
+    browser.evaluate(ODD)
+    visit.odd = engine.wait_for(lambda line: line["type"] == "exchange" and "{b}" in (line["target"] or ""))
+    visit.text = engine.wait_for(lambda line: line["type"] == "exchange" and "%0" in (line["target"] or ""))
     before = len(tee.connections)
     browser.open(home)
     browser.evaluate(
