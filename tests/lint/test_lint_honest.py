@@ -1,4 +1,4 @@
-"""Programs that people use, at the mirror: neither what they ask nor what they are answered has an error or a warning."""
+"""Programs that people use, at the mirror: neither their requests nor its answers have an error or a warning."""
 
 from __future__ import annotations
 
