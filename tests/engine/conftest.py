@@ -121,6 +121,13 @@ class Running:
 
 
 @pytest.fixture
+def own_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority of the test's own, and no log of secrets."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+
+
+@pytest.fixture
 def run_engine(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Running]]:
     """`async with run_engine(responder, **config) as running`: an engine on a free port, answering `hello`."""
 

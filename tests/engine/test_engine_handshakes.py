@@ -26,11 +26,7 @@ if TYPE_CHECKING:
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-@pytest.fixture(autouse=True)
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the test's own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("own_authority")
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,7 @@ GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 HELLO_FOR_NOBODY = bytes((22, 3, 1, 0, 5, 1, 0, 0, 1, 0))
 
 
-@pytest.fixture(autouse=True)
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the test's own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("own_authority")
 
 
 class Played:

@@ -18,19 +18,13 @@ from tests.engine.proxy.conftest import Origin
 from tests.engine.proxy.tunnels import GET, OK, server_context, tunnel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.engine.proxy.tunnels import RunEngine
 
 SECONDS = 30
 LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nafter your last byte"
 
 
-@pytest.fixture(autouse=True)
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the test's own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("own_authority")
 
 
 class Patient:

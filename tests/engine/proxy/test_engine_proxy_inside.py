@@ -11,8 +11,6 @@ from inspectd.capture.model import State
 from tests.engine.proxy.tunnels import OK, TlsOrigin, proxying, tunnel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.engine.proxy.tunnels import RunEngine
 
 HEAD = b"HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -23,11 +21,7 @@ CLOSED = b"HTTP/1.1 200 OK\r\n\r\nto the end"
 SIZE = 48 << 20  # more than all buffers on the way take
 
 
-@pytest.fixture(autouse=True)
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the test's own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("own_authority")
 
 
 async def test_requests_sent_ahead_are_forwarded_one_by_one(run_engine: RunEngine) -> None:

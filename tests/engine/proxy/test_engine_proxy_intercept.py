@@ -39,11 +39,7 @@ if TYPE_CHECKING:
 FILES = Path("/proc/self/fd")
 
 
-@pytest.fixture(autouse=True)
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the test's own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("own_authority")
 
 
 async def inner_of(running: Running, outer: int = 1) -> ConnectionRow:

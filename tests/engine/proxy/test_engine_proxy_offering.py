@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     from tests.engine.proxy.tunnels import RunEngine
 
 
-@pytest.fixture(autouse=True)
-def own_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the test's own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("own_authority")
 
 
 def get(path: str, *fields: str, method: str = "GET") -> bytes:

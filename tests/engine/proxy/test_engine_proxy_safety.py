@@ -40,11 +40,7 @@ KNOWN = Password(b"jos\xc3\xa9", b"a:b c")
 GIVEN = "Proxy-Authorization: Basic " + base64.b64encode(b"jos\xc3\xa9:a:b c").decode()
 
 
-@pytest.fixture(autouse=True)
-def own_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the test's own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("own_authority")
 
 
 def ask_for(target: str, *fields: str, method: str = "GET") -> bytes:

@@ -19,8 +19,6 @@ from tests.engine.proxy.tunnels import GET, OK, TlsOrigin, proxying
 from tests.engine.tls_client import TlsClient, trusting
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.engine.proxy.tunnels import RunEngine
 
 GREETING = b"\x05\x02\x00\x02"
@@ -29,11 +27,7 @@ GRANTED = b"\x05\x00\x00\x01" + bytes(6)
 GRANTED_4 = b"\x00\x5a" + bytes(6)
 
 
-@pytest.fixture(autouse=True)
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An authority of the test's own."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.delenv("SSLKEYLOGFILE", raising=False)
+pytestmark = pytest.mark.usefixtures("own_authority")
 
 
 def asked5(host: str, port: int, command: int = 1) -> bytes:
