@@ -61,6 +61,10 @@ class Conversation:
         """Whether more is there than the last look read."""
         return self.cursor is not None and self.cursor.behind
 
+    def arriving(self) -> list[TimedMessage]:
+        """Messages of a WebSocket that haven't ended, as far as they came."""
+        return self.cursor.unfinished() if isinstance(self.cursor, WebSocketCursor) else []
+
     def look(self) -> bool:
         """Read on; whether anything new is there. Raises CaptureError when the file can't be read."""
         if self.cursor is None:

@@ -154,6 +154,15 @@ async def test_events_come_one_by_one(tmp_path: Path) -> None:
                 assert words in text
 
 
+async def test_a_message_that_never_ends_is_told(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "a.inspectd") as scribe:
+        talk = Talk(scribe, UPGRADE, SWITCHED)
+        talk.say(b"\x01\x01a" + b"\x00\x01b" * 999)
+        async with looking(talk, (120, 36)) as (pane, _):
+            text = " ".join(whole_text(pane.messages).split())
+            assert "The first message is arriving: text, 1,000 bytes so far, 1,000 whole frames." in text
+
+
 async def test_an_ordinary_exchange_says_that_it_has_none(tmp_path: Path) -> None:
     with Scribe(tmp_path / "a.inspectd") as scribe:
         talk = Talk(scribe, get("/"), b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")

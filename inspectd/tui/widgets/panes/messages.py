@@ -16,6 +16,7 @@ from inspectd.text.safe import safe
 from inspectd.tui.widgets.panes.message_text import describe, explain_message, named_payload
 from inspectd.tui.widgets.panes.pane import NOTHING_SELECTED, WIDE, Pane, sentence_page
 from inspectd.tui.widgets.panes.prose import Page, clipped
+from inspectd.tui.widgets.panes.times import count
 from inspectd.tui.widgets.wireview import LineView, Run
 
 if TYPE_CHECKING:
@@ -263,5 +264,10 @@ def _why_none(conversation: Conversation) -> str:
     cursor = conversation.cursor
     if cursor is not None and cursor.problem:
         return safe(cursor.problem)
+    for _, _, message in conversation.arriving():
+        frames = count(message.fragments, "whole frame")
+        return (
+            f"The first message is arriving: {message.kind}, {count(message.size, 'byte')} so far, {frames}."
+        )
     what = "message" if conversation.row.status == "101" else "event"
     return f"Not one {what} came." if conversation.ended else f"No {what} has come yet."
