@@ -86,8 +86,11 @@ class Field:
     @property
     def value_bytes(self) -> bytes:
         """The value without surrounding white space; each fold is one SP (RFC 9112 §5.2)."""
-        base = self._base
-        return b" ".join([self._data[start - base : end - base] for start, end in self.value])
+        base, pieces = self._base, self.value
+        if len(pieces) == 1:
+            ((start, end),) = pieces
+            return self._data[start - base : end - base]
+        return b" ".join([self._data[start - base : end - base] for start, end in pieces])
 
     def __repr__(self) -> str:
         return f"Field({self.start}, {self.end}, {self.name_bytes!r}, {self.value_bytes!r})"
