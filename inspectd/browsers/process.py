@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+_LAST_SECONDS: Final = 1.0
 SAID_KEPT: Final = 40
 """Lines of its standard error that are kept."""
 GRACE: Final = 3.0
@@ -94,6 +95,8 @@ class BrowserProcess:
     @property
     def last_words(self) -> str:
         """The line of its standard error that says best why it failed; empty when it said nothing."""
+        if self._process.poll() is not None:
+            self._reader.join(_LAST_SECONDS)  # what it said in the end may not be read yet
         lines = [line for line in self.said if line.strip()]
         fatal = [line for line in lines if ":FATAL:" in line]
         return (fatal or lines or [""])[-1]

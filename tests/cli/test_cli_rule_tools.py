@@ -217,7 +217,7 @@ def test_show_prints_bytes_times_faults_what_was_added_and_what_is_illegal(odd: 
     assert "X-Odd" in text
     assert "the second half" not in text
     assert "added  Content-Length: 31" in text
-    assert "No white space may stand before the colon. RFC 9112 §5.1" in text
+    assert 'White space between a field name and its colon: "X-Odd". RFC 9112 §5.1' in text
 
 
 def test_show_asks_with_fields_and_content(odd: Path) -> None:

@@ -156,7 +156,7 @@ async def test_at_80_columns_the_explanation_stands_below_and_nothing_is_cut() -
         assert "cors" in reversed_text(app.view("#bytes"))
         tabs = "".join(segment.text for segment in app.detail.query_one("Tabs").render_line(0))
         assert tabs.rstrip() == (
-            "1 Anatomy 2 Fields 3 Body 4 Hex 5 Answer 6 Time 7 Conn 8 Msgs          request ⇄"
+            "1 Anatomy 2 Fields 3 Body 4 Hex 5 Answer 6 Time 7 Conn 8 Msgs 9 Finds  request ⇄"
         )
 
 
