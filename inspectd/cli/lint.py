@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right
+from collections import ChainMap
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -59,9 +60,10 @@ _COLOURS: Final = {"error": "red", "warning": "yellow", "info": "cyan", "good": 
 def command(source: str, *, fail_on: str, only: tuple[str, ...], kind: Kind | None, as_json: bool) -> None:
     """Tell what is wrong, odd or worth knowing about messages: of a capture, a file of HTTP bytes, or a pipe.
 
-    Findings are grouped by id, the worst first, each with how many messages have it and a few of them. The exit
-    code is 1 when a finding is as bad as --fail-on says, else 0. With --json, h11 and httptools are asked about
-    the examples as well, if they are installed.
+    Findings are grouped by id, the worst first, each with how many messages have it and a few of them. In a capture
+    the messages of WebSockets and the events of streams are looked at as well (ws-*, sse-*). The exit code is 1 when
+    a finding is as bad as --fail-on says, else 0. With --json, h11 and httptools are asked about the examples as
+    well, if they are installed.
     """
     require_stdout("inspectd lint FILE >findings.txt")
     wanted = _chosen(only)
@@ -96,9 +98,7 @@ def _is_capture(source: str) -> bool:
 
 
 def _chosen(only: Sequence[str]) -> frozenset[str]:
-    from inspectd.lint import catalogue
-
-    known = catalogue()
+    known = _known()
     for name in only:
         if name not in known:
             import difflib
@@ -110,6 +110,14 @@ def _chosen(only: Sequence[str]) -> frozenset[str]:
                 exit_code=2,
             )
     return frozenset(only)
+
+
+def _known() -> ChainMap[str, Entry]:
+    """What can be found, in messages and behind their heads."""
+    from inspectd.lint import catalogue
+    from inspectd.lint.behind import entries
+
+    return ChainMap(catalogue(), entries())
 
 
 class Group:
@@ -156,10 +164,35 @@ class Report:
                     if asking:
                         where["parsers"] = _asked(data, kind, row)
                     self._keep(findings_of(capture, row, kind), fresh, data, where)
+                self._behind(capture, row, kinds)
         if "request" in kinds:
             for connection in capture.iter_connections():
                 if not connection.exchanges:
                     self._connection(capture, connection)
+
+    def _behind(self, capture: Capture, row: ExchangeRow, kinds: tuple[Kind, ...]) -> None:
+        """Look at the messages of a WebSocket and the events of a stream: a client's count as requests do."""
+        from inspectd.capture.behind import oddities_behind
+
+        for direction, oddities, data in oddities_behind(capture, row):
+            kind: Kind = "request" if direction == INCOMING else "response"
+            fresh = self._count(tuple(each.id for each in oddities)) if kind in kinds else set()
+            for oddity in oddities:
+                if oddity.id in fresh:
+                    fresh.discard(oddity.id)
+                    group = self._groups[oddity.id]
+                    group.examples.append(
+                        {
+                            "exchange": row.id,
+                            "message": group.entry.kind,
+                            "from": "client" if direction == INCOMING else "server",
+                            "start": oddity.start,
+                            "end": oddity.end,
+                            "bytes": data,
+                            "detail": "" if oddity.sentence == group.entry.text else oddity.sentence,
+                            "line": data,
+                        }
+                    )
 
     def _connection(self, capture: Capture, row: ConnectionRow) -> None:
         """Look at what came on a connection that never became an exchange."""
@@ -198,13 +231,13 @@ class Report:
 
     def _count(self, ids: tuple[str, ...]) -> set[str]:
         """Count the findings of a message; those of which more examples are wanted."""
-        from inspectd.lint import Severity, entry
+        from inspectd.lint import Severity
 
         fresh = set()
         for name in dict.fromkeys(ids):
             group = self._groups.get(name)
             if group is None:
-                about = entry(name)
+                about = _known()[name]
                 wanted = name in self._only if self._only else about.level > Severity.GOOD
                 if not wanted:
                     continue
@@ -313,11 +346,12 @@ def _example_line(example: dict[str, Any], what: str, *, plain: bool) -> str:
         where = f"connection c{example['connection']}"
     elif what == "exchange":
         where = f"exchange {example['exchange']}, {example['message']}"
+        where += f" of the {example['from']}" if "from" in example else ""
     else:
         where = f"{example['message']} {example['number']}"
     quoted = clip(safe(example["line"]), QUOTED)
     detail = f" ({example['detail']})" if example["detail"] else ""
-    line = f"  {where} at {example['start']:x}: {quoted}{detail}"
+    line = f"  {where} at {example['start']:x}{': ' if quoted else ''}{quoted}{detail}"
     return line.encode("ascii", "backslashreplace").decode() if plain else line
 
 
