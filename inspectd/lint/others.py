@@ -5,10 +5,12 @@ They are asked when somebody looks, never while bytes arrive, and are imported o
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from inspectd.text.safe import safe
+from inspectd.wire.head import TOKEN
 
 if TYPE_CHECKING:
     from inspectd.wire import Kind
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 EXAMINED: Final = 64 * 1024
 """Bytes that a parser is given at most."""
 _LONGEST_SENTENCE: Final = 200
+_METHOD: Final = re.compile(TOKEN)
 
 
 class Verdict(NamedTuple):
@@ -31,6 +34,7 @@ class Verdict(NamedTuple):
 def verdicts(data: bytes, kind: Kind, *, method: bytes = b"GET") -> list[Verdict]:
     """What the parsers that are installed say. `method` is that of the request which a response answers."""
     examined = data[:EXAMINED]
+    method = method if _METHOD.fullmatch(method) else b"GET"  # a bad one is no fault of the answer
     found = []
     for ask in (_h11, _httptools):
         try:

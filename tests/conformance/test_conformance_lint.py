@@ -48,6 +48,16 @@ def test_what_must_be_refused_has_a_warning_or_an_error() -> None:
     assert missed == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "sent"), [("MAL-NON-ASCII-URL", b"\xc3\xa9"), ("MAL-URL-OVERLONG-UTF8", b"\xc0\xaf")]
+)
+def test_bytes_that_the_file_lost_are_errors(name: str, sent: bytes) -> None:
+    (case,) = [case for case in CASES if case["id"] == name]
+    assert "??" in case["raw"]
+    found = findings(case["raw"].encode("latin-1").replace(b"??", sent), "request")
+    assert Severity.ERROR in {catalogue()[each.id].level for each in found}
+
+
 def test_what_is_valid_has_nothing_worse_than_info() -> None:
     alarms = {case["id"]: worst(case).word for case in CASES if _is_valid(case["expected"])}
     assert {name: word for name, word in alarms.items() if word not in {"good", "info"}} == {}

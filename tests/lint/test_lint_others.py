@@ -31,6 +31,8 @@ def test_responses_are_read_as_answers() -> None:
     assert verdict.accepted
     (verdict, *_) = verdicts(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "response")
     assert verdict.accepted is False
+    (verdict, *_) = verdicts(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "response", method=b"G\x00T")
+    assert verdict.accepted
 
 
 @given(st.binary(), st.sampled_from(["GET", "HEAD", "CONNECT", "", "a b", "\x1b"]))

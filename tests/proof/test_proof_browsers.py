@@ -15,6 +15,7 @@ from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
 from tests.browsers.starting import need, start
 from tests.browsers.test_browsers_tls import needs_certutil, trust
+from tests.lint.wrong import TRUE_OF_SERVERS, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -215,3 +216,8 @@ def test_events_are_read_and_the_reconnection_is_seen(visit: Visit) -> None:
     assert is_event_stream(visit.capture, first)
     found = [each.event for row in (first, second) for each in events(visit.capture, row).rest()]
     assert [each.data for each in found if each.data] == [b"1", b"2", b"3", b"4"]
+
+
+def test_findings_raise_no_false_alarm(visit: Visit) -> None:
+    told = [each for row in visit.exchanges for each in wrong(visit.capture, row)]
+    assert [each for each in told if each[2] not in TRUE_OF_SERVERS] == []

@@ -21,6 +21,7 @@ from websockets.sync.client import connect
 from inspectd.capture.messages import events, is_event_stream, is_websocket, websocket
 from inspectd.capture.model import INCOMING
 from inspectd.capture.reader import Capture
+from tests.lint.wrong import TRUE_OF_SERVERS, wrong
 from tests.proof.origins import installed
 from tests.proof.witness import requests_of
 
@@ -82,6 +83,7 @@ def answered(witness: Witness, *asked: str) -> None:
                 forward = capture.forward(each.id)
                 assert forward is None or forward.failure is None
                 assert each.status is not None
+                assert {told[2] for told in wrong(capture, each)} <= TRUE_OF_SERVERS
 
 
 @pytest.mark.parametrize("tls", [False, True])
