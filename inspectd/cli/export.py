@@ -16,9 +16,10 @@ from inspectd.text.safe import safe
 from inspectd.text.shell import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from inspectd.capture.model import ExchangeRow
+    from inspectd.capture.reader import Capture
     from inspectd.export.redact import Redaction
     from inspectd.export.rules import RuleFile
 
@@ -57,6 +58,7 @@ To serve a capture as it is there is no need for a file: inspectd playback FILE.
     type=click.Path(path_type=Path),
     help="Write here instead of standard output; in a directory, as rules.toml. Only you can read it.",
 )
+@option("--force", section=AS, is_flag=True, help="Write over a file that is there.")
 @option(
     "--host",
     section=WHICH,
@@ -85,7 +87,7 @@ To serve a capture as it is there is no need for a file: inspectd playback FILE.
     section=SECRETS,
     is_flag=True,
     help="Fill credentials with x, byte for byte: the values of Authorization, Cookie, Set-Cookie, X-Api-Key and the"
-    " like, passwords in URLs, and query parameters such as token and key. Content is not searched for others.",
+    " like, passwords in URLs, and query parameters such as token and key. Content is searched for these alone.",
 )
 @option(
     "--redact-field",
@@ -107,6 +109,7 @@ def command(
     *,
     as_rules: bool,
     output: Path | None,
+    force: bool,
     host: tuple[str, ...],
     method: tuple[str, ...],
     match: str,
@@ -133,6 +136,8 @@ def command(
         require_stdout("inspectd export FILE --rules -o rules.toml")
     elif output.is_dir():
         output = output / "rules.toml"
+    if output is not None and output.is_file() and not force:
+        raise InspectdError(f"{output} is there already", "Name another file, or write over it with --force.")
     with Capture.open(capture) as opened:
         writer = RuleWriter(
             opened,
@@ -142,6 +147,7 @@ def command(
             redaction=redaction,
             watch=Redaction(),
         )
+        _all_there(opened, wanted)
         made = writer.write(_chosen(rows_of(opened, wanted), host, method))
     if output is None:
         sys.stdout.write(made.text)
@@ -161,6 +167,20 @@ def _range(text: str) -> range:
     if last < first:
         raise click.BadParameter(f"{text!r} ends before it begins.", param_hint="ID")
     return range(first, last + 1)
+
+
+def _all_there(capture: Capture, wanted: Iterable[range]) -> None:
+    """Raises `InspectdError` for an id, or a range of them, that names no exchange."""
+    from inspectd.export.recorded import rows_of
+
+    for one in wanted:
+        if next(rows_of(capture, [one]), None) is None:
+            open_end = one.stop > 1 << 62
+            which = str(one.start) if len(one[:2]) == 1 else f"{one.start}-{'' if open_end else one.stop - 1}"
+            raise InspectdError(
+                f"{capture.path}: there is no exchange {which} in it",
+                f"inspectd list {quote(str(capture.path).encode())} prints the ids.",
+            )
 
 
 def _chosen(
@@ -209,5 +229,10 @@ def _tell(made: RuleFile, output: Path | None, *, redacted: bool) -> None:
     if redacted and (unsearched := made.found.unsearched):
         which = ", ".join(f"{count:,} {why}" for why, count in sorted(unsearched.items()))
         said.append(f"not searched for echoes of credentials: contents, {which}")
+    if redacted and (left := made.found.left):
+        which = ", ".join(
+            f"{what} ({count:,})" if count > 1 else what for what, count in sorted(left.items())
+        )
+        said.append(f"left there, too short to be told from chance: {which}")
     for line in said:
         print(f"inspectd: {safe(line, doubling=False)}", file=sys.stderr)

@@ -16,6 +16,7 @@ from inspectd.capture.model import OUTGOING
 from inspectd.errors import InspectdError
 from inspectd.export.likeness import Asked, match_for, surroundings, told_apart
 from inspectd.export.recorded import LeftOut, Recorded, answer_bytes, recorded, rows_of
+from inspectd.export.redact import Found, Redaction
 from inspectd.rules.answer import compile_for, problem_answer
 from inspectd.rules.book import Rule, RuleBook
 from inspectd.rules.match import compile_match
@@ -43,6 +44,7 @@ REMEMBERED: Final = 1000
 NEAR: Final = 3
 """Recorded requests that are named as the nearest ones."""
 
+_CREDENTIALS: Final = Redaction()
 _LOOKED_AT: Final = 20_000
 _COMPARED: Final = 100
 _MOST_PAUSES: Final = 1000
@@ -208,7 +210,9 @@ class Playback(RuleBook):
             )
             rules = rules + others
         near = heapq.nlargest(NEAR, rules, key=lambda rule: rule.matcher.closeness(request))
-        return [f"{safe(rule.id)} ({clip(safe(rule.match), 80)}): {_why(rule, request)}" for rule in near]
+        if any(_path_of(rule) == path for rule in near):
+            near = [rule for rule in near if _path_of(rule) == path]
+        return [f"{safe(rule.id)} ({_named(rule)}): {_why(rule, request)}" for rule in near]
 
 
 def _path_of(rule: Rule) -> bytes:
@@ -221,8 +225,33 @@ def _same_begin(one: bytes, other: bytes) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
+def _named(rule: Rule) -> str:
+    """What a rule holds for in a few words of safe text, without credentials, and the ? that stands for no query."""
+    text = _CREDENTIALS.target(rule.match.removesuffix("?").encode("utf-8", "surrogateescape"), Found())
+    return clip(safe(text), 80)
+
+
 def _why(rule: Rule, request: Request) -> str:
-    return "; ".join(rule.matcher.why_not(request)) or "its answers are used up"
+    """Why it doesn't hold; what was recorded of queries and fields that have credentials is not told to strangers."""
+    found = Found()
+    _CREDENTIALS.target(rule.match.encode("utf-8", "surrogateescape"), found)
+    reasons = [
+        f"{what} is another one"
+        if is_ and ((found.secrets and "=" in how) or _of_credentials(what))
+        else reason
+        for reason in rule.matcher.why_not(request)
+        for what, is_, how in [reason.partition(" is ")]
+    ]
+    return "; ".join(reasons) or "its answers are used up"
+
+
+def _of_credentials(what: str) -> bool:
+    """Whether this is the name of a field, or of a query parameter, whose values are credentials."""
+    kind, _, name = what.rpartition(" ")
+    name = name.strip("'")
+    return (kind == "the field" and _CREDENTIALS.hides(name)) or (
+        kind == "the query parameter" and _CREDENTIALS.names(name)
+    )
 
 
 class Unrecorded:

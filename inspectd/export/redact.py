@@ -4,7 +4,8 @@ What is taken out is filled with the letter x, as many as there were bytes: leng
 whatever the message is. Names stay, so that it can be seen what was there: the scheme of credentials (RFC 9110
 §11.4), the names of cookies (RFC 6265 §4.1.1, §4.2.1), of query parameters. Content is not searched for secrets of its
 own; only what was found in a head is looked for again, in content and in the values of fields, because an echo is
-common: as it was sent, and as a server reads it, without base64 (RFC 7617 §2) and percent-encoding.
+common: as it was sent, and as a server reads it, without base64 (RFC 7617 §2) and percent-encoding. Short ones are
+taken out where they stand by themselves; what is too short to be told from chance is left there, and named.
 
 Nothing here raises, whatever the bytes are.
 """
@@ -24,7 +25,7 @@ from inspectd.wire import read
 from inspectd.wire.facts import FACT_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from inspectd.wire import Field, Kind, Message
 
@@ -44,7 +45,9 @@ QUERY: Final = (
 """Query parameters whose values are credentials."""
 
 SHORTEST_ECHO: Final = 8
-"""Bytes that a secret has at least to be looked for in content: a shorter one may stand there by chance."""
+"""Bytes that a secret has at least to be taken out wherever it is said again: a shorter one may stand in a word."""
+SHORTEST_WORD: Final = 4
+"""Bytes that it has at least to be taken out where it stands by itself, as a word does."""
 
 _SCHEMED: Final = frozenset({b"authorization", b"proxy-authorization"})
 # credentials = auth-scheme [ 1*SP ( token68 / #auth-param ) ]                 ; RFC 9110 §11.4
@@ -56,6 +59,12 @@ _SET_COOKIE: Final = re.compile(rb"^([^=;]*=)?([^;]*)")
 _PARAMETER: Final = re.compile(rb"(?<=[?&;#])([^=&;#?\s]+)=(?=([^&;#\s\"'<>]*))")
 _USER_INFO: Final = re.compile(rb"(?:(?<=://)|(?<=^//))[^/?#@\s\"'<>]+(?=@)")
 _NO_COLON: Final = re.compile(rb"[^:]+")
+_IN_WORDS: Final = rb"0-9A-Za-z_\x80-\xff"
+# Numbers and the words of JSON stand anywhere; in fields, words of one case do as well.
+_BY_CHANCE: Final = re.compile(rb"[0-9]+|true|false|null")
+_BY_CHANCE_IN_FIELDS: Final = re.compile(rb"[0-9]+|[A-Za-z]?(?:[a-z]*|[A-Z]*)")
+_CONTENT: Final = "content"
+_FIELD: Final = "another field"
 _VISIBLE_NAME: Final = rb"(?im)^[^\r\n:a-z0-9]*(?:%s)(?![a-z0-9-])[^\r\na-z0-9]*([^\r\n]*)"
 
 
@@ -64,14 +73,17 @@ class Found:
     """What was seen: how often each thing, in words that can be shown, and the secrets themselves."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    secrets: set[bytes] = field(default_factory=set)
+    secrets: dict[bytes, str] = field(default_factory=dict)
+    """Each with what it was."""
     unsearched: Counter[str] = field(default_factory=Counter)
     """Contents that secrets weren't looked for in, by why."""
+    left: Counter[str] = field(default_factory=Counter)
+    """Secrets that stand in contents and other fields still, as what is told from chance by nothing: what they were."""
 
     def add(self, what: str, secret: bytes) -> None:
         """Note one."""
         self.counts[what] += 1
-        self.secrets.add(secret)
+        self.secrets.setdefault(secret, what)
 
     @property
     def sentence(self) -> str:
@@ -109,23 +121,26 @@ class Redaction:
         """Whether the field of this name does."""
         return name.strip().lower().encode() in self._fields
 
-    def message(self, data: bytes, kind: Kind, found: Found, *, known: Iterable[bytes] = ()) -> bytes:
+    def message(
+        self, data: bytes, kind: Kind, found: Found, *, known: Mapping[bytes, str] | None = None
+    ) -> bytes:
         """The same number of bytes with x for each secret in heads, trailers and, where it comes again, content.
 
         `data` begins with a message; interim responses count. What is cut off is read as far as it goes. `known` are
         secrets of the request that a response answers: servers that echo requests say them again.
         """
         redacted = bytearray(data)
-        said = set(known)
+        said = dict(known or {})
         for message in read(data, kind).messages:
             said |= self._heads(message, redacted, found)
-            secrets = sorted({one for each in said for one in _as_read(each)}, key=len, reverse=True)
+            forms = {one: what for each, what in said.items() for one in _as_read(each)}
+            secrets = sorted(forms.items(), key=lambda each: len(each[0]), reverse=True)
             if message.content and any(
                 value != b"identity" for value in message.head.get("content-encoding")
             ):
                 found.unsearched["with a coding"] += 1
-            for places, what in _where_echoes_are(message):
-                _fill_echoes(redacted, places, secrets, what, found)
+            for places, where in _where_echoes_are(message):
+                _fill_echoes(redacted, places, secrets, where, found)
         return bytes(redacted)
 
     def target(self, target: bytes, found: Found) -> bytes:
@@ -135,8 +150,8 @@ class Redaction:
             _fill(redacted, start, end, what, found)
         return bytes(redacted)
 
-    def _heads(self, message: Message, redacted: bytearray, found: Found) -> set[bytes]:
-        """Fill in what is in the head and the trailers of a message. Returns its secrets."""
+    def _heads(self, message: Message, redacted: bytearray, found: Found) -> dict[bytes, str]:
+        """Fill in what is in the head and the trailers of a message. Returns its secrets, with what they were."""
         own = Found()
         target = message.head.target
         if target is not None:
@@ -215,7 +230,7 @@ def _filled(secret: bytes) -> bytes:
 
 
 def _as_read(secret: bytes) -> Iterator[bytes]:
-    """A secret as it was sent, and as whoever gets it reads it; what is too short to be looked for is left out."""
+    """A secret as it was sent, and as whoever gets it reads it; of a short one only what can be read in it."""
     plain = unquote_to_bytes(secret)
     forms = [secret, plain, plain.strip(b'"')]
     try:
@@ -223,32 +238,61 @@ def _as_read(secret: bytes) -> Iterator[bytes]:
     except (binascii.Error, ValueError):
         pass
     else:
-        forms += [decoded, decoded.partition(b":")[2]]
-    return (one for one in forms if len(one) >= SHORTEST_ECHO and one.strip(b"x"))
+        forms += [one for one in (decoded, decoded.partition(b":")[2]) if _long(one) or one.isascii()]
+    return (one for one in forms if one.strip(b"x"))
+
+
+def _long(secret: bytes) -> bool:
+    return len(secret) >= SHORTEST_ECHO
 
 
 def _where_echoes_are(message: Message) -> Iterator[tuple[list[tuple[int, int]], str]]:
     """The places where secrets may be said again; those of a content that comes in chunks belong together."""
     for line in (*message.head.fields, *message.trailers):
         if line.name_bytes.lower() not in FACT_NAMES:
-            yield list(line.value), "a credential in another field"
+            yield list(line.value), _FIELD
     if message.head.reason is not None:
-        yield [message.head.reason], "a credential in another field"
-    yield list(message.content), "a credential in content"
+        yield [message.head.reason], _FIELD
+    yield list(message.content), _CONTENT
 
 
 def _fill_echoes(
-    redacted: bytearray, places: list[tuple[int, int]], secrets: Iterable[bytes], what: str, found: Found
+    redacted: bytearray,
+    places: list[tuple[int, int]],
+    secrets: Iterable[tuple[bytes, str]],
+    where: str,
+    found: Found,
 ) -> None:
     text = b"".join(bytes(redacted[start:end]) for start, end in places)
     filled = text
-    for secret in secrets:
-        if secret in filled:
-            found.add(what, secret)
-            filled = filled.replace(secret, _filled(secret))
-    if filled is text:
+    for secret, what in secrets:
+        if secret not in filled:
+            continue
+        if _long(secret):
+            again = filled.replace(secret, _filled(secret))
+        else:
+            again = _fill_words(filled, secret, what, where, found)
+        if again != filled:
+            found.add(f"a credential in {where}", secret)
+        filled = again
+    if filled == text:
         return
     at = 0
     for start, end in places:
         redacted[start:end] = filled[at : at + end - start]
         at += end - start
+
+
+def _fill_words(text: bytes, secret: bytes, what: str, where: str, found: Found) -> bytes:
+    """The text without a short secret where that stands by itself and not by chance; what is left of it is noted."""
+    word = re.compile(rb"(?<![%s])%s(?![%s])" % (_IN_WORDS, re.escape(secret), _IN_WORDS))
+    by_chance = _BY_CHANCE_IN_FIELDS if where == _FIELD else _BY_CHANCE
+    if len(secret) < SHORTEST_WORD or by_chance.fullmatch(secret):
+        filled = text
+        left = where == _CONTENT and word.search(text) is not None
+    else:
+        filled = word.sub(_filled(secret), text)
+        left = secret in filled
+    if left:
+        found.left[f"{what} in {where}"] += 1
+    return filled

@@ -132,6 +132,21 @@ def test_what_was_not_recorded_is_explained_and_listed(capture: Path, tmp_path: 
     )
 
 
+def test_what_is_told_of_recorded_requests_holds_no_credentials(tmp_path: Path) -> None:
+    path = tmp_path / "a.inspectd"
+    ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    write_capture(path, [(get("/a?token=SECRETTOKEN"), ok), (get("/plain"), ok), (get("/other"), ok)])
+    with playback(tmp_path / "p", path) as engine:
+        told = talk(engine.address, get("/a?token=guess"), 1 << 16, ends=True).answer.decode()
+        plain = talk(engine.address, get("/plain?x"), 1 << 16, ends=True).answer.decode()
+        engine.stop()
+
+    assert "SECRETTOKEN" not in told
+    assert "exchange 1 (GET /a?token=xxxxxxxxxxx): the query is another one" in told
+    assert "(GET /other" not in told + plain
+    assert "exchange 2 (GET /plain): " in plain
+
+
 def test_matching_is_as_strict_as_asked(tmp_path: Path) -> None:
     path = tmp_path / "m.inspectd"
     write_capture(path, [(get("/a", "Accept: one"), OK + b"one"), (get("/a", "Accept: two"), OK + b"two")])
@@ -337,6 +352,13 @@ def test_export_to_standard_output_a_file_and_a_folder(capture: Path, tmp_path: 
     assert out.stat().st_mode & 0o077 == 0
     assert inspectd(tmp_path, "export", capture, "--rules", "-o", tmp_path)[0] == 0
     assert (tmp_path / "rules.toml").read_text() == text
+    (tmp_path / "rules.toml").write_text("# edited\n")
+    code, _, said = inspectd(tmp_path, "export", capture, "--rules", "-o", tmp_path)
+    assert (code, (tmp_path / "rules.toml").read_text()) == (1, "# edited\n")
+    assert "rules.toml is there already" in said
+    assert "--force" in said
+    assert inspectd(tmp_path, "export", capture, "--rules", "-o", tmp_path, "--force")[0] == 0
+    assert (tmp_path / "rules.toml").read_text() == text
     code, checked, _ = inspectd(tmp_path, "rules", "check", out)
     assert (code, checked) == (0, f"{out}: 3 rules, nothing wrong\n")
     with LiveEngine(tmp_path, "--rules", str(out), quiet=True) as engine:
@@ -357,6 +379,10 @@ def test_export_of_some_exchanges(capture: Path, tmp_path: Path) -> None:
         assert text.count("[[rule]]") == rules
     code, _, said = inspectd(tmp_path, "export", capture, "--rules", "--method", "POST")
     assert (code, said.splitlines()[0]) == (1, f"inspectd: {capture}: nothing to make a rule of")
+    for absent in ("99", "70-99", "99-"):
+        code, text, said = inspectd(tmp_path, "export", capture, "--rules", "1", absent)
+        assert (code, text) == (1, "")
+        assert said.startswith(f"inspectd: {capture}: there is no exchange {absent} in it")
 
 
 @pytest.mark.parametrize(
@@ -386,6 +412,16 @@ def test_credentials_are_pointed_out_or_taken_out(tmp_path: Path) -> None:
     assert "secret" not in text
     assert "abc" not in text
     assert said == "inspectd: redacted: Set-Cookie\n"
+
+
+def test_credentials_too_short_to_be_told_from_chance_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.inspectd"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsid=ab1"
+    write_capture(path, [(get("/", "Cookie: sid=ab1"), answer)])
+
+    _, text, said = inspectd(tmp_path, "export", path, "--rules", "--redact")
+    assert "sid=ab1" in text
+    assert said == "inspectd: left there, too short to be told from chance: Cookie in content\n"
 
 
 def test_a_capture_that_is_being_written(tmp_path: Path) -> None:

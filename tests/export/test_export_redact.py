@@ -257,5 +257,22 @@ def test_an_echo_never_changes_how_a_message_is_read() -> None:
     words = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked-chunked\r\nContent-Encoding: gzip\r\n\r\nabc"
     found = Found()
 
-    assert Redaction().message(words, "response", found, known=[b"chunked-chunked"]) == words
+    assert Redaction().message(words, "response", found, known={b"chunked-chunked": "Cookie"}) == words
     assert found.unsearched == {"with a coding": 1}
+
+
+def test_short_credentials_are_taken_out_where_they_stand_by_themselves() -> None:
+    asked, found = Found(), Found()
+    redaction = Redaction()
+    fields = b"X-Api-Key: QwErTyU\r\nCookie: sid=abc123; theme=html; n=2024; ok=true; a=b1; in=q1w2\r\n"
+    redaction.message(START + fields + b"\r\n", "request", asked)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Echo: abc123\r\n\r\n"
+    said = b'{"x-api-key":"QwErTyU","c":"sid=abc123;theme=html","n":2024,"ok":true,"a":"b1","in":"%3Dq1w2"}'
+
+    again = redaction.message(head + said, "response", found, known=asked.secrets)
+
+    assert again == head.replace(b"abc123", b"xxxxxx") + (
+        b'{"x-api-key":"xxxxxxx","c":"sid=xxxxxx;theme=xxxx","n":2024,"ok":true,"a":"b1","in":"%3Dq1w2"}'
+    )
+    assert found.counts == {"a credential in another field": 1, "a credential in content": 3}
+    assert found.left == {"Cookie in content": 4}
