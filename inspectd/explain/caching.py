@@ -168,7 +168,9 @@ def _date(text: str) -> datetime | None:
     from email.utils import parsedate_to_datetime
 
     try:
-        return parsedate_to_datetime(text[:64]).astimezone(UTC)
+        found = parsedate_to_datetime(text[:64])
+        # The forms without a zone mean GMT as well (RFC 9110 §5.6.7).
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 

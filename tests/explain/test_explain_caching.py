@@ -25,6 +25,7 @@ def pairs(*lines: str) -> list[tuple[bytes, bytes]]:
         ("GET", 200, ["Cache-Control: s-maxage=3600"], "fresh", "1 hour"),
         ("GET", 200, [f"Date: {DATE}", f"Expires: {LATER}"], "fresh", "1 hour"),
         ("GET", 200, [f"Expires: {LATER}"], "expires", "fresh until 2015-10-21"),
+        ("GET", 200, ["Expires: Wed Oct 21 08:28:00 2015"], "expires", "fresh until 2015-10-21 08:28:00+00:00"),
         ("GET", 200, ["Expires: 0"], "stale", "stale at once"),
         ("GET", 200, [f"Date: {DATE}", f"Expires: {LATER}", "Cache-Control: max-age=1"], "fresh", "1 second"),
         ("GET", 200, ["Cache-Control: max-age=x"], "stale", "stale at once"),
