@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from inspectd.lint.subject import Subject
     from inspectd.wire import Field
+    from inspectd.wire.framing import Alternative
 
 _NO_CONTENT: Final = {
     b"GET": "body-on-get",
@@ -87,15 +88,27 @@ def smuggled(subject: Subject) -> Iterator[Finding]:
     """Content that begins like a request, or does so where another reader ends the one before."""
     data = subject.data
     ends = {subject.head_end: "the content"} if subject.message.content else {}
-    for other in subject.framing.alternatives:
+    others = _other_ends(subject)
+    for other in others:
         if other.length is not None:
             ends.setdefault(subject.head_end + other.length, other.reader)
-    if subject.framing.alternatives and subject.message.complete:
+    if others and subject.message.complete:
         ends.setdefault(subject.end, "what follows")
     for at, reader in sorted(ends.items()):
         if at < len(data) and REQUEST_LINE.match(data, at):
             end = data.find(b"\n", at, at + 4096)
             yield Finding("body-embedded-request", at, end if end >= 0 else min(len(data), at + 4096), reader)
+
+
+def _other_ends(subject: Subject) -> list[Alternative]:
+    """The readers that find another end of the message, or may: nobody knows that before it is complete."""
+    return [
+        other
+        for other in subject.framing.alternatives
+        if not subject.message.complete
+        or other.length is None
+        or subject.head_end + other.length != subject.end
+    ]
 
 
 def two_ends(subject: Subject) -> Iterator[Finding]:
@@ -105,10 +118,13 @@ def two_ends(subject: Subject) -> Iterator[Finding]:
     if not subject.head.complete or framing.step is FramingStep.SIMPLE_REQUEST or subject.message.interim:
         return
     if framing.alternatives:
+        others = _other_ends(subject)
+        if not others:
+            return
         where = value_range(field) if field is not None else (subject.start, subject.head_end)
         readers = "; ".join(
             f"{other.reader}: {'another framing' if other.length is None else f'{other.length:,} bytes'}"
-            for other in framing.alternatives[:4]
+            for other in others[:4]
         )
         yield Finding("body-ambiguous-end", *where, readers)
     elif _agreed(subject):

@@ -70,6 +70,8 @@ def method(subject: Subject) -> Iterator[Finding]:
     where, name = subject.head.method, subject.method
     if where is None or not _TOKEN.match(name):
         return
+    if subject.head.target is None and not subject.head.complete:
+        return  # the first letters of a word that nobody knows
     if len(name) > LONGEST_METHOD:
         yield Finding("method-too-long", *where, f"{len(name):,} bytes")
     elif name not in _methods():

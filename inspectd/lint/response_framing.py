@@ -76,6 +76,9 @@ def content(subject: Subject) -> Iterator[Finding]:
     message, head = subject.message, subject.head
     if subject.status == b"205" and message.content and head.status is not None:
         yield Finding("resp-body-on-205", *head.status, f"{message.content_length:,} bytes")
+    endless = subject.fields.get(b"content-type", ())  # such a stream ends when somebody leaves
+    if any(field.value_bytes.lower().startswith(b"text/event-stream") for field in endless):
+        return
     if subject.framing.step is FramingStep.UNTIL_CLOSE and head.complete:
         yield Finding("resp-close-delimited", subject.head_end, subject.head_end)
 
