@@ -81,7 +81,7 @@ def test_a_status_line_is_a_status_code() -> None:
 
 def test_what_has_no_name_is_an_error_with_an_offer() -> None:
     assert explain("PATHC", check=1) == (
-        "inspectd: nothing here is called 'PATHC'\n  Did you mean 'Path', 'PATCH' or 'MITM'?\n"
+        "inspectd: nothing here is called 'PATHC'\n  Did you mean 'Path', 'PATCH', '@path' or 'MITM'?\n"
     )
 
 
