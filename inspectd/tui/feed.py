@@ -21,6 +21,7 @@ from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.capture.urls import scheme_in_tunnel, whole_target
 from inspectd.capture.wanted import NOTHING_WANTED, wanted
 from inspectd.errors import InspectdError
+from inspectd.text.urls import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,6 +100,15 @@ class Deed(NamedTuple):
 NOTHING_TO_TELL: Final = Deed()
 
 
+class Shape(NamedTuple):
+    """What the rows have in them, as far as they were read: the columns are laid out for it."""
+
+    dest: bool = True
+    """Some came with Sec-Fetch-Dest or Sec-Fetch-Mode, or came again."""
+    urls: bool = False
+    """Some name the server, as what is asked of a proxy does."""
+
+
 def is_finished(row: Row) -> bool:
     """Whether a row can't change any more, so that it needs no second look."""
     if isinstance(row, ConnectionRow):
@@ -124,6 +134,9 @@ class Feed:
         self._unlooked: OrderedDict[int, None] = OrderedDict()
         self._generation = 0
         self._newest = 0
+        self._newest_connection = 0
+        self.shape = Shape(dest=False)
+        """What was seen so far; it only ever grows."""
         self._after: dict[int, int] = {}
         self._first: tuple[int, int] | None = None
         self._connections_due = 0.0
@@ -155,6 +168,11 @@ class Feed:
     def newest(self) -> int:
         """Id of the newest exchange known, 0 when there is none."""
         return self._newest
+
+    @property
+    def digits(self) -> int:
+        """Characters of the longest number of a row: 1234, or c123 of a connection."""
+        return max(len(str(self._newest)), len(f"c{self._newest_connection}") if self._after else 0)
 
     @property
     def connection_rows(self) -> int:
@@ -199,7 +217,13 @@ class Feed:
             while len(self._schemes) > ROWS_KEPT:
                 self._schemes.popitem(last=False)
         scheme = self._schemes[row.connection]
-        return row if scheme is None else msgspec.structs.replace(row, target=whole_target(row, scheme))
+        if scheme is None:
+            return row
+        self._note_shape(urls=True)
+        return msgspec.structs.replace(row, target=whole_target(row, scheme))
+
+    def _note_shape(self, *, dest: bool = False, urls: bool = False) -> None:
+        self.shape = Shape(self.shape.dest or dest, self.shape.urls or urls)
 
     def deed(self, key: int) -> Deed | None:
         """What is known of what the client did with the answer of this row; None when there is nothing to tell."""
@@ -214,6 +238,7 @@ class Feed:
             deed = Deed(evidence.attempt, evidence.gap_ns, reset_by, closed=closed, rule=rule)
             if deed != NOTHING_TO_TELL._replace(gap_ns=evidence.gap_ns):
                 self._deeds[exchange] = deed
+                self._note_shape(dest=deed.attempt > 1)
         while len(self._deeds) > ROWS_KEPT:
             self._deeds.popitem(last=False)
 
@@ -300,6 +325,10 @@ class Feed:
             if exchanges:
                 for exchange in self.capture.exchanges(exchanges):
                     self._rows[exchange.id] = (generation, exchange)
+                    self._note_shape(
+                        dest=bool(exchange.dest or exchange.mode),
+                        urls=exchange.method == "CONNECT" or is_url(exchange.target or ""),
+                    )
                 self._read_deeds(exchanges)
             if connections:
                 for connection in self.capture.connections(connections):
@@ -424,6 +453,7 @@ class Feed:
         self._newest = self._connections_upto = ids[-1] if ids else 0
         connections = self.capture.list_connections_after(0)
         self._after = {row.id: row.after for row in connections}
+        self._newest_connection = max(self._after, default=0)
         self.all = self._in_list_order(ids, [row.id for row in connections])
         self.shown = array("q") if self.filtered else self.all
         self._remember_first()
@@ -519,6 +549,7 @@ class Feed:
         fresh = [row for row in rows if row.id not in self._after]
         for row in fresh:
             self._after[row.id] = row.after
+            self._newest_connection = max(self._newest_connection, row.id)
         return [row.id for row in fresh]
 
     def _remember_first(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 from inspectd.capture.model import ExchangeRow
 from inspectd.capture.reader import Capture
 from inspectd.text.safe import cells
+from inspectd.tui.feed import Shape
 from inspectd.tui.widgets.bars import DETAIL_HINTS, TABLE_HINTS, FooterHints, Hint
 from inspectd.tui.widgets.columns import amount, columns_for, milliseconds, row_cells
 from tests.tui.shell_engine import FakeEngine, lines, picture, screen, until
@@ -35,8 +37,9 @@ def capture(tmp_path: Path) -> Path:
 def test_columns_fill_every_width_exactly(capture: Path) -> None:
     with Capture.open(capture) as reader:
         rows: list[Row] = [*reader.exchanges_after(95, 20), *reader.list_connections_after(0)]
-    for width in range(1, 260):
-        columns = columns_for(width, 4)
+    shapes = [Shape(dest=dest, urls=urls) for dest in (True, False) for urls in (True, False)]
+    for width, shape in itertools.product(range(1, 260), shapes):
+        columns = columns_for(width, 4, shape)
         for row in rows:
             for now in (None, row_time(row)):
                 assert sum(cells(cell.text) for cell in row_cells(row, columns, now)) == width, (width, row)
@@ -56,6 +59,37 @@ def test_a_connect_whose_tunnel_was_read_stands_back_unless_somebody_marked_it(c
         assert sum(cells(cell.text) for cell in shown) == width
     marked = row_cells(msgspec.structs.replace(connect, marked=1), columns_for(80, 4), None)
     assert "faint" not in {cell.tone for cell in marked if cell.text.strip(" —")}
+
+
+@pytest.mark.parametrize(("size", "path"), [((80, 24), "/api/basket"), ((120, 36), "/api/basket?item=12")])
+async def test_what_was_asked_for_through_a_proxy_is_seen(
+    tmp_path: Path, size: tuple[int, int], path: str
+) -> None:
+    with Scribe(tmp_path / "p.inspectd") as scribe:
+        scribe.exchange(get("http://localhost:3000/api/basket?item=12"))
+        scribe.exchange(browse("http://a-long-name.of-a.shop.test/api/basket?item=12", "empty", "cors"))
+        scribe.flush()
+        async with screen(scribe.path, FakeEngine(scribe.path), size=size) as (app, _):
+            shown = lines(app)
+            assert len([line for line in shown if path[: size[0] // 8] in line and " 200 " in line]) == 2
+
+
+def test_a_proxys_list_gives_targets_more_room_and_keeps_the_others() -> None:
+    for width in (56, 76, 80, 96, 120, 160, 200):
+        plain, urls = columns_for(width, 4), columns_for(width, 4, Shape(dest=False, urls=True))
+        assert urls.target >= plain.target
+        assert {name for name, _, _ in plain.names} - {name for name, _, _ in urls.names} <= {"dest · mode"}
+
+
+async def test_dest_and_mode_have_a_column_once_a_browser_came(tmp_path: Path) -> None:
+    with Scribe(tmp_path / "p.inspectd") as scribe:
+        scribe.exchange(get("/plain"))
+        scribe.flush()
+        async with screen(scribe.path, FakeEngine(scribe.path), size=(120, 36)) as (app, pilot):
+            assert "dest · mode" not in lines(app)[1]
+            scribe.exchange(browse("/page", "document", "navigate"))
+            scribe.flush()
+            await until(pilot, lambda: "dest · mode" in lines(app)[1] and "document · nav" in picture(app))
 
 
 def row_time(row: Row) -> int:
@@ -289,7 +323,7 @@ async def test_an_open_exchange_counts_up_and_then_shows_its_answer(tmp_path: Pa
             await until(pilot, lambda: re.search(r"/slow +… .*\b[5-9] s", picture(app)))
             pending.answer(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
             scribe.flush()
-            await until(pilot, lambda: re.search(r"/slow +202 Accepted +— +0 ", picture(app)))
+            await until(pilot, lambda: re.search(r"/slow +202 Accepted +0 ", picture(app)))
 
 
 async def test_the_panes_show_the_end_of_an_exchange_that_they_showed_going_on(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Where the columns of the traffic table stand, for any width, and what stands in them.
 
 Widths are terminal cells. A narrow terminal loses what can be found in the panes first (client, dest, time) and
-never the method, the target and the status. Everything here is text: styles are names of tones, and every value
+never the method, the target and the status. Where targets are whole URLs, as in a proxy, they get more of the width;
+a column that would be empty gives its width away. Everything here is text: styles are names of tones, and every value
 that came from the wire went through `text.safe`.
 """
 
@@ -17,7 +18,8 @@ from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.capture.urls import read_in
 from inspectd.text.client import short_client
 from inspectd.text.safe import cells, clip, pad, safe
-from inspectd.tui.feed import Deed, Noted, Row, is_finished
+from inspectd.text.urls import short_target
+from inspectd.tui.feed import Deed, Noted, Row, Shape, is_finished
 from inspectd.tui.theme import status_tone
 from inspectd.tui.widgets.paint import Cell
 
@@ -72,14 +74,31 @@ _PROFILES: Final = (
     (56, (0, 0, 7, 8, 0, 5, 6, 2)),
     (0, (0, 0, 5, 3, 0, 0, 5, 0)),
 )
+# The same where targets are whole URLs.
+_URL_PROFILES: Final = (
+    (180, (12, 16, 8, 18, 26, 7, 8, 18)),
+    (150, (12, 12, 7, 15, 21, 6, 7, 14)),
+    (116, (8, 10, 7, 10, 13, 5, 6, 13)),
+    (96, (8, 10, 7, 10, 0, 5, 6, 2)),
+    (76, (8, 9, 7, 8, 0, 5, 6, 2)),
+    *_PROFILES[-2:],
+)
+_MARKS_SHARE: Final = 5
+"""Cells that the marks get of an empty column, where they are words,"""
+_REASON: Final = 14
+"""and the status gets up to so many; the target gets the others."""
 
 
 @lru_cache(maxsize=64)
-def columns_for(width: int, digits: int) -> Columns:
+def columns_for(width: int, digits: int, shape: Shape = Shape()) -> Columns:  # noqa: B008 - it never changes
     """The columns for a table `width` cells wide whose largest number has `digits` digits."""
     number = max(4 if width >= 56 else 2, digits)
-    widths = next(widths for least, widths in _PROFILES if width >= least)
+    profiles = _URL_PROFILES if shape.urls else _PROFILES
+    widths = next(widths for least, widths in profiles if width >= least)
     when, client, method, status, dest, size, took, marks = widths
+    if dest and not shape.dest:
+        dest, status, marks = 0, max(status, _REASON), marks + (_MARKS_SHARE if marks > 2 else 0)
+        widths = (when, client, method, status, dest, size, took, marks)
     shown = sum(1 for column in widths if column) + 2
     # One cell for the cursor's bar, one gap before each column but the first, one at the right edge.
     target = width - 1 - number - sum(widths) - (shown - 1) - 1
@@ -174,7 +193,7 @@ def row_cells(
 
 def missing_cells(key: int, columns: Columns) -> list[Cell]:
     """A row that the capture let go of."""
-    number = _fit(str(key) if key > 0 else "", columns.number, right=True)
+    number = _fit(str(key) if key > 0 else f"c{-key}", columns.number, right=True)
     return _closed(
         [Cell(" " + number, "faint"), Cell("  no longer in the capture", "faint", italic=True)], columns.total
     )
@@ -199,7 +218,7 @@ def _exchange_cells(
     add(short_client(safe(row.client or ""), columns.client), columns.client, "text")
     add(safe(row.method or ""), columns.method, "method", bold=True)
     if row.state & State.HEAD_COMPLETE or row.method:
-        add(safe(row.target or ""), columns.target, "target")
+        out += _target(safe(row.target or ""), columns.target, faint=faint)
     else:
         out.append(
             Cell(
@@ -228,6 +247,15 @@ def _exchange_cells(
         mark, mark_tone = _marks(row, deed, noted, again=again)
         add(mark if columns.marks > 2 else mark[:1], columns.marks, mark_tone)
     return _closed(out, columns.total)
+
+
+def _target(target: str, width: int, *, faint: bool) -> list[Cell]:
+    """What was asked for: the server stands back, so that paths can be told apart at a glance."""
+    server, path = short_target(target, width)
+    rest = pad(path, width - cells(server))
+    if not server:
+        return [Cell(f" {rest}", "faint" if faint else "target")]
+    return [Cell(f" {server}", "faint" if faint else "muted"), Cell(rest, "faint" if faint else "target")]
 
 
 def _status(row: ExchangeRow, now_ns: int | None) -> tuple[str, str]:
@@ -340,7 +368,7 @@ _ALARMING: Final = frozenset(
 
 def _connection_cells(row: ConnectionRow, columns: Columns, now_ns: int | None) -> list[Cell]:
     """A connection that never became a request: who, and the sentence that says what it was."""
-    out = [Cell(" " + " " * columns.number)]
+    out = [Cell(" "), Cell(_fit(f"c{row.id}", columns.number, right=True), "muted")]
     if columns.time:
         out.append(Cell(" " + clock(row.opened_ns, columns.time), "muted"))
     room = columns.total - sum(cells(cell.text) for cell in out) - 2

@@ -321,7 +321,7 @@ class TrafficTable(ScrollView, can_focus=True):
         return 2 if self.has_focus else 1
 
     def _columns(self) -> Columns:
-        return columns_for(self.size.width, len(str(self.feed.newest)))
+        return columns_for(self.size.width, self.feed.digits, self.feed.shape)
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen: the titles first, then the rows the scroll position shows."""
@@ -340,6 +340,9 @@ class TrafficTable(ScrollView, can_focus=True):
         row = self.feed.get(index)
         if row is None:
             return self._strip(missing_cells(key, columns), palette, flags, columns.total)
+        named = self.feed.named(row)
+        if self._columns() != columns:
+            self.call_later(self.refresh)  # this row has what was in none before
         drawn = self._strips.get((key, flags, columns))
         final = is_finished(row) or not self._live
         deed = self.feed.deed(key)
@@ -347,9 +350,7 @@ class TrafficTable(ScrollView, can_focus=True):
         if drawn is not None and drawn[0] is row and drawn[1:3] == (deed, noted) and final:
             return drawn[3]
         now = time.time_ns() if self._live else None
-        strip = self._strip(
-            row_cells(self.feed.named(row), columns, now, deed, noted), palette, flags, columns.total
-        )
+        strip = self._strip(row_cells(named, columns, now, deed, noted), palette, flags, columns.total)
         self._strips[key, flags, columns] = (row, deed, noted, strip)
         return strip
 

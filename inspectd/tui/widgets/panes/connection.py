@@ -90,6 +90,7 @@ class Connection(TextPane):
 def _title(connection: ConnectionRow) -> list[Block]:
     blocks: list[Block] = [
         Paragraph(
+            Run(f"c{connection.id}  ", "strong"),
             Run(safe(connection.peer) or "a client", "value"),
             Run(" → ", "dim"),
             Run(safe(connection.local), "target"),
@@ -107,9 +108,8 @@ def _title(connection: ConnectionRow) -> list[Block]:
             )
         )
     if connection.sentence:
-        blocks.append(
-            Paragraph(Run(safe(connection.kind or ""), "reading"), Run("  "), Run(safe(connection.sentence)))
-        )
+        kind = [Run(f"{safe(connection.kind)}  ", "reading")] if connection.kind else []
+        blocks.append(Paragraph(*kind, Run(safe(connection.sentence))))
     return blocks
 
 
