@@ -28,8 +28,9 @@ ATTEMPTS_KEPT: Final = 4096
 ATTEMPTS_NS: Final = 600_000_000_000
 """A request that comes again later than this is a new one."""
 
-Identity: TypeAlias = tuple[str, bytes, bytes, str | None, int | None, bytes]
-"""The client's host, and of its request the method, the target, Host, the length and a digest of the content."""
+Identity: TypeAlias = tuple[str, bytes, bytes, bytes, str | None, int | None, bytes]
+"""The client's host and its own words for itself, and of its request the method, the target, Host, the length and a
+digest of the content."""
 
 _SHORT: Final = 200
 """Bytes of a target that are kept as they are."""
@@ -104,7 +105,7 @@ class Attempts:
         self._lately.clear()
 
     def note(self, trial: Trial, pending: Pending, client: str) -> None:
-        """Find out whether the request came before from this client's host, and remember it."""
+        """Find out whether the request came before from this client, and remember it."""
         key = _identity(trial, pending, client)
         before = self._lately.pop(key, None)
         self._lately[key] = trial
@@ -123,14 +124,19 @@ class Attempts:
 
 
 def _identity(trial: Trial, pending: Pending, client: str) -> Identity:
-    """What two attempts at the same thing have in common."""
+    """What two attempts at the same thing have in common.
+
+    Other fields may differ: a client that tries again brings a token, a cookie, or counts its attempts.
+    """
     head = pending.head
     target = head.target if len(head.target) <= _SHORT else _digest(head.target)
+    agent = head.get(b"user-agent") or b""
+    who = _digest(agent + b"\n" + (head.upgrade or b"")) if agent or head.upgrade else b""
     # When the answer came before all of the content did, how much had come by then is chance.
     if pending.complete:
         content = _digest(pending.content) if pending.content_length else b""
-        return client, head.method, target, trial.exchange.host, pending.content_length, content
-    return client, head.method, target, trial.exchange.host, head.length, b""
+        return client, who, head.method, target, trial.exchange.host, pending.content_length, content
+    return client, who, head.method, target, trial.exchange.host, head.length, b""
 
 
 def _digest(data: bytes | bytearray) -> bytes:

@@ -339,6 +339,30 @@ async def test_another_target_host_method_or_content_is_no_retry(run_engine: Any
         assert [rows[number].attempt for number in sorted(rows)] == [1, 1, 1, 1, 1, 1, 2]
 
 
+async def test_another_client_of_the_same_host_does_not_try_again(run_engine: Any) -> None:
+    def get_by(agent: str, more: str = "") -> bytes:
+        return f"GET /ws HTTP/1.1\r\nHost: a\r\nUser-Agent: {agent}\r\n{more}\r\n".encode()
+
+    requests = [
+        get_by("node"),
+        get_by("curl/8.14.1"),
+        get_by("other"),
+        b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n",
+        get_by("node", "Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+        get_by("curl/8.14.1", "Authorization: Basic eDp5\r\n"),
+        b"GET /ws HTTP/1.1\r\nHost: a\r\n\r\n",
+    ]
+    async with run_engine(Crafted((Send(WHOLE),))) as running:
+        client = await running.connect()
+        for request in requests:
+            await client.send(request)
+            await client.until(b"abcdef")
+        await client.close()
+        await ended(running, len(requests))
+        rows = running.capture.evidence_of(range(1, len(requests) + 1))
+        assert [rows[number].attempt for number in sorted(rows)] == [1, 1, 1, 1, 1, 2, 2]
+
+
 async def test_only_so_many_requests_are_remembered(run_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence_module, "ATTEMPTS_KEPT", 3)
     async with run_engine(Crafted((Send(WHOLE),))) as running:
