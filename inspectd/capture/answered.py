@@ -55,4 +55,6 @@ def answerer(rule: str, label: str) -> Answerer:
         return Answerer(how, "", what)
     if rule and rule != BY_HAND:
         return Answerer("answered by rule", rule, label)
+    if label.endswith("."):  # no name but a sentence: why there was no other answer
+        return Answerer("answered by", "inspectd", label)
     return Answerer("answered by", label, "")

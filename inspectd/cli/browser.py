@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+import string
 import sys
 import threading
 from pathlib import Path
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 BROWSER: Final = "The browser"
 LOOK_SECONDS: Final = 0.2
 """How often it is looked whether the engine still lives, while the browser is waited for."""
+_URL: Final = re.compile(r"(?i)(?:[a-z][a-z0-9+.-]*://|(?:about|data|view-source|javascript):).")
+_OF_AUTHORITIES: Final = frozenset(string.ascii_letters + string.digits + "-._~:[]%")
 _INSTALL: Final = (
     "Debian: apt install chromium or firefox-esr; macOS: brew install --cask chromium or firefox"
 )
@@ -108,6 +112,7 @@ def chosen(words: tuple[str, ...], *, window: bool) -> Choice:
     rest = words if name is None else words[1:]
     if len(rest) > 1 or any(word.startswith("-") for word in rest):
         raise click.UsageError(f"One URL, and before it {' or '.join(NAMES)}: {' '.join(rest)!r} is neither.")
+    url = opened_url(rest[0]) if rest else "about:blank"
     for each in NAMES if name is None else (name,):
         program = find(each)
         if program is not None:
@@ -116,8 +121,29 @@ def chosen(words: tuple[str, ...], *, window: bool) -> Choice:
                     "there is no display to open a browser's window on",
                     "Without a window: inspectd browser --no-window --headless URL",
                 )
-            return Choice(each, program, rest[0] if rest else "about:blank", window)
+            return Choice(each, program, url, window)
     raise InspectdError(f"{name or 'a browser'} is not installed, or not where it usually is", _INSTALL)
+
+
+def opened_url(word: str) -> str:
+    """The URL that a word stands for: HOST:PORT and the like are http. Raises `click.UsageError` for what is none.
+
+    A browser would look for what is no URL with a search engine.
+    """
+    from inspectd.engine.proxy.routes import read_authority
+
+    if _URL.match(word):
+        return word
+    authority = re.split(r"[/?#]", word, maxsplit=1)[0]
+    origin = read_authority(authority, None) or read_authority(authority, 80)
+    spelled = set(authority) <= _OF_AUTHORITIES and (":" in authority or "." in authority)
+    spelled = spelled and authority[:1] not in ".:" and authority[-1:] != ":"
+    if origin is None or not (spelled or authority.lower() == "localhost"):
+        raise click.UsageError(
+            f"{word!r} is no URL, and neither chromium nor firefox. Write http://HOST:PORT/, for example"
+            " http://localhost:3000/."
+        )
+    return f"http://{word}"
 
 
 def _no_display() -> bool:
@@ -200,7 +226,7 @@ def _headless(context: click.Context, choice: Choice, values: Mapping[str, Any])
                     control=Path(listening.control),
                     control_tcp=None,
                     token_file=None,
-                    answer=f"{PASSING_ON}the servers that requests name",
+                    answer=f"{PASSING_ON}the servers that they name",
                     started_ns=engine.since_ns,
                     reach=listening.reach,
                 ),

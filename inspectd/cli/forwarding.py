@@ -175,7 +175,7 @@ def proxy(context: click.Context, /, **values: Any) -> None:
         connect_timeout=values["connect_timeout"],
         password=parse_password(values["proxy_auth"]) if values["proxy_auth"] else None,
     )
-    forward(context, values, forwarding, Passing("the servers that requests name"))
+    forward(context, values, forwarding, Passing("the servers that they name"))
 
 
 def forward(

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 SWITCH_SECONDS: Final = 0.0005
 """How long another thread may keep the engine's from running: a tenth of Python's default."""
+_STATUS_SECONDS: Final = 1.0
+_LONGEST_STATUS: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +174,28 @@ async def _live(config: EngineConfig, rules: RulesInUse, front: Front, control: 
 
 
 def _with_our_own_engine(problem: ListenError) -> ListenError:
-    """The same problem; when the port is taken and an engine of this person runs, with the way to it."""
+    """The same problem; when the port is taken and an engine of this person runs, with the way to it if that has it."""
     taken = isinstance(problem.__cause__, OSError) and problem.__cause__.errno == errno.EADDRINUSE
-    if not taken or not (running := places.running_engines()):
+    running = places.running_engines() if taken else []
+    port = re.search(r":(\d+)\)?: ", problem.what)
+    own = next((each for each in running if port is not None and _listens(each.socket, int(port[1]))), None)
+    if own is None:
         return problem
-    way = (
-        f"an inspectd engine is running (process {running[0].pid}): inspectd attach, or inspectd control stop"
-    )
+    way = f"it is an inspectd engine (process {own.pid}): inspectd attach, or inspectd control stop"
     return ListenError(problem.what, f"{problem.mend}; {way}", exit_code=problem.exit_code)
+
+
+def _listens(control: Path, port: int) -> bool:
+    """Whether the engine with this control socket says that it listens on this port."""
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(_STATUS_SECONDS)
+            asking.connect(str(control))
+            asking.sendall(b"GET /v1/status HTTP/1.1\r\nHost: inspectd\r\nConnection: close\r\n\r\n")
+            with asking.makefile("rb") as answer:
+                status = json.loads(answer.read(_LONGEST_STATUS).partition(b"\r\n\r\n")[2])
+        return any(str(address).endswith(f":{port}") for address in status["addresses"])
+    return False
 
 
 def _from_any_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

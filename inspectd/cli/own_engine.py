@@ -33,6 +33,9 @@ LISTENING: Final = frozenset(
 PRINTING: Final = frozenset({"headless", "as_json", "verbose", "quiet"})
 """Those that say what is printed. They are read here and mean nothing to the engine."""
 
+_WHERE: Final = frozenset(
+    {"--listen", "-l", "--allow-remote", "--proxy-auth", "--cert", "--key", "--backlog", "--reuse-port"}
+)
 _WRITTEN: Final = "inspectd.cli.own_engine.written"
 
 
@@ -53,7 +56,16 @@ class OwnEngineCommand(SectionCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line, and keep the values as they were written."""
-        ctx.meta[_WRITTEN], _, _ = self.make_parser(ctx).parse_args(list(args))
+        try:
+            ctx.meta[_WRITTEN], _, _ = self.make_parser(ctx).parse_args(list(args))
+        except click.NoSuchOption as problem:
+            if problem.option_name in _WHERE:
+                raise click.UsageError(
+                    f"{problem.option_name} has no place here: {ctx.command_path} takes a free port of this machine"
+                    " by itself, for what it starts alone. A proxy for others: inspectd proxy.",
+                    ctx,
+                ) from None
+            raise
         return super().parse_args(ctx, args)
 
 

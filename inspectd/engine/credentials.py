@@ -25,6 +25,8 @@ CONTEXTS_KEPT: Final = 128
 """Names whose certificates are remembered."""
 ALPN: Final = ("http/1.1",)
 
+_NOT_ITS_KEY: Final = frozenset({"KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
+"""What OpenSSL says as well when a key is another one's: it looks for the certificate of that key's kind."""
 _RENEW_SECONDS: Final = 86_400.0
 """A certificate that has less than this left is made anew."""
 
@@ -168,7 +170,7 @@ def _read(option: str, path: Path) -> bytes:
 
 def _unfit(certificate: Path, key: Path | None, problem: OSError) -> CertificateError:
     reason = getattr(problem, "reason", None) or problem.strerror or str(problem)
-    if reason == "KEY_VALUES_MISMATCH":
+    if reason == "KEY_VALUES_MISMATCH" or (reason in _NOT_ITS_KEY and key is not None):
         return CertificateError(
             f"--key {key or certificate}: is not the key of {certificate}", "name the key it was made with"
         )

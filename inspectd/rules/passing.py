@@ -68,7 +68,7 @@ class Passer(Protocol):
         """
 
 
-PASSING_ON: Final = "passing on to "
+PASSING_ON: Final = "passing requests on to "
 """How its description begins, which is no answer's."""
 
 

@@ -183,6 +183,13 @@ def test_certificates_that_cannot_be_used_say_why(tmp_path: Path) -> None:
         check=True,
         timeout=60,
     )
+    other_kind = tmp_path / "rsa.key"
+    subprocess.run(
+        ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", other_kind],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
     https = ("--headless", "--listen", "https://127.0.0.1:0")
     clear = ("--headless", "--listen", "127.0.0.1:0")
     for options, code, said in (
@@ -192,6 +199,7 @@ def test_certificates_that_cannot_be_used_say_why(tmp_path: Path) -> None:
         ((*https, "--cert", key, "--key", key), 1, "is no certificate in PEM form"),
         ((*https, "--cert", certificate), 1, "holds no key"),
         ((*https, "--cert", certificate, "--key", other), 1, "is not the key of"),
+        ((*https, "--cert", certificate, "--key", other_kind), 1, "is not the key of"),
         ((*https, "--cert", certificate, "--key", locked), 1, "is encrypted with a passphrase"),
         (("--headless", "--listen", "https://unix:/x"), 2, "has no port"),
         (("--headless", "--listen", "https://localhost"), 2, "has no port"),

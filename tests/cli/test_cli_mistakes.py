@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from tests.live_engine import ROOT, LiveEngine, environment
@@ -153,8 +154,45 @@ def test_a_port_that_an_engine_of_ours_holds_names_the_way_to_it(tmp_path: Path)
         code, said = run(tmp_path, "--headless", "--listen", engine.addresses[0])
 
     assert code == 1
-    way = f"an inspectd engine is running (process {engine.pid}): inspectd attach, or inspectd control stop"
+    way = f"it is an inspectd engine (process {engine.pid}): inspectd attach, or inspectd control stop"
     assert said.rstrip().endswith(way)
+
+
+def test_an_engine_that_has_another_port_is_not_blamed(tmp_path: Path) -> None:
+    state = {"XDG_RUNTIME_DIR": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    (tmp_path / "engine").mkdir()
+    with (
+        LiveEngine(tmp_path / "engine", env=state),
+        socket.create_server(("127.0.0.1", 0)) as taken,
+    ):
+        code, said = run(tmp_path, "--headless", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+
+    assert code == 1
+    assert "taken by another program" in said
+    assert "inspectd engine" not in said
+
+
+@pytest.mark.parametrize("command", [("run", "--listen", "9000", "--", "true"), ("browser", "-l", "9000")])
+def test_commands_with_a_proxy_of_their_own_say_that_they_choose_its_port(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    code, said = run(tmp_path, *command)
+
+    assert code == 2
+    assert f"inspectd {command[0]} takes a free port of this machine by itself" in " ".join(said.split())
+
+
+def test_what_is_no_url_never_reaches_a_browser() -> None:
+    from inspectd.cli.browser import opened_url
+
+    assert [
+        opened_url(word)
+        for word in ("localhost:3000", "localhost/a", "[::1]:80/x?y", "a.test", "HTTP://a", "about:blank")
+    ] == ["http://localhost:3000", "http://localhost/a", "http://[::1]:80/x?y", "http://a.test", "HTTP://a",
+          "about:blank"]  # fmt: skip
+    for word in ("safari", "two words", "localhost:port", "./page.html", "http:", ""):
+        with pytest.raises(click.UsageError, match="is no URL"):
+            opened_url(word)
 
 
 def test_a_file_that_is_no_capture_is_left_as_it_was(tmp_path: Path) -> None:

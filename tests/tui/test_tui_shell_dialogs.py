@@ -87,7 +87,7 @@ async def test_an_answer_can_be_chosen_and_is_remembered(capture: Path) -> None:
 
 async def test_a_proxy_says_what_it_does_and_passes_requests_on_again(capture: Path) -> None:
     engine = FakeEngine(capture)
-    engine.mode, engine.passing = "proxy", "passing on to the servers that requests name"
+    engine.mode, engine.passing = "proxy", "passing requests on to the servers that they name"
     async with screen(capture, engine) as (app, pilot):
         await until(pilot, lambda: " proxy " in lines(app)[0])
         assert "answer" not in lines(app)[0]
@@ -98,7 +98,7 @@ async def test_a_proxy_says_what_it_does_and_passes_requests_on_again(capture: P
         await until(pilot, lambda: not shows(app, AnswerScreen))
         await until(pilot, lambda: "proxy   answer 503" in lines(app)[0])
         await pilot.press("s", "down")
-        await until(pilot, lambda: "What the engine was started with: passing on to" in picture(app))
+        await until(pilot, lambda: "What the engine was started with: passing requests on" in picture(app))
         await pilot.press("enter")
         await until(pilot, lambda: engine.line is None)
         await until(pilot, lambda: "answer" not in lines(app)[0])

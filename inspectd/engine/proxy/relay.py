@@ -483,7 +483,10 @@ class Relay(Ruling):
 
     def _silence(self, upstream: Upstream, what: str) -> str:
         on = " on a connection that had served before" if upstream.served else ""
-        return f"{upstream.origin} {what}{on} without a byte of an answer."
+        said = f"{upstream.origin} {what}{on} without a byte of an answer."
+        origin = upstream.origin
+        # So do servers to which TLS is all that they understand.
+        return said if origin.tls or on else f"{said} If it speaks TLS: {origin._replace(tls=True).url}"
 
     def _note_answer(self, forward: Forward, head: ArrivedResponseHead) -> None:
         exchange, record = forward.exchange, forward.record
