@@ -245,7 +245,7 @@ def _exchange_cells(
     add(took, columns.ms, "odd" if live else "muted", right=True)
     if columns.marks:
         mark, mark_tone = _marks(row, deed, noted, again=again)
-        add(mark if columns.marks > 2 else mark[:1], columns.marks, mark_tone)
+        add(mark if columns.marks > 2 else _signs(mark), columns.marks, mark_tone)
     return _closed(out, columns.total)
 
 
@@ -333,11 +333,28 @@ def _ordinal(number: int) -> str:
 
 
 def _marks(row: ExchangeRow, deed: Deed | None, noted: Noted | None, *, again: bool) -> tuple[str, str]:
-    """The one thing about a row that stands out most; `again` where nothing else says that it came again."""
+    """What stands out most about a row, and that a person wrote its answer; `again` where nothing else says so."""
+    decided = None if deed is None else decision(deed.rule, row.label)
+    mark, tone = _mark(row, deed, noted, again=again, dropped=decided == "dropped")
+    if decided != "edited" or row.state & State.HELD:
+        return mark, tone
+    # Most answers are edited to be odd: neither of the two may hide the other.
+    mark = mark.replace("attempt ", "")
+    return (f"{_EDITED} {mark}", tone) if mark else (f"{_EDITED} by hand", "odd")
+
+
+def _signs(mark: str) -> str:
+    """A mark without its words, for two cells."""
+    return _EDITED + mark[2] if mark.startswith(_EDITED) and not mark[2].isalpha() else mark[:1]
+
+
+def _mark(
+    row: ExchangeRow, deed: Deed | None, noted: Noted | None, *, again: bool, dropped: bool
+) -> tuple[str, str]:
+    """The one thing about a row that stands out most."""
     if deed is not None and deed.left and row.state & State.HELD:
         return "✗ left", "bad"
-    decided = None if deed is None else decision(deed.rule, row.label)
-    if decided == "dropped":
+    if dropped:
         return "✗ dropped", "bad"
     if row.state & State.ABORTED:
         return "✗ cut short", "bad"
@@ -356,11 +373,10 @@ def _marks(row: ExchangeRow, deed: Deed | None, noted: Noted | None, *, again: b
         return "▲ odd head", "warn"
     if again and deed is not None:
         return f"↺ attempt {deed.attempt}", "dest"
-    if decided == "edited":
-        return "✎ by hand", "odd"
     return "", "text"
 
 
+_EDITED: Final = "✎"
 _ALARMING: Final = frozenset(
     {"tls", "tls-refused", "tls-failed", "http2", "socks", "garbage", "half-head", "over-limit", "other"}
 )
