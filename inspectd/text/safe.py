@@ -200,14 +200,15 @@ class Piece(NamedTuple):
     special: bool
 
 
-def wire_text(data: bytes, glyphs: Glyphs = UNICODE) -> list[Piece]:
-    """The display of some bytes in order, each byte covered by exactly one piece. Nothing in it can act on a
+def wire_text(data: bytes, glyphs: Glyphs = UNICODE, *, utf8: bool = True) -> list[Piece]:
+    r"""The display of some bytes in order, each byte covered by exactly one piece. Nothing in it can act on a
     terminal.
 
-    Valid UTF-8 is shown whole. A backslash is doubled where it could be read as the start of an escape, as in
-    `safe`.
+    Valid UTF-8 is shown whole; without `utf8` every byte beyond ASCII becomes `\xHH`, as bytes must that are no text
+    where some of them look like it by chance. A backslash is doubled where it could be read as the start of an escape,
+    as in `safe`.
     """
-    text = data.decode("utf-8", "surrogateescape")
+    text = data.decode("utf-8" if utf8 else "ascii", "surrogateescape")
     shapes = {"\r\n": glyphs.crlf, "\n": glyphs.lf, "\r": glyphs.cr, "\t": glyphs.htab}
     pieces: list[Piece] = []
     add = pieces.append

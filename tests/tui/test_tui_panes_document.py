@@ -158,6 +158,21 @@ def test_the_row_of_a_byte_shows_it(data: bytes, width: int) -> None:
         assert any(run.start <= offset < run.end for run in rows.row(rows.row_of(offset, width), width))
 
 
+def test_bytes_that_are_no_text_are_not_read_as_characters_by_chance() -> None:
+    head = b"POST / HTTP/1.1\r\nContent-Length: 12\r\n\r\n"
+    rows = text_of(document(head + b"\x16\x03\xcc\xa9\n\xc0+\xff\xc8\x9b\nz"), 120)
+    assert rows[-1].endswith(r"content      \x16\x03\xcc\xa9↓\xc0+\xff\xc8\x9b↓z")
+    assert text_of(document(head + "Grüße, țț\n".encode()[:12]), 120)[-1].endswith("Grüße,·ț\\xc8")
+
+
+def test_a_chunk_that_begins_within_a_character_is_text() -> None:
+    body = "ß=Grüße".encode()
+    data = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (
+        body[:1], len(body) - 1, body[1:],
+    )  # fmt: skip
+    assert any(row.endswith(r"\x9f=Grüße") for row in text_of(document(data), 120))
+
+
 def test_long_content_is_bounded_and_the_rest_is_counted() -> None:
     content = b"x" * 50_000
     data = b"POST / HTTP/1.1\r\nContent-Length: 50000\r\n\r\n" + content

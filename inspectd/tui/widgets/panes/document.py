@@ -7,6 +7,7 @@ computed. A field value with several parts (a list, parameters) is one stop of t
 
 from __future__ import annotations
 
+import codecs
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -115,6 +116,8 @@ _LONGEST_LINE: Final = 1024
 # Bytes that take one cell each, and CRLF, which takes one: their height needs no drawing.
 _ONE_CELL_EACH: Final = re.compile(rb"[\t -\[\]-~]*+(?:\r?\n)?+")
 _PRINTABLE: Final = bytes(code for code in range(0x20, 0x7F) if code != 0x5C)
+_BEFORE: Final = re.compile(rb"\A[\x80-\xbf]{1,3}")
+"""The end of a character that began before."""
 _LABEL_WIDTH: Final = 12
 _ROWS_KEPT: Final = 400
 _FOLDED_KEPT: Final = 128 * 1024
@@ -167,6 +170,7 @@ class Document:
         self.data = data
         self._marks = _marks(spans, marked)
         self._given = labels or {}
+        self._no_text: set[int] = set()
         self.spans = spans
         self._parts = parts or (lambda _: [])
         self._head_note = head_note
@@ -290,12 +294,16 @@ class Document:
         span = self.spans[at]
         label = _BULK[span.role]
         until = min(span.end, span.start + _BULK_SHOWN)
+        text = _is_utf8(self.data[span.start : until])
+        if not text:
+            self._no_text.add(at)
         start = span.start
         while start < until:
-            end = self.data.find(b"\n", start, min(until, start + _LONGEST_LINE)) + 1
+            # A line feed among bytes that are no text ends no line.
+            end = self.data.find(b"\n", start, min(until, start + _LONGEST_LINE)) + 1 if text else 0
             if end <= 0:
                 end = min(until, start + _LONGEST_LINE)
-                while end < until and end > start + 1 and self.data[end] & 0xC0 == 0x80:
+                while text and end < until and end > start + 1 and self.data[end] & 0xC0 == 0x80:
                     end -= 1
             hidden = span.end - end if end >= until else 0
             self.lines.append(Line(start, end, at, label, hidden))
@@ -408,7 +416,7 @@ class Document:
                     for offset, byte in enumerate(self.data[start:end], start)
                 )
                 continue
-            for text, first, last, special in wire_text(self.data[start:end]):
+            for text, first, last, special in wire_text(self.data[start:end], utf8=at not in self._no_text):
                 shown = style
                 if special:
                     if text == "\\\\":
@@ -524,6 +532,15 @@ def span_index(spans: Sequence[Span], offset: int) -> int:
     """The index of the span that holds the byte at `offset`; -1 when none of them does."""
     at = bisect_right(spans, offset, key=attrgetter("start")) - 1
     return at if at >= 0 and offset < spans[at].end else -1
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether it is text as far as it goes: it may begin and end within a character, as a chunk does."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(_BEFORE.sub(b"", data, count=1))
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _numbered(what: str, number: int, total: int) -> str:
