@@ -206,6 +206,8 @@ class JsonLines:
 
     def connection(self, row: ConnectionRow, capture: Capture) -> str:
         """`{"type":"connection",...}`."""
+        from inspectd.capture.findings import facts, findings_of_connection, noteworthy
+
         return json_line(
             {
                 "type": "connection",
@@ -220,6 +222,7 @@ class JsonLines:
                 "response_bytes": row.bytes_out,
                 "closed_by": row.closed_by,
                 "how": row.how,
+                "findings": facts(noteworthy(findings_of_connection(capture, row))),
             }
             | _hello(row, capture)
         )
@@ -290,17 +293,14 @@ class PlainLines:
     def _wider_than(self, width: int) -> bool:
         return self._width is None or self._width >= width
 
-    def connection(self, row: ConnectionRow, capture: Capture) -> str:  # noqa: ARG002
+    def connection(self, row: ConnectionRow, capture: Capture) -> str:
         """The line of a connection that was no exchange."""
         sentence = safe(row.sentence or row.kind or "")
         number = f"c{row.id}"
         before = f"{number:>5} {clock(row.opened_ns)}  {self._cell(row.kind or '-', 14)} "
-        # Listener 0: it was made to a server.
-        after = f"  {row.bytes_in} bytes " + (
-            f"from {safe(row.peer)}" if row.listener else f"to {safe(row.local)}"
-        )
-        if self._width is not None:
-            sentence = clip(sentence, max(12, self._width - len(before) - cells(after)))
+        after = f"  {_carried(row, capture)}"
+        room = _SENTENCE if self._width is None else max(12, self._width - len(before) - cells(after))
+        sentence = self._clip(sentence, room)
         return f"{self._paint(before, 'dim')}{self._paint(sentence, 'yellow')}{self._paint(after, 'dim')}\n"
 
     def _cell(self, text: str, width: int, *, escaped: bool = False) -> str:
@@ -315,7 +315,7 @@ class PlainLines:
         """What is worth saying beside the status, as safe text: marks, what became of it, for what it was asked."""
         marks = mark(row, evidence, cut=bool(lost), ascii_only=self._ascii) if evidence is not None else ""
         if row.state & State.ABORTED and row.label:
-            place = _without_status(row)
+            place = self._clip(_without_status(row), _SENTENCE)
         else:
             place = safe("/".join(part for part in (row.dest, row.mode) if part))
         about = ", ".join(part for part in (lost, author(row, evidence)) if part)
@@ -353,6 +353,16 @@ class PlainLines:
         yield ""
 
 
+def _carried(row: ConnectionRow, capture: Capture) -> str:
+    """How much came from whom: of TLS that came to nothing, the ClientHello. Safe text."""
+    if not row.listener:  # it was made to a server
+        return f"{row.bytes_in} bytes to {safe(row.local)}" if row.bytes_in else f"made to {safe(row.local)}"
+    tls = None if row.bytes_in else capture.tls(row.id)
+    if tls is not None and tls.hello:
+        return f"ClientHello of {len(tls.hello)} bytes from {safe(row.peer)}"
+    return f"{row.bytes_in} bytes from {safe(row.peer)}"
+
+
 def extra_width(width: int | None) -> int:
     """Cells of the last column, on a terminal with room for it."""
     return 22 if width is None else 22 + max(width - 120, 0) // 2
@@ -382,6 +392,8 @@ def content_length(row: ExchangeRow, capture: Capture) -> int | None:
     return int(found[0]) if found and re.fullmatch(r"[0-9]{1,18}", found[0]) else None
 
 
+_SENTENCE: Final = 160
+"""Cells of a sentence in a line: `inspectd show` and JSON lines tell all of it."""
 _STATUS_COLOURS: Final = {"1": "blue", "2": "green", "3": "cyan", "4": "yellow", "5": "red"}
 
 

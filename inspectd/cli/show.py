@@ -297,7 +297,9 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
     write(paint(f"connection c{row.id}", "bold") + (f" · {safe(row.kind)}" if row.kind else "") + "\n")
     if row.sentence:
         write(f"{safe(row.sentence, newline=True)}\n")
-    write(paint(connection_sentence(row), "dim") + "\n")
+    tls = capture.tls(row.id)
+    encrypted = tls is not None and bool(tls.hello or tls.shown)
+    write(paint(connection_sentence(row, encrypted=encrypted), "dim") + "\n")
     for line in (*inside_lines(capture, row), *upstream_lines(capture, row)):
         write(paint(line, "dim") + "\n")
     for line in tls_lines(capture, row):
@@ -339,13 +341,16 @@ def tls_lines(capture: Capture, row: ConnectionRow) -> Iterator[str]:
         yield safe(tls.sentence)
 
 
-def connection_sentence(row: ConnectionRow) -> str:
+def connection_sentence(row: ConnectionRow, *, encrypted: bool = False) -> str:
     """Who spoke to whom, how much, and how it ended."""
     parts = [f"from {safe(row.peer)} to {safe(row.local)}", f"opened {instant(row.opened_ns)}"]
     if row.rtt_us is not None:
         parts.append(f"round trip {brief(row.rtt_us * 1000)}")
     exchanges = "1 exchange" if row.exchanges == 1 else f"{row.exchanges} exchanges"
-    parts.append(f"{exchanges}, {row.bytes_in} bytes in, {row.bytes_out} bytes out")
+    carried = f"{row.bytes_in} bytes in, {row.bytes_out} bytes out"
+    if encrypted:
+        carried = f"inside TLS {carried if row.bytes_in or row.bytes_out else 'nothing'}"
+    parts.append(f"{exchanges}, {carried}")
     if row.closed_ns is None:
         parts.append("still open when this was written")
     else:

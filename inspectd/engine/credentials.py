@@ -25,6 +25,8 @@ CONTEXTS_KEPT: Final = 128
 """Names whose certificates are remembered."""
 ALPN: Final = ("http/1.1",)
 
+FLAW: Final = "A rule wants its flaw: "
+"""How it begins what a rule wants of a certificate."""
 _NOT_ITS_KEY: Final = frozenset({"KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 """What OpenSSL says as well when a key is another one's: it looks for the certificate of that key's kind."""
 _RENEW_SECONDS: Final = 86_400.0

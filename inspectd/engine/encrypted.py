@@ -13,6 +13,7 @@ from inspectd.capture.beside import TlsRecord
 from inspectd.engine import tcp
 from inspectd.engine.alerts import ABOUT_THE_CERTIFICATE
 from inspectd.engine.connection import Connection
+from inspectd.engine.credentials import FLAW
 from inspectd.engine.evidence import Witness
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Encrypting(Connection):
         tls = self._noted(soon=False)
         tls.version, tls.cipher, tls.alpn = version, cipher, alpn
         tls.shaken_ns = time.time_ns()
+        tls.sentence = self._pump.wanted or None
 
     def failed(self, failure: Failure, advice: str) -> None:
         """The handshake came to nothing, by an alert of the client or of this side."""
@@ -91,13 +93,15 @@ class Encrypting(Connection):
         elif failure.by_client:
             self._came_to_nothing(
                 _FAILED,
-                f"The client ended the handshake{self._after()} with the alert {failure.alert}.",
+                f"The client ended the handshake{self._after()} with the alert {failure.alert}.{self._wanted()}",
                 failure.alert,
             )
         else:
             told = f" The client was told so by the alert {failure.alert}." if failure.alert else ""
             self._came_to_nothing(
-                _FAILED, f"The handshake failed{self._after()}: {failure.reason}.{told}", failure.alert
+                _FAILED,
+                f"The handshake failed{self._after()}: {failure.reason}.{told}{self._wanted()}",
+                failure.alert,
             )
         self.part(at_once=not failure.by_client)
 
@@ -134,7 +138,7 @@ class Encrypting(Connection):
         alert = f" {failure.alert}" if failure.by_client else ""
         tls = self._noted()
         tls.alert = failure.alert
-        tls.sentence = f"TLS broke: {who}{alert}."
+        tls.sentence = f"TLS broke: {who}{alert}.{self._wanted()}"
         self._finish_reading(f"TLS broke ({who}{alert})")
         self.close("fin")
         self._site.turn.soon()
@@ -142,8 +146,8 @@ class Encrypting(Connection):
     def untidy(self) -> None:
         """The client's FIN came without close_notify: an attacker could have cut the stream (RFC 8446 §6.1)."""
         tls = self._noted()
-        if tls.sentence is None:
-            tls.sentence = "The client's FIN came without close_notify."
+        if tls.sentence is None or tls.sentence == self._pump.wanted:
+            tls.sentence = f"The client's FIN came without close_notify.{self._wanted()}"
 
     def in_clear(self, transport: asyncio.Transport, data: bytes) -> None:
         """It isn't TLS that the client speaks: these bytes, and all that follow, are taken as they are."""
@@ -180,6 +184,9 @@ class Encrypting(Connection):
         if self._record.kind in {None, "preconnect"}:
             self._record.describe(kind, sentence)
         self._stop_reading()
+
+    def _wanted(self) -> str:
+        return f" {self._pump.wanted}" if self._pump.wanted else ""
 
     def _after(self) -> str:
         return f" {(time.time_ns() - self._hello_ns) / 1e6:.1f} ms after its ClientHello"
@@ -228,9 +235,13 @@ class Encrypting(Connection):
         if tls is None or record.kind != "preconnect" or record.bytes_in:
             return
         done = "complete" if tls.shaken_ns is not None else "under way"
-        sentence = f"TLS handshake {done}, no request.{why}"
+        wanted = self._pump.wanted
+        kind, sentence = "preconnect", f"TLS handshake {done}, no request.{self._wanted() or why}"
+        if wanted.startswith(FLAW) and why is _OVER and tls.shaken_ns is not None:
+            kind = _REFUSED
+            sentence = f"The client left after the handshake, with no request and no alert. {wanted}"
         if record.sentence != sentence:
-            record.describe("preconnect", sentence)
+            record.describe(kind, sentence)
             self._site.turn.soon()
 
     def abort(self) -> None:

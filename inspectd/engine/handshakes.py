@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from inspectd.engine import ca
-from inspectd.engine.credentials import CONTEXTS_KEPT, Issued, Refusal, Shown, context_of
+from inspectd.engine.credentials import CONTEXTS_KEPT, FLAW, Issued, Refusal, Shown, context_of
 
 if TYPE_CHECKING:
     from inspectd.engine.credentials import OwnCertificate
@@ -88,7 +88,7 @@ class Handshakes:
         else:
             leaf = self._leaf(table.certificate, names)
             shown = Shown(context_of(leaf.pem), leaf.names, float("inf"))
-            said.append(f"A rule wants its flaw: {_SAYS[table.certificate]}.")
+            said.append(f"{FLAW}{_SAYS[table.certificate]}.")
         if table.version is not None:
             _allow_only(shown.context, table.version)
             said.append(f"A rule allows {table.version} only.")

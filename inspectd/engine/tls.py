@@ -36,6 +36,8 @@ class TlsTransport(Pump):
         super().__init__()
         self._credentials = credentials
         self._advice = credentials.advice
+        self.wanted = ""
+        """What a rule wants of this handshake, in a sentence; empty when none does."""
         self._connection = self._inner = make(self)
         self._hello: HelloReader | None = HelloReader()  # until it is known what the client speaks
         self._clear = (
@@ -116,6 +118,7 @@ class TlsTransport(Pump):
             self._connection.hello(hello.hello, name)
             self._refuse(shown)
             return
+        self.wanted = shown.advice
         self._advice = shown.advice or self._advice
         self._connection.hello(hello.hello, name, shown.names)
         self._tls = shown.context.wrap_bio(self._in, self._out, server_side=True)

@@ -150,7 +150,9 @@ def test_a_request_that_was_refused_before_its_end_shows_the_refusal(state: Stat
 
 
 def test_a_connection_without_a_request_as_json() -> None:
-    assert json.loads(lines.JsonLines().connection(connection(), capture())) == {
+    line = json.loads(lines.JsonLines().connection(connection(), capture()))
+    assert {"id": "target-non-ascii", "severity": "error", "start": 15, "end": 17} in line.pop("findings")
+    assert line == {
         "type": "connection",
         "id": 3,
         "peer": "127.0.0.1:5",
@@ -413,4 +415,17 @@ def test_a_connection_to_a_server_is_no_clients() -> None:
     shown = lines.PlainLines(painter(colour=False), width=None, verbosity=0)
     row = connection(kind="tls-failed", sentence="Not trusted.", peer="127.0.0.1:5", local="192.0.2.1:443")
     assert "bytes from 127.0.0.1:5" in shown.connection(row, capture())
-    assert "bytes to 192.0.2.1:443" in shown.connection(msgspec.structs.replace(row, listener=0), capture())
+    made = msgspec.structs.replace(row, listener=0)
+    assert "made to 192.0.2.1:443" in shown.connection(msgspec.structs.replace(made, bytes_in=0), capture())
+    assert "7 bytes to 192.0.2.1:443" in shown.connection(
+        msgspec.structs.replace(made, bytes_in=7), capture()
+    )
+
+
+def test_long_sentences_end_in_dots_and_leave_room_for_who_it_was() -> None:
+    shown = lines.PlainLines(painter(colour=False), width=None, verbosity=0)
+    said = shown.connection(connection(sentence="Not trusted. " * 40, peer="127.0.0.1:5"), capture())
+
+    assert len(said) < 250
+    assert "…  " in said
+    assert said.endswith("bytes from 127.0.0.1:5\n")

@@ -86,6 +86,31 @@ async def test_the_first_table_that_fits_the_name_counts_and_none_is_as_usual(ru
         await client.close()
 
 
+async def test_who_leaves_without_an_alert_or_goes_on_is_told_of_the_rule(run_engine: RunEngine) -> None:
+    careless = ssl.create_default_context()
+    careless.check_hostname, careless.verify_mode = False, ssl.CERT_NONE
+    wanted = "A rule wants its flaw: it is for wrong-name.invalid."
+    async with run_engine(listen=LISTEN) as running:
+        running.engine.set_handshakes((TlsTable(certificate="wrong-name"),))
+        client = await TlsClient.connect(running, careless)
+        await client.shake()
+        await client.close()
+        row = await running.closed()
+        assert (row.kind, row.sentence) == (
+            "tls-refused",
+            f"The client left after the handshake, with no request and no alert. {wanted}",
+        )
+        client = await TlsClient.connect(running, careless)
+        await client.shake()
+        await client.send(GET)
+        await client.until(b"hello")
+        await client.close()
+        await running.closed(2)
+        tls = running.capture.tls(2)
+        assert tls is not None
+        assert wanted in (tls.sentence or "")
+
+
 @pytest.mark.parametrize("version", ["TLSv1", "TLSv1.1", "TLSv1.2"])
 async def test_one_version_only(run_engine: RunEngine, version: str) -> None:
     async with run_engine(listen=LISTEN) as running:
@@ -94,6 +119,7 @@ async def test_one_version_only(run_engine: RunEngine, version: str) -> None:
         with pytest.raises(ssl.SSLError, match=r"(?i)version"):
             await client.shake()
         await client.close()
+        assert f"A rule allows {version} only." in ((await running.closed()).sentence or "")
         context = trusting()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)

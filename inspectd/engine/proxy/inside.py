@@ -61,6 +61,7 @@ class InTunnel:
         self.advice = (
             f"{credentials.advice} http://{OFFERED_AT}/ through this proxy offers the CA's certificate. A program that"
             f" pins its server's own accepts no other: leave that alone with --no-intercept {safe(host)}."
+            f" Whether {safe(host)} can be reached is not known: servers are asked when a request comes."
         )
 
     def show(self, name: str | None, address: str) -> Shown | Refusal:
