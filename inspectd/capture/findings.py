@@ -11,12 +11,14 @@ from collections import OrderedDict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from inspectd.capture.model import State
+from inspectd.capture.following import findings_before, following
+from inspectd.capture.model import INCOMING, State
 from inspectd.capture.trouble import CaptureError
 from inspectd.lint import Context, Finding, Severity, findings, quick
 from inspectd.lint.catalogue import catalogue, levels
 from inspectd.lint.model import NO_CONTEXT
 from inspectd.wire import ArrivedHead, RequestReader
+from inspectd.wire.sniff import Sniff, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +50,9 @@ class Messages(Protocol):
     ) -> bytes: ...
     def response_bytes(
         self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
+    ) -> bytes: ...
+    def stream_bytes(
+        self, connection: int, direction: int, offset: int = 0, limit: int | None = None
     ) -> bytes: ...
     def connection(self, number: int, /) -> ConnectionRow | None: ...
     def tls(self, connection: int, /) -> TlsRow | None: ...
@@ -114,6 +119,9 @@ def findings_of(capture: Messages, row: ExchangeRow, kind: Kind) -> tuple[Findin
         request = capture.request_bytes(row, limit=EXAMINED)
         if kind == "request":
             eof = (ended or bool(row.state & State.REQUEST_COMPLETE)) and len(request) == (row.req_len or 0)
+            after = following(capture, row) if len(request) == row.req_len else b""
+            if after:
+                return findings_before(request, after)
             return _memory.findings(request, kind, eof=eof)
         if not row.res_len:
             return ()
@@ -139,11 +147,39 @@ def around(connection: ConnectionRow | None, tls: TlsRow | None) -> Context:
     return Context(tls=tls is not None, loopback=_LOOPBACK.match(connection.peer) is not None)
 
 
+def findings_of_connection(capture: Messages, row: ConnectionRow) -> tuple[Finding, ...]:
+    """The findings of what a client sent on a connection that never became an exchange.
+
+    Nothing is found where another protocol was served: then the row says something else than that it isn't HTTP.
+    """
+    if row.exchanges or not row.listener or not row.bytes_in:  # listener 0: inspectd made it, to a server
+        return ()
+    try:
+        data = capture.stream_bytes(row.id, INCOMING, 0, EXAMINED)
+    except CaptureError:
+        return ()
+    if not data:
+        return ()
+    eof = row.closed_ns is not None and len(data) == row.bytes_in
+    if (row.kind or "").startswith("socks"):
+        told = sniff(data, eof=eof)
+        if not isinstance(told, Sniff) or told.sentence != row.sentence:
+            return ()
+    return _memory.findings(data, "request", eof=eof)
+
+
+def marks_of_connection(capture: Messages, row: ConnectionRow) -> Marks:
+    """The findings of a connection that never became an exchange, in short."""
+    return _in_short(each.id for each in findings_of_connection(capture, row))
+
+
 def marks(capture: Messages, row: ExchangeRow, kinds: tuple[Kind, ...] = _KIND) -> Marks:
     """The findings of an exchange in short, of the messages of these kinds."""
-    ids: dict[str, None] = {}
-    for kind in kinds:
-        ids.update(dict.fromkeys(ids_in(capture, row, kind)))
+    return _in_short(name for kind in kinds for name in ids_in(capture, row, kind))
+
+
+def _in_short(found: Iterable[str]) -> Marks:
+    ids = dict.fromkeys(found)
     severity = levels()
     noted = sorted(ids, key=lambda name: -severity[name])
     return Marks(tuple(noted), severity[noted[0]]) if noted else NO_MARKS
@@ -171,7 +207,7 @@ def ids_in(capture: Messages, row: ExchangeRow, kind: Kind) -> tuple[str, ...]:
         except CaptureError:
             return ()
         head = next((event for event in events if isinstance(event, ArrivedHead)), None)
-        if head is not None:
+        if head is not None and head.keep_alive:  # else bytes may lie behind it
             return quick(head).ids
     return tuple(finding.id for finding in findings_of(capture, row, kind))
 
@@ -181,7 +217,13 @@ def noted_in(capture: Messages, row: ExchangeRow, kind: Kind) -> list[Finding]:
     severity = levels()
     if all(severity[name] is Severity.GOOD for name in ids_in(capture, row, kind)):
         return []
-    return [each for each in findings_of(capture, row, kind) if severity[each.id] > Severity.GOOD]
+    return noteworthy(findings_of(capture, row, kind))
+
+
+def noteworthy(found: Iterable[Finding]) -> list[Finding]:
+    """Those that are more than a good note."""
+    severity = levels()
+    return [each for each in found if severity[each.id] > Severity.GOOD]
 
 
 def facts(found: Iterable[Finding]) -> list[dict[str, str | int]]:

@@ -15,6 +15,9 @@ INCOMING: Final = 0
 OUTGOING: Final = 1
 """Direction of bytes from inspectd to the client."""
 
+LEFT_OVER: Final = "left-over"
+"""The kind of a connection with bytes behind its last request that were not read as one."""
+
 
 class State(IntFlag):
     """How far an exchange came."""

@@ -487,12 +487,14 @@ class Capture(Rows):
         return array("q", [row.id for row in rows if asked.met(marks(self, row, kinds))])
 
     def search_connections(self, words: str) -> array[int]:
-        """Ids of the connections that are rows of the list and in which every word is found, ascending."""
+        """Ids of the connections that are rows of the list and in which every word is found, ascending.
+
+        Tests of findings are met as well. Raises NotATestError.
+        """
+        from inspectd.capture.findings import marks_of_connection
         from inspectd.capture.wanted import wanted
 
         asked = wanted(words)
-        if asked.tests:  # nothing is found in a connection without a request
-            return array("q")
         patterns = [_like(word) for word in asked.words]
         columns = ("kind", "sentence", "peer")
         condition = "".join(f" AND {_any_of(columns, place)}" for place in range(1, len(patterns) + 1))
@@ -500,7 +502,12 @@ class Capture(Rows):
             f"SELECT id FROM connection WHERE kind IS NOT NULL{condition} ORDER BY after, id",  # noqa: S608
             patterns,
         )
-        return array("q", [number for (number,) in rows])
+        ids = array("q", [number for (number,) in rows])
+        if not asked.tests:
+            return ids
+        return array(
+            "q", [row.id for row in self.connections(ids) if asked.met(marks_of_connection(self, row))]
+        )
 
 
 def search_stretch(words: str) -> int:

@@ -43,6 +43,10 @@ class FindingTest(NamedTuple):
         """Whether it is so."""
         return (not self.ids.isdisjoint(marks.ids)) == self.has
 
+    def found(self, marks: Marks) -> set[str]:
+        """The findings that it is about."""
+        return set(self.ids & set(marks.ids)) if self.has else set()
+
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The messages that have to be looked at."""
@@ -61,6 +65,13 @@ class SeverityTest(NamedTuple):
         """Whether it is so."""
         return _COMPARISONS[self.comparison](marks.worst, self.level)
 
+    def found(self, marks: Marks) -> set[str]:
+        """The findings that it is about."""
+        from inspectd.lint.catalogue import levels
+
+        severity = levels()
+        return {name for name in marks.ids if _COMPARISONS[self.comparison](severity[name], self.level)}
+
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The messages that have to be looked at."""
@@ -76,6 +87,11 @@ class Wanted(NamedTuple):
     def met(self, marks: Marks) -> bool:
         """Whether all tests are."""
         return all(test.met(marks) for test in self.tests)
+
+    def found(self, marks: Marks) -> tuple[str, ...]:
+        """The ids of the findings that met the tests, the worst first."""
+        named = {name for test in self.tests for name in test.found(marks)}
+        return tuple(name for name in marks.ids if name in named)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

@@ -196,18 +196,18 @@ class Report:
 
     def _connection(self, capture: Capture, row: ConnectionRow) -> None:
         """Look at what came on a connection that never became an exchange."""
-        from inspectd.capture.findings import EXAMINED
+        from inspectd.capture.findings import EXAMINED, findings_of_connection
         from inspectd.capture.reader import BytesGone
-        from inspectd.lint import findings
 
+        found = findings_of_connection(capture, row)
+        fresh = self._count(tuple(each.id for each in found))
+        if not fresh:
+            return
         try:
             data = capture.stream_bytes(row.id, INCOMING, 0, EXAMINED)
-        except BytesGone:
+        except BytesGone:  # between two looks
             return
-        if data:
-            found = findings(data, "request", eof=row.closed_ns is not None and len(data) == row.bytes_in)
-            fresh = self._count(tuple(each.id for each in found))
-            self._keep(found, fresh, data, {"connection": row.id, "message": "request"})
+        self._keep(found, fresh, data, {"connection": row.id, "message": "request"})
 
     def stream(self, data: bytes, kind: Kind, *, asking: bool) -> None:
         """Look at the messages in some bytes."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from inspectd.capture.model import ConnectionRow
+from inspectd.capture.model import LEFT_OVER, ConnectionRow
 from inspectd.capture.reader import SEARCH_STRETCH, Capture, search_stretch
+from inspectd.capture.wanted import wanted
 from inspectd.cli.group import SectionCommand
 from inspectd.cli.lines import JsonLines, PlainLines, extra_width
 from inspectd.cli.output import draws_glyphs, painter, require_stdout, wants_colour
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from inspectd.capture.model import ExchangeRow
+    from inspectd.capture.wanted import Wanted
     from inspectd.cli.lines import Lines
 
 ROWS_AT_ONCE: Final = 200
@@ -45,18 +47,19 @@ def command(capture: Path, words: tuple[str, ...], *, as_json: bool) -> None:
 
     With WORDs, only those in which every word is found: in the method, target, status, reason, client, host,
     Sec-Fetch-Dest or Sec-Fetch-Mode; tests of what is found in the messages count as words: "finding == te-with-cl",
-    "finding ~ te-" (part of an id), "severity >= warning" (good, info, warning, error). Connections that never sent
-    a request are listed with an id like c12.
+    "finding ~ te-" (part of an id), "severity >= warning" (good, info, warning, error); the findings that met them
+    stand below each line. Connections that never sent a request are listed with an id like c12.
     """
     require_stdout("inspectd list FILE >lines")
     with Capture.open(capture) as opened:
         lines: Lines = JsonLines()
+        paint = painter(colour=wants_colour())
         if not as_json:
             width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-            paint = painter(colour=wants_colour())
             lines = PlainLines(paint, width=width, verbosity=0, ascii_only=not draws_glyphs())
             if width is not None:
                 sys.stdout.write(paint(heading(width), "dim") + "\n")
+        asked = wanted(" ".join(words))
         exchanges, connections = chosen(opened, " ".join(words))
         for row in in_order(exchanges, connections):
             sys.stdout.write(
@@ -64,6 +67,17 @@ def command(capture: Path, words: tuple[str, ...], *, as_json: bool) -> None:
                 if isinstance(row, ConnectionRow)
                 else lines.exchange(row, opened)
             )
+            if asked.tests and not as_json and (found := met_by(opened, row, asked)):
+                sys.stdout.write(paint(f"      {', '.join(found)}", "yellow") + "\n")
+
+
+def met_by(capture: Capture, row: ExchangeRow | ConnectionRow, asked: Wanted) -> tuple[str, ...]:
+    """The ids of the findings in a row that met the tests, the worst first."""
+    from inspectd.capture.findings import marks, marks_of_connection
+
+    if isinstance(row, ConnectionRow):
+        return asked.found(marks_of_connection(capture, row))
+    return asked.found(marks(capture, row, asked.kinds))
 
 
 def heading(width: int) -> str:
@@ -86,7 +100,7 @@ def heading(width: int) -> str:
 
 def chosen(capture: Capture, words: str) -> tuple[Iterator[ExchangeRow], Iterator[ConnectionRow]]:
     """The exchanges and the connections without a request in which every word is found, in their order."""
-    connections = (row for row in capture.iter_connections() if not row.exchanges)
+    connections = (row for row in capture.iter_connections() if not row.exchanges or row.kind == LEFT_OVER)
     if not words:
         return all_exchanges(capture), connections
     ids = array("q")

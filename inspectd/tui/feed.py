@@ -70,6 +70,9 @@ class CaptureReader(Protocol):
     def response_bytes(
         self, exchange: ExchangeRow | int, *, limit: int | None = None, offset: int = 0
     ) -> bytes: ...
+    def stream_bytes(
+        self, connection: int, direction: int, offset: int = 0, limit: int | None = None
+    ) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,10 +401,10 @@ class Feed:
 
     def _found_in(self, row: Row) -> bool:
         """Whether what was asked for is found in its messages."""
-        if isinstance(row, ConnectionRow):
-            return False
-        from inspectd.capture.findings import marks
+        from inspectd.capture.findings import marks, marks_of_connection
 
+        if isinstance(row, ConnectionRow):
+            return self._tests.met(marks_of_connection(self.capture, row))
         return self._tests.met(marks(self.capture, row, self._tests.kinds))
 
     def _due(self, fresh: Iterable[int]) -> Iterable[int]:

@@ -93,6 +93,7 @@ class Subject:
         self._capture = capture
         self._sides: dict[Side, SideBytes] = {}
         self._siblings: Sequence[ExchangeRow] | None = None
+        self._following: bytes | None = None
         self._attempts: Sequence[Attempt] | None = None
 
     @classmethod
@@ -169,6 +170,25 @@ class Subject:
             return self._capture.stream_bytes(self.connection.id, direction, offset, limit)
         except InspectdError:
             return b""
+
+    @property
+    def following(self) -> bytes:
+        """What came behind the request on its connection, where that shows how others may read it."""
+        from inspectd.capture.following import following
+
+        if self._following is None:
+            self._following = b""
+            if self._capture is not None and self.row is not None:
+                self._following = following(self._capture, self.row)
+        return self._following
+
+    def findings_of_connection(self) -> Sequence[Finding] | None:
+        """What is found in what a client sent without a request; None where no capture tells it."""
+        from inspectd.capture.findings import findings_of_connection
+
+        if self._capture is None or self.connection is None:
+            return None
+        return findings_of_connection(self._capture, self.connection)
 
     @property
     def request(self) -> bytes:
@@ -414,12 +434,17 @@ class SideBytes:
 
     def _find(self) -> Sequence[Finding]:
         from inspectd.capture.findings import EXAMINED, around
+        from inspectd.capture.following import findings_before
         from inspectd.lint import Context, findings
 
         row = self._subject.row
         data = self.prefix[:EXAMINED]
         if not data or self._is_tls:
             return ()
+        if row is None and (found := self._of_connection()) is not None:
+            return found
+        if self.following and len(data) == self.total:
+            return findings_before(data, self.following)
         asked = (
             self._subject.request[:_LONGEST_ASKED] if self.side == "response" and row is not None else None
         )
@@ -430,6 +455,20 @@ class SideBytes:
         context = around(subject.connection, subject.tls) if self.side == "response" else Context()
         return findings(data, self.side, eof=whole, request=asked, context=context, stream=self.stream)
 
+    def _of_connection(self) -> Sequence[Finding] | None:
+        """What is found on a connection that never became an exchange; None where its bytes are to be looked at."""
+        if self._subject.connection is None:
+            return None
+        if self.side == "response":
+            # Else they are inspectd's own words in the protocol that the client speaks.
+            return None if self.prefix.startswith(b"HTTP/") else ()
+        return self._subject.findings_of_connection()
+
+    @property
+    def following(self) -> bytes:
+        """What came behind a request whose end is in doubt, or that was the last one to be read."""
+        return b"" if self.side == "response" or self.truncated else self._subject.following
+
     @property
     def readings(self) -> Sequence[Seen]:
         """How the first message whose end is in doubt is read by others; empty when all agree."""
@@ -438,7 +477,7 @@ class SideBytes:
 
         if self._is_tls or not any(each.framing.ambiguous for each in self.stream.messages):
             return ()
-        found = readings(self.prefix[:EXAMINED], self.side)
+        found = readings(self.prefix[:EXAMINED] + self.following, self.side)
         return found if len(found) > 1 else ()
 
     @property

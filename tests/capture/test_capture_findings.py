@@ -9,19 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspectd.capture.findings import around, findings_of, found_in, marks
+from inspectd.capture.findings import Marks, around, findings_of, found_in, marks, marks_of_connection
+from inspectd.capture.following import findings_before, following
 from inspectd.capture.model import State, TlsRow
 from inspectd.capture.reader import Capture
 from inspectd.capture.wanted import FindingTest, NotATestError, completion, wanted
 from inspectd.lint import Context, Severity, catalogue, findings, quick
 from inspectd.wire import ArrivedHead, RequestReader, read
+from inspectd.wire.sniff import Sniff, sniff
 from tests.capture.traffic import get, new_writer, open_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from inspectd.capture.model import ConnectionRow
+    from inspectd.capture.model import ConnectionRow, ExchangeRow
 
 SMUGGLED = (
     b"POST /two HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX"
@@ -163,6 +165,11 @@ def test_a_redirect_is_held_against_the_target_that_was_asked_for(capture: Captu
         def response_bytes(self, exchange: object, *, limit: int | None = None, offset: int = 0) -> bytes:
             return answer[offset:][:limit]
 
+        def stream_bytes(
+            self, connection: int, direction: int, offset: int = 0, limit: int | None = None
+        ) -> bytes:
+            return capture.stream_bytes(connection, direction, offset, limit)
+
         def connection(self, number: int, /) -> ConnectionRow | None:
             return capture.connection(number)
 
@@ -172,3 +179,123 @@ def test_a_redirect_is_held_against_the_target_that_was_asked_for(capture: Captu
     for target, itself in ((b"/login", False), (b"/", True)):
         found = {each.id for each in findings_of(Answered(target), redirect, "response")}
         assert ("redirect-itself" in found) is itself
+
+
+# -- what lies behind a request
+
+AMBIGUOUS = (
+    b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+)
+NEXT = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+CLOSES = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def _followed(path: Path, request: bytes, after: bytes, state: State, **columns: str) -> ExchangeRow:
+    """A request in a capture, with bytes behind it that belong to no exchange."""
+    writer = new_writer(path)
+    connection = open_connection(writer)
+    connection.received(request + after, 2_000)
+    exchange = connection.begin(0, 2_000)
+    connection.end(exchange, len(request))
+    exchange.method, exchange.target = request.split(b" ")[0].decode(), "/"
+    for name, value in columns.items():
+        setattr(exchange, name, value)
+    exchange.req_head = request.index(b"\r\n\r\n") + 4
+    exchange.state |= (State.HEAD_COMPLETE | State.REQUEST_COMPLETE | state).value
+    connection.settle(None)
+    connection.save()
+    writer.flush(3_000)
+    writer.close(4_000)
+    with Capture.open(path) as opened:
+        row = opened.exchange(1)
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize(
+    ("request_", "state", "ids"),
+    [
+        (AMBIGUOUS, State.AMBIGUOUS, {"body-embedded-request", "body-ambiguous-end"}),
+        (CLOSES, State.PLAIN, {"stream-bytes-after-close"}),
+    ],
+)
+def test_what_lies_behind_a_request_is_found_with_it(
+    tmp_path: Path, request_: bytes, state: State, ids: set[str]
+) -> None:
+    path = tmp_path / "behind.inspectd"
+    row = _followed(path, request_, NEXT, state)
+    with Capture.open(path) as capture:
+        found = {each.id: each for each in findings_of(capture, row, "request")}
+        assert ids <= set(found)
+        assert ids <= set(marks(capture, row).ids)
+        assert all(0 <= each.start <= each.end <= len(request_) for each in found.values())
+        assert any('"GET /smuggled HTTP/1.1"' in found[name].detail for name in ids)
+        assert following(capture, row) == NEXT
+
+
+@pytest.mark.parametrize(
+    ("request_", "state", "columns"),
+    [
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", State.PLAIN, {}),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", State.PLAIN, {"status": "101"}),
+    ],
+)
+def test_another_protocol_is_nothing_left_over(
+    tmp_path: Path, request_: bytes, state: State, columns: dict[str, str]
+) -> None:
+    path = tmp_path / "tunnel.inspectd"
+    row = _followed(path, request_, b"\x16\x03\x01\x02", state, **columns)
+    with Capture.open(path) as capture:
+        assert following(capture, row) == b""
+        assert "stream-bytes-after-close" not in marks(capture, row).ids
+
+
+@given(st.binary(max_size=200), st.sampled_from([AMBIGUOUS, CLOSES, b"G", b"GET / HTTP/1.1\r\n\r\n"]))
+def test_findings_before_any_bytes_lie_within_the_request(after: bytes, request: bytes) -> None:
+    for each in findings_before(request, after):
+        assert 0 <= each.start <= each.end <= len(request)
+
+
+# -- connections without a request
+
+
+def _connections(path: Path, *sent: tuple[bytes, str, str]) -> None:
+    writer = new_writer(path)
+    for data, kind, sentence in sent:
+        connection = open_connection(writer)
+        if data:
+            connection.received(data, 2_000)
+            connection.settle(None)
+        connection.describe(kind, sentence)
+        connection.closed_ns = 3_000
+        connection.save()
+    writer.flush(3_000)
+    writer.close(4_000)
+
+
+def test_connections_meet_tests_of_findings(tmp_path: Path) -> None:
+    path = tmp_path / "connections.inspectd"
+    refused = sniff(b"\x05\x01\x00")
+    assert isinstance(refused, Sniff)
+    _connections(
+        path,
+        (b"\x16\x03\x01\x02\x00\x01", "tls", "A TLS hello."),
+        (b"\x05\x01\x00", "socks5", refused.sentence),
+        (b"\x05\x01\x00\x05\x01\x00", "socks5", "SOCKS5 to a.test:80"),
+        (b"", "preconnect", "Not a byte."),
+    )
+    with Capture.open(path) as capture:
+        assert list(capture.search_connections("severity >= error")) == [1, 2]
+        assert list(capture.search_connections("severity >= error hello")) == [1]
+        assert list(capture.search_connections("finding == stream-other-protocol")) == [2]
+        assert list(capture.search_connections("severity == good")) == [3, 4]
+        hello = capture.connection(1)
+        assert hello is not None
+        assert marks_of_connection(capture, hello).ids == ("stream-tls-hello",)
+
+
+def test_what_met_a_test_can_be_told() -> None:
+    found = Marks(("te-with-cl", "host-missing", "length-agreed"), Severity.ERROR)
+    assert wanted("finding ~ te-").found(found) == ("te-with-cl",)
+    assert wanted("finding != cl-plus").found(found) == ()
+    assert wanted("severity >= info finding ~ host-").found(found) == ("te-with-cl", "host-missing")
