@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+
+import pytest
 
 from inspectd.capture.messages import TimedMessage
 from inspectd.capture.model import State
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    import pytest
     from textual.pilot import Pilot
 
     from tests.tui.shell_scribe import Open
@@ -102,6 +104,32 @@ async def test_messages_of_both_directions_are_listed_and_the_frames_bits_explai
             for words in ("from the client", "masked", "1·······", "····0001", "opcode", "37 fa 21 3d"):
                 assert words in text
             assert pane.selected_value() == ("payload of the text message", b"Hello")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 50)])
+async def test_bits_stand_in_columns_and_bytes_beside_their_characters(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    with Scribe(tmp_path / "a.inspectd") as scribe:
+        talk = Talk(scribe, UPGRADE, SWITCHED)
+        talk.say(b"\x8a\x0cxyzXYZxyzXYZ")
+        async with looking(talk, size) as (pane, _):
+            shown = whole_text(pane.message_view).splitlines()
+            text = "\n".join(shown)
+            found = [
+                re.search(rf"^ *{bits} +{name}\b", text, re.MULTILINE)
+                for bits, name in (
+                    ("0000  1·······", "FIN"),
+                    ("0000  ····1010", "opcode"),
+                    ("0001  0·······", "MASK"),
+                    ("0001  ·0001100", "length"),
+                    ("0002  78 79 7a …", "payload"),
+                )
+            ]
+            assert all(found), text
+            assert len({match[0].rindex(match[0].split()[-1]) for match in found if match}) == 1
+            assert not any("ws-" in line for line in shown)
+            assert any(line.rstrip().endswith(("|xyzXYZxyzXYZ|", "|xyzXYZxy|")) for line in shown), shown
 
 
 async def test_the_newest_message_is_followed_until_another_is_chosen(tmp_path: Path) -> None:

@@ -13,24 +13,65 @@ from inspectd.capture.model import INCOMING
 from inspectd.text import hexdump
 from inspectd.text.pretty import pretty
 from inspectd.text.safe import safe
-from inspectd.tui.widgets.panes.prose import GAP, Block, Folded, Line, Paragraph
+from inspectd.tui.widgets.panes.prose import GAP, Block, Folded, Line, Paragraph, clipped
 from inspectd.tui.widgets.panes.times import clock, count, since
 from inspectd.tui.widgets.wireview import Run
 from inspectd.wire.span import BitSpan, Role
 from inspectd.wire.websocket import frame_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from inspectd.capture.messages import TimedEvent
     from inspectd.tui.conversation import Conversation, Entry
     from inspectd.wire.oddity import Oddity
+    from inspectd.wire.span import Span
     from inspectd.wire.websocket import Frame, WsMessage
 
 _PREVIEW: Final = 300
 _HEADER_MOST: Final = 16
 _HEX_MOST: Final = 4096
+_HEX_BESIDE: Final = 14
+"""Cells of a row of hexadecimal beside the four that each byte takes."""
+_BYTES_SHOWN: Final = 4
+_PARTS: Final = {
+    Role.WS_FIN: "FIN",
+    Role.WS_RSV1: "RSV1",
+    Role.WS_RSV2: "RSV2",
+    Role.WS_RSV3: "RSV3",
+    Role.WS_OPCODE: "opcode",
+    Role.WS_MASK: "MASK",
+    Role.WS_PAYLOAD_LENGTH: "length",
+    Role.WS_MASKING_KEY: "masking key",
+    Role.WS_PAYLOAD: "payload",
+    Role.WS_CLOSE_CODE: "close code",
+    Role.WS_CLOSE_REASON: "close reason",
+}
+_TITLED: Final = frozenset({Role.WS_OPCODE, Role.WS_PAYLOAD_LENGTH, Role.WS_CLOSE_CODE})
+"""Parts whose value has a name, or is a number to be read."""
 _KIND_STYLES: Final = {"text": "strong", "binary": "value", "close": "warning", "ping": "dim", "pong": "dim"}
+
+
+class HexLines:
+    """Bytes in hexadecimal with their characters: sixteen a row, or eight or four where there is less room."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def height(self, width: int) -> int:
+        """Rows it takes at this width."""
+        return -(-len(self._data) // self._per_row(width))
+
+    def rows(self, width: int) -> Sequence[Sequence[Run]]:
+        """Those rows."""
+        count = self._per_row(width)
+        return [
+            clipped([Run(row.line(count), "value")], width) for row in hexdump.rows(self._data, width=count)
+        ]
+
+    @staticmethod
+    def _per_row(width: int) -> int:
+        return next((count for count in (16, 8) if _HEX_BESIDE + 4 * count <= width), 4)
 
 
 def describe(entry: Entry, start: int) -> list[Run]:
@@ -130,8 +171,7 @@ def _content(data: bytes, *, text: bool) -> Iterator[Block]:
         for line in pretty(data, media_type).lines:
             yield Folded(line)
     else:
-        for row in hexdump.rows(data[:_HEX_MOST]):
-            yield Line(Run(row.line(), "value"))
+        yield HexLines(data[:_HEX_MOST])
 
 
 def _frames(entry: TimedMessage, conversation: Conversation) -> Iterator[Block]:
@@ -152,33 +192,35 @@ def _frames(entry: TimedMessage, conversation: Conversation) -> Iterator[Block]:
 
 
 def _bits(frame: Frame, data: bytes) -> Iterator[Block]:
+    """A line for each part: where, its bits or bytes, its name, and what its value says."""
+    parts = []
     for span in frame_spans(frame):
         at = span.start - frame.start
         if at >= len(data):
-            return
-        meaning = explain.role(span.role)
-        if isinstance(span, BitSpan):
-            bits = f"{span.value(data[at]):0{span.bits}b}"
-            shown = "·" * span.bit + bits + "·" * (8 - span.bit - span.bits)
-        else:
-            shown = data[at : span.end - frame.start].hex(" ")
-            shown += " …" if span.end - frame.start > len(data) else ""
-        value = _value(frame, span.role)
+            break
+        parts.append((at, span, _shown(span, data[at : span.end - frame.start])))
+    width = max((len(shown) for _, _, shown in parts), default=0)
+    for at, span, shown in parts:
+        raw = b"" if span.role is Role.WS_CLOSE_CODE and frame.masked else data[at : span.end - frame.start]
+        meaning = explain.websocket.part(span, raw)
+        value = f" {meaning.title}" if span.role in _TITLED and raw else ""
         yield Paragraph(
             Run(f"{at:04x}  ", "faint"),
-            Run(f"{shown:<12} ", "value"),
-            Run(f"{meaning.title}{value}  ", "name"),
+            Run(f"{shown:<{width}}  ", "value"),
+            Run(f"{_PARTS.get(span.role, str(span.role))}{value}  ", "name"),
             Run(meaning.sentence, "dim"),
-            hang=20,
+            hang=8 + width,
         )
 
 
-def _value(frame: Frame, role: Role) -> str:
-    if role is Role.WS_OPCODE:
-        return f" {frame.opcode}: {frame.name}"
-    if role is Role.WS_PAYLOAD_LENGTH:
-        return f" {frame.length:,}"
-    return ""
+def _shown(span: Span | BitSpan, raw: bytes) -> str:
+    """The bits where they stand in their byte, or bytes in hexadecimal: of a payload the first ones."""
+    if isinstance(span, BitSpan):
+        bits = f"{span.value(raw[0]):0{span.bits}b}"
+        return "·" * span.bit + bits + "·" * (8 - span.bit - span.bits)
+    if span.role is Role.WS_PAYLOAD_LENGTH or span.end - span.start <= _BYTES_SHOWN:
+        return raw.hex(" ") if len(raw) <= _BYTES_SHOWN else raw.hex()
+    return f"{raw[: _BYTES_SHOWN - 1].hex(' ')} …"
 
 
 # ------------------------------------------------------------------------------------------------------- events
