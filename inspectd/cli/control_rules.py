@@ -66,6 +66,7 @@ def rules(engine: str | None, files: tuple[Path, ...], *, clear: bool, show: boo
     else:
         count = sum(len(source.rules) for source in shown.sources)
         sys.stdout.write(f"answers by {_count(count, 'rule')}, then {safe(shown.fallback)}\n")
+        sys.stdout.writelines(f"{line}\n" for line in _handshake_lines(shown))
 
 
 def put(client: ControlClient, files: tuple[Path, ...]) -> RulesShown:
@@ -108,7 +109,14 @@ def rules_lines(shown: RulesShown) -> list[str]:
             cells = (pad(safe(rule.id), min(widths[0], 30)), pad(safe(rule.match), min(widths[1], 40)))
             lines.append(f"  {'  '.join(cells)}  {safe(rule.answer)}  ({calls})")
     lines.append(f"otherwise: {safe(shown.fallback)}")
-    return lines
+    return [*lines, *_handshake_lines(shown)]
+
+
+def _handshake_lines(shown: RulesShown) -> list[str]:
+    if not shown.handshakes:
+        return []
+    idle = " that do nothing: no listener speaks TLS, and no tunnel is looked into" * shown.handshakes_idle
+    return [f"handshakes: {_count(shown.handshakes, '[[tls]] table')}{idle}"]
 
 
 def _count(number: int, what: str) -> str:

@@ -55,7 +55,7 @@ class Started:
     answer: str
     started_ns: int
     reach: tuple[str, ...]
-    """One sentence for each listener that programs on other machines can reach."""
+    """One sentence for each listener that programs on other machines can reach, and for what does nothing."""
 
 
 class Front(Protocol):
@@ -145,7 +145,7 @@ async def _live(config: EngineConfig, rules: RulesInUse, front: Front, control: 
                     token_file=token_file,
                     answer=rules.responder.description,
                     started_ns=engine.started_ns,
-                    reach=tuple(engine.warnings),
+                    reach=(*engine.warnings, *_idle(rules)),
                 ),
                 lambda: _from_any_thread(loop, over.set),
             )
@@ -171,6 +171,15 @@ async def _live(config: EngineConfig, rules: RulesInUse, front: Front, control: 
             await engine.stop()
             if api is not None:
                 api.closed()
+
+
+def _idle(rules: RulesInUse) -> tuple[str, ...]:
+    """A sentence about rules that have nothing to do here."""
+    if not rules.handshakes_idle:
+        return ()
+    tables = len(rules.handshakes)
+    idle = f"[[tls]] in the rules does nothing ({tables} of them): no listener speaks TLS, --listen https://8443 would"
+    return (idle,)
 
 
 def _with_our_own_engine(problem: ListenError) -> ListenError:

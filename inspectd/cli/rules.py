@@ -117,6 +117,7 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
     """
     from inspectd.rules.file import RuleFileError
     from inspectd.rules.idle import without_effect
+    from inspectd.rules.manner import holding
     from inspectd.rules.shadow import never_answering
 
     wrong = 0
@@ -130,8 +131,16 @@ def check(context: click.Context, files: tuple[Path, ...], *, verbose: bool) -> 
             sys.stderr.write(f"{error}\n")
             continue
         found += loaded.rules
-        count = _count(len(loaded.rules), "rule")
-        sys.stdout.write(f"{safe(str(path))}: {count}, nothing wrong\n")
+        count = holding(len(loaded.rules), len(loaded.tls), accept=loaded.accept is not None)
+        empty = not (loaded.rules or loaded.tls or loaded.accept is not None)
+        sys.stdout.write(
+            f"{safe(str(path))}: {count}, nothing wrong{' and nothing in it' if empty else ''}\n"
+        )
+        if loaded.tls:
+            sys.stdout.write(
+                f"{safe(str(path))}: [[tls]] is about listeners that speak TLS (--listen https://8443) and about what"
+                " inspectd proxy, run and browser look into; elsewhere it does nothing\n"
+            )
         if loaded.accept is not None:
             if accepting:
                 sys.stdout.write(

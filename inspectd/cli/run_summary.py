@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from inspectd.capture.model import ExchangeRow, State
 from inspectd.capture.reader import BytesGone, Capture
+from inspectd.capture.urls import url_in_tunnel
 from inspectd.cli.follow import Follower
 from inspectd.cli.lines import JsonLines, json_line, size
 from inspectd.text.safe import clip, pad, safe
@@ -28,7 +29,10 @@ HOSTS_KEPT: Final = 1000
 HOSTS_SHOWN: Final = 12
 FAILURES_SHOWN: Final = 6
 _TEXT: Final = 100
-"""Cells of a name or sentence."""
+"""Cells of a name."""
+_URL: Final = 200
+_SENTENCE: Final = 600
+"""Cells of a URL, and of a sentence with one: what to do about it stands at its end."""
 _OTHERS: Final = "other hosts"
 _REFUSED: Final = "tls-refused"
 
@@ -72,9 +76,8 @@ class Summary:
             host = _OTHERS
         self.hosts.setdefault(host, Counter())[_outcome(row)] += 1
         if forward is not None and forward.failure:
-            _count(
-                self.failures, f"{row.method or '?'} {clip(safe(row.target or '?'), 60)}: {forward.failure}"
-            )
+            target = url_in_tunnel(capture, row) or row.target or "?"
+            _count(self.failures, f"{row.method or '?'} {clip(safe(target), _URL)}: {forward.failure}")
 
     def _unread(self, row: ExchangeRow, capture: Capture) -> None:
         _count(self.unread, row.target or "?")
@@ -169,7 +172,7 @@ def _headline(summary: Summary) -> str:
 
 def _shown(word: str, counted: Counter[str]) -> Iterator[str]:
     for what, count in counted.most_common(FAILURES_SHOWN):
-        yield f"  {word}: {_times(clip(safe(what), _TEXT), count)}"
+        yield f"  {word}: {_times(clip(safe(what), _SENTENCE), count)}"
     if len(counted) > FAILURES_SHOWN:
         yield f"  {word}: and {len(counted) - FAILURES_SHOWN} more"
 

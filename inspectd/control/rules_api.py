@@ -84,6 +84,8 @@ class RulesApi:
         return RulesShown(
             sources=tuple(self._source(each) for each in self._rules.sources),
             fallback=text(self._rules.fallback.description),
+            handshakes=len(self._rules.handshakes),
+            handshakes_idle=self._rules.handshakes_idle,
         )
 
     def _source(self, source: Source) -> SourceShown:

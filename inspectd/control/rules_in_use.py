@@ -119,6 +119,16 @@ class RulesInUse:
         """Where rules come from, in the order in which they are tried."""
         return [self._control, *self._files] if self._control.rules else list(self._files)
 
+    @property
+    def handshakes(self) -> tuple[TlsTable, ...]:
+        """The `[[tls]]` tables of all sources, in the order of these."""
+        return tuple(table for source in (self._control, *self._files) for table in source.tls)
+
+    @property
+    def handshakes_idle(self) -> bool:
+        """Whether there are such tables, and the engine has no handshakes to make."""
+        return bool(self.handshakes) and self._engine is not None and not self._engine.shakes_hands
+
     def rules_of(self, source: Source) -> tuple[Rule, ...]:
         """The rules of a source as they are in use, each with an id of its own."""
         return dict(self._book.sources).get(source.name, ()) if self._book is not None else ()
@@ -229,8 +239,7 @@ class RulesInUse:
     def _settle_handshakes(self) -> None:
         """Let the `[[tls]]` tables of all sources hold, in the order of their sources."""
         if self._engine is not None:
-            tables = [table for source in (self._control, *self._files) for table in source.tls]
-            self._engine.set_handshakes(tuple(tables))
+            self._engine.set_handshakes(self.handshakes)
 
     # -- files that change
 

@@ -73,6 +73,10 @@ class RulesShown(msgspec.Struct, frozen=True, kw_only=True):
 
     sources: tuple[SourceShown, ...]
     fallback: str
+    handshakes: int = 0
+    """`[[tls]]` tables."""
+    handshakes_idle: bool = False
+    """These do nothing: no listener speaks TLS, and no tunnel is looked into."""
 
 
 class RulesChecked(msgspec.Struct, frozen=True, kw_only=True):

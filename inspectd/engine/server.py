@@ -318,6 +318,11 @@ class Engine:
                 shown.tables = tables
 
     @property
+    def shakes_hands(self) -> bool:
+        """Whether a listener speaks TLS, or tunnels are looked into: without, what is set for handshakes is idle."""
+        return self._credentials is not None or self._shown_in_tunnels is not None
+
+    @property
     def accept_state(self) -> AcceptState:
         """What happens to new connections now."""
         return self._doors.state

@@ -24,12 +24,14 @@ WARNING: Final = (
 class Step(NamedTuple):
     """What to do on a system or for a program: a command with `{file}` for the certificate in PEM, or words.
 
-    Those that are not for `anywhere` only work where inspectd is installed.
+    `proxied` is the command to one that goes through the proxy at `{proxy}`, where that is another one. Those that are
+    not for `anywhere` only work where inspectd is installed.
     """
 
     system: str
     what: str
     anywhere: bool = True
+    proxied: str = ""
 
 
 COMMANDS: Final = (
@@ -53,11 +55,19 @@ COMMANDS: Final = (
         "inspectd ca install --firefox PROFILE  (about:profiles names its root directory)",
         anywhere=False,
     ),
-    Step("curl", "curl --cacert {file} https://localhost:8443/"),
+    Step(
+        "curl",
+        "curl --cacert {file} https://localhost:8443/",
+        proxied="curl -x {proxy} --cacert {file} https://example.test/",
+    ),
     Step("Python requests", "export REQUESTS_CA_BUNDLE={file}"),
     Step("httpx, OpenSSL, Go, Ruby", "export SSL_CERT_FILE={file}"),
     Step("Node.js", "export NODE_EXTRA_CA_CERTS={file}"),
-    Step("git", "git -c http.sslCAInfo={file} ls-remote https://localhost:8443/"),
+    Step(
+        "git",
+        "git -c http.sslCAInfo={file} ls-remote https://localhost:8443/",
+        proxied="git -c http.proxy={proxy} -c http.sslCAInfo={file} ls-remote https://example.test/a.git",
+    ),
     Step("Java", "keytool -importcert -cacerts -noprompt -storepass changeit -alias inspectd -file {file}"),
 )
 """What to run, by system and program."""

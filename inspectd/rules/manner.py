@@ -83,6 +83,17 @@ def shaking(table: TlsTable) -> str:
     return ", ".join([*said, *([f"{table.version} only"] if table.version else [])])
 
 
+def holding(rules: int, tls: int, *, accept: bool) -> str:
+    """What a file holds, counted: `2 rules, 4 [[tls]] tables and [accept]`; `no rules` when it is nothing."""
+    said = [_count(rules, "rule")] if rules or not (tls or accept) else []
+    if tls:
+        said.append(_count(tls, "[[tls]] table"))
+    if accept:
+        said.append("[accept]")
+    *before, last = said
+    return f"{', '.join(before)} and {last}" if before else last
+
+
 def _behaviour(table: AnswerTable) -> Iterator[str]:
     if table.template:
         yield "template"

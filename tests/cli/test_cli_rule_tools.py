@@ -14,7 +14,7 @@ from inspectd.cli.rules import SAMPLE, asked_for
 from inspectd.errors import InspectdError
 from inspectd.rules.file import load_text
 from inspectd.rules.tables import AcceptTable, MatchTable, PatchTable, RuleTable, TlsTable, WebSocketTable
-from tests.live_engine import ROOT
+from tests.live_engine import ROOT, LiveEngine, environment
 
 ODD = """
 [[rule]]
@@ -123,6 +123,40 @@ def test_check_says_everything_that_is_wrong_with_line_and_column(tmp_path: Path
     assert run.stdout.decode() == f"{odd}: 3 rules, nothing wrong\n"
 
 
+def test_check_counts_handshakes_and_says_where_they_happen(tmp_path: Path) -> None:
+    both, empty = tmp_path / "both.toml", tmp_path / "empty.toml"
+    both.write_text(
+        '[[tls]]\nname = "a.*"\ndo = "reset"\n[[tls]]\nversion = "TLSv1.2"\n[accept]\ndo = "reset"\n',
+        encoding="utf-8",
+    )
+    empty.write_text("", encoding="utf-8")
+    first, second, third = rules("check", both, empty).stdout.decode().splitlines()
+    assert first == f"{both}: 2 [[tls]] tables and [accept], nothing wrong"
+    assert second.startswith(f"{both}: [[tls]] is about listeners that speak TLS")
+    assert third == f"{empty}: 0 rules, nothing wrong and nothing in it"
+
+
+def test_handshakes_that_nobody_makes_are_told_of_when_an_engine_starts(tmp_path: Path) -> None:
+    file = tmp_path / "tls.toml"
+    file.write_text('[[tls]]\ndo = "reset"\n', encoding="utf-8")
+    told = []
+    for listen in ("127.0.0.1:0", "https://127.0.0.1:0"):
+        with LiveEngine(tmp_path, "--rules", str(file), listen=(listen,)) as engine:
+            shown = subprocess.run(
+                [sys.executable, "-m", "inspectd", "control", "rules", "--engine", str(engine.pid)],
+                cwd=ROOT,
+                env=environment(tmp_path),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=True,
+            ).stdout
+            engine.stop()
+        told.append((("[[tls]] in the rules does nothing" in engine.stderr), "do nothing" in shown))
+        assert "handshakes: 1 [[tls]] table" in shown
+    assert told == [(True, True), (False, False)]
+
+
 def test_check_tells_of_rules_that_never_answer(tmp_path: Path) -> None:
     one, two = tmp_path / "one.toml", tmp_path / "two.toml"
     one.write_text('[[rule]]\nmatch = "/a/**"\nhold = true\n[[rule]]\nmatch = "GET /a/b"\nrespond = "200"\n')
@@ -148,8 +182,8 @@ def test_check_and_show_tell_of_what_does_nothing(tmp_path: Path) -> None:
     two.write_text('[accept]\ndo = "close"\n[[rule]]\nname = "n"\nmatch = "/a"\nrespond = "200"\n')
     nothing = 'The fault at "byte 1000" (reset) never happens: the answer has 10 bytes.'
     assert rules("check", one, two).stdout.decode().splitlines() == [
-        f"{one}: 1 rule, nothing wrong",
-        f"{two}: 1 rule, nothing wrong",
+        f"{one}: 1 rule and [accept], nothing wrong",
+        f"{two}: 1 rule and [accept], nothing wrong",
         f"{two}: its [accept] does nothing: that of {one} comes first",
         "n (/a) of two.toml never answers: n (/a) of one.toml comes first",
         f"n (/a) of one.toml: {nothing}",

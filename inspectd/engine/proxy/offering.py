@@ -67,8 +67,8 @@ _POLICY: Final = (
 ).encode()
 
 
-def offer(authority: Authority, head: ArrivedHead) -> Answer:
-    """The answer to a request for something at this name."""
+def offer(authority: Authority, head: ArrivedHead, proxy: str) -> Answer:
+    """The answer to a request for something at this name. `proxy` is the URL of the proxy that it came through."""
     if head.method not in {b"GET", b"HEAD"}:
         return _answer(b"405 Method Not Allowed", b"text/plain", b"Only GET.\n", b"Allow: GET, HEAD")
     path = _path(head.target)
@@ -81,8 +81,8 @@ def offer(authority: Authority, head: ArrivedHead) -> Answer:
         there = ", ".join(f"/ca.{form}" for form in FORMS)
         return _answer(b"404 Not Found", b"text/plain", f"There is /, {there}.\n".encode())
     if preferred((head.get(b"accept") or b"")[:1024]) == "html":
-        return _answer(b"200 OK", b"text/html; charset=utf-8", _page(authority).encode(), _POLICY)
-    return _answer(b"200 OK", b"text/plain; charset=utf-8", _text(authority).encode())
+        return _answer(b"200 OK", b"text/html; charset=utf-8", _page(authority, proxy).encode(), _POLICY)
+    return _answer(b"200 OK", b"text/plain; charset=utf-8", _text(authority, proxy).encode())
 
 
 def _answer(status: bytes, media_type: bytes, body: bytes, *fields: bytes) -> Answer:
@@ -107,34 +107,38 @@ def _facts(authority: Authority) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _steps() -> list[tuple[str, str]]:
-    """The commands that make sense on any machine, with the file as it was saved."""
-    return [(step.system, step.what.replace("{file}", _SAVED)) for step in COMMANDS if step.anywhere]
+def _steps(proxy: str) -> list[tuple[str, str]]:
+    """The commands that make sense on any machine, with the file as it was saved, through this proxy."""
+    return [
+        (step.system, (step.proxied or step.what).replace("{file}", _SAVED).replace("{proxy}", proxy))
+        for step in COMMANDS
+        if step.anywhere
+    ]
 
 
 @lru_cache(maxsize=2)
-def _text(authority: Authority) -> str:
+def _text(authority: Authority, proxy: str) -> str:
     wide = max(len(step.system) for step in COMMANDS)
     lines = [_WHAT, ""]
     lines += [f"{name:<12} {safe(value)}" for name, value in _facts(authority)]
     lines += ["", "Compare the fingerprint with what `inspectd ca` says where the proxy runs.", ""]
     lines += [f"http://{OFFERED_AT}/ca.{form}  {_NAMED[form]}" for form in FORMS]
     lines += ["", f"To trust it, saved as {_SAVED}:", ""]
-    lines += [f"  {system:<{wide}}  {what}" for system, what in _steps()]
+    lines += [f"  {system:<{wide}}  {what}" for system, what in _steps(proxy)]
     lines += ["", "In menus:", ""]
     lines += [f"  {step.system}: {step.what}" for step in BY_HAND]
     return "\n".join([*lines, "", _STRICT, "", f"{WARNING}.", ""])
 
 
 @lru_cache(maxsize=2)
-def _page(authority: Authority) -> str:
+def _page(authority: Authority, proxy: str) -> str:
     facts = "".join(
         f"<dt>{html(name)}</dt><dd><code>{html(value)}</code></dd>\n" for name, value in _facts(authority)
     )
     files = "".join(f'<li><a href="/ca.{form}">ca.{form}</a>: {html(_NAMED[form])}</li>\n' for form in FORMS)
     menus = "".join(f"<dt>{html(step.system)}</dt><dd>{html(step.what)}</dd>\n" for step in BY_HAND)
     commands = "".join(
-        f"<dt>{html(system)}</dt><dd><code>{html(what)}</code></dd>\n" for system, what in _steps()
+        f"<dt>{html(system)}</dt><dd><code>{html(what)}</code></dd>\n" for system, what in _steps(proxy)
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>inspectd: trust its CA</title>\n'

@@ -175,6 +175,15 @@ class Forwarder:
         """Whether requests name their servers, as to a forward proxy."""
         return self._route is None
 
+    @property
+    def url(self) -> str:
+        """What clients are told to use as their proxy: the first listener, HOST where it has any address."""
+        for host, port in self._listening():
+            address = _plain(host)
+            name = "localhost" if address.is_loopback else f"[{host}]" if ":" in host else host
+            return f"http://{'HOST' if address.is_unspecified else name}:{port}"
+        return "http://HOST:PORT"
+
     def treatment(self, origin: Origin) -> Treatment:
         """What is done with a tunnel to this server."""
         if self.authority is not None and is_offered_at(origin):
@@ -249,13 +258,13 @@ class Forwarder:
 
         if self.authority is None:
             return Failure(404, NO_CA)
-        return route if route.tunnel else offer(self.authority, head)
+        return route if route.tunnel else offer(self.authority, head, self.url)
 
     def _named(self, head: ArrivedHead) -> Route | Failure:
         if self._route is None:
             from inspectd.engine.proxy.targets import named
 
-            return named(head)
+            return named(head, self.url)
         if self._host is None:
             return self._route
         return with_host(head, self._route.origin, self._host)

@@ -34,7 +34,7 @@ _SHOWN: Final = 200
 
 NOT_FOR_A_PROXY: Final = (
     "This is a proxy, and the request names no server: set it as the proxy of a client, for example "
-    f"curl -x http://HOST:PORT http://example.test/. Through it, http://{OFFERED_AT}/ offers the certificate of its CA."
+    f"curl -x {{proxy}} http://example.test/. Through it, http://{OFFERED_AT}/ offers the certificate of its CA."
 )
 
 
@@ -57,8 +57,8 @@ class _Line(NamedTuple):
     value_end: int
 
 
-def named(head: ArrivedHead) -> Route | Failure:
-    """Where the target of a request says that it goes."""
+def named(head: ArrivedHead, proxy: str = "http://HOST:PORT") -> Route | Failure:
+    """Where the target of a request says that it goes. `proxy` is the URL of this one."""
     if head.method == b"CONNECT":
         origin = _authority(head.target, None)
         if origin is None:
@@ -66,7 +66,7 @@ def named(head: ArrivedHead) -> Route | Failure:
         return Route(origin, tunnel=True)
     absolute = _ABSOLUTE.fullmatch(head.target)
     if absolute is None:
-        return Failure(400, NOT_FOR_A_PROXY)
+        return Failure(400, NOT_FOR_A_PROXY.format(proxy=proxy))
     scheme, authority, rest = absolute.groups()
     port = PORTS.get(scheme.lower().decode("ascii"))
     if port is None:

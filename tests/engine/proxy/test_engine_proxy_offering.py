@@ -105,6 +105,12 @@ async def test_others_get_text(run_engine: RunEngine) -> None:
         assert b"\r\nContent-Type: text/plain; charset=utf-8\r\n" in head
         assert ca.open_authority().fingerprint in body.decode()
         assert "http://inspectd.test/ca.pem" in body.decode()
+        through = f"http://localhost:{running.port}"
+        assert f"curl -x {through} --cacert inspectd-ca.pem https://example.test/" in body.decode()
+        assert f"git -c http.proxy={through} " in body.decode()
+        assert "localhost:8443" not in body.decode()
+        direct = await running.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert f"curl -x {through} http://example.test/".encode() in direct
         assert (await running.ask(get("/else"))).startswith(b"HTTP/1.1 404 ")
         refused = await running.ask(get("/", "Content-Length: 3", method="POST") + b"abc")
         assert refused.startswith(b"HTTP/1.1 405 ")
