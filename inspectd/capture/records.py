@@ -107,7 +107,17 @@ class ConnectionRecord:
     closed with `settle`. Bytes that no exchange's run covers become segments, so each byte is found exactly once.
     """
 
-    __slots__ = (*CONNECTION_COLUMNS, "_at", "_base", "_covered", "_now", "_writer", "changed", "saved")
+    __slots__ = (
+        *CONNECTION_COLUMNS,
+        "_at",
+        "_base",
+        "_covered",
+        "_now",
+        "_writer",
+        "changed",
+        "latest",
+        "saved",
+    )
 
     id: int
     listener: int
@@ -148,6 +158,8 @@ class ConnectionRecord:
         self.fin_in_ns = self.fin_out_ns = self.rtt_us = self.queue_len = self.queue_max = None
         self.bytes_in = self.bytes_out = self.exchanges = self.after = 0
         self.newest = self.inside = None
+        self.latest: ExchangeRecord | None = None
+        """The exchange that began last."""
         self.changed = self.saved = False
         self._at = self._base = self._covered = self._now = 0
 
@@ -195,6 +207,7 @@ class ConnectionRecord:
         exchange = ExchangeRecord(writer.newest_exchange, self.id, self.exchanges, started_ns, offset)
         exchange.previous = self.newest
         self.newest = exchange.id
+        self.latest = exchange
         writer.save(exchange)
         return exchange
 

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from inspectd.capture.model import ConnectionRow, ExchangeRow, State
+from inspectd.capture.model import LEFT_OVER, ConnectionRow, ExchangeRow, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ class Follower:
             for row in rows
             if row.closed_ns is not None
             and row.opened_ns >= self._since_ns
-            and not row.exchanges
+            and (not row.exchanges or row.kind == LEFT_OVER)
             and row.id not in self._connections_seen
         ]
         # Whatever lies behind the oldest one that is still open has been seen for good.

@@ -295,7 +295,7 @@ class PlainLines:
 
     def connection(self, row: ConnectionRow, capture: Capture) -> str:
         """The line of a connection that was no exchange."""
-        sentence = safe(row.sentence or row.kind or "")
+        sentence = safe(row.sentence or row.kind or "", doubling=False)
         number = f"c{row.id}"
         before = f"{number:>5} {clock(row.opened_ns)}  {self._cell(row.kind or '-', 14)} "
         after = f"  {_carried(row, capture)}"
@@ -375,8 +375,8 @@ def _without_status(row: ExchangeRow) -> str:
         for said in (f"{row.status} {row.reason or ''}".rstrip(), row.status):
             rest = label.removeprefix(said)
             if rest != label and rest[:1] in {"", ";"}:
-                return safe(rest.removeprefix(";").strip())
-    return safe(label)
+                return safe(rest.removeprefix(";").strip(), doubling=False)
+    return safe(label, doubling=False)
 
 
 def content_length(row: ExchangeRow, capture: Capture) -> int | None:

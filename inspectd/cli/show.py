@@ -277,7 +277,7 @@ def answer_line(row: ExchangeRow, evidence: EvidenceRow | None) -> str:
     if not row.label:
         return ""
     how, name, what = answerer(evidence.rule if evidence is not None else "", row.label)
-    return safe(f"{how} {name}".strip() + (f": {what}" if what else ""))
+    return safe(f"{how} {name}".strip() + (f": {what}" if what else ""), doubling=False)
 
 
 # ---------------------------------------------------------------------------------------------------- one connection
@@ -296,7 +296,7 @@ def show_connection(capture: Capture, row: ConnectionRow, side: str | None, *, a
     write = sys.stdout.write
     write(paint(f"connection c{row.id}", "bold") + (f" · {safe(row.kind)}" if row.kind else "") + "\n")
     if row.sentence:
-        write(f"{safe(row.sentence, newline=True)}\n")
+        write(f"{safe(row.sentence, newline=True, doubling=False)}\n")
     tls = capture.tls(row.id)
     encrypted = tls is not None and bool(tls.hello or tls.shown)
     write(paint(connection_sentence(row, encrypted=encrypted), "dim") + "\n")

@@ -46,6 +46,7 @@ class Connection(Answering):
 
     __slots__ = (
         "_answer_at",
+        "_behind",
         "_half_head",
         "_head_ns",
         "_listener",
@@ -68,6 +69,7 @@ class Connection(Answering):
         self._head_ns = 0
         self._answer_at: int | None = None  # octets of the arriving content to wait for before answering
         self._listening_ns = 0  # when reading went on after a stall
+        self._behind = b""  # the first bytes behind the last request that is read
         self._unread = 0  # bytes that this side has sent and the client has not taken
         self._taken_ns = 0  # when that number changed
 
@@ -119,6 +121,8 @@ class Connection(Answering):
                 self._head_ns = now
         reading = self._reading
         record.settle(reading.exchange if reading is not None else self._half_head)
+        if not self._behind and (self._deaf or self._reader.adrift):
+            self._behind = ending.behind(record, data)
         if reading is not None and reading.head.expects_continue:
             self._invite_content(reading)
         self._site.turn.soon()
@@ -160,7 +164,7 @@ class Connection(Answering):
             self._abort(self._playing, self._cut_off)
         record.closed_ns = now
         record.closed_by, record.how = ending.who_ended_it(record, self._closing, reset=reset)
-        ending.describe(record, now)
+        ending.describe(record, now, self._behind)
         record.save()
         if self._witness is not None:
             self._witness.end(now)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from inspectd.lint import Risk
 from inspectd.text.safe import wire_text
-from inspectd.tui.widgets.panes.meaning import finding_mark, say
+from inspectd.tui.widgets.panes.meaning import finding_mark, said, say
 from inspectd.tui.widgets.panes.prose import GAP, Block, Line, Paragraph, Title, clipped, width_of, wrap
 from inspectd.tui.widgets.wireview import Run
 
@@ -92,7 +92,7 @@ def finding_blocks(listed: Listed, data: bytes) -> list[Block]:
         GAP,
     ]
     if finding.detail:
-        blocks += [Paragraph(Run("here  ", "heading"), say(finding.detail), hang=6)]
+        blocks += [Paragraph(Run("here  ", "heading"), said(finding.detail), hang=6)]
     quoted = _quoted(finding, data)
     if quoted:
         blocks += [Paragraph(Run("bytes ", "heading"), *quoted, hang=6)]

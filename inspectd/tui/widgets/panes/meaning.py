@@ -67,6 +67,11 @@ def say(text: str | bytes, style: str = "plain") -> Run:
     return Run(safe(text), style)
 
 
+def said(text: str, style: str = "plain") -> Run:
+    """A run of text whose bytes of the wire are written as escapes already: those stay as they are."""
+    return Run(safe(text, doubling=False), style)
+
+
 def explanation_blocks(meaning: Explanation, *, rest: bool = True) -> list[Block]:
     """Sentence and paragraph, each on its own."""
     blocks: list[Block] = [Paragraph(say(meaning.sentence))]

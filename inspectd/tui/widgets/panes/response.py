@@ -45,9 +45,16 @@ class Response(TextPane):
             blocks.append(
                 Paragraph(
                     Run(f"{who.how} ", "heading"),
-                    *([Run(safe(who.name), "target" if who.what else "strong")] if who.name else []),
                     *(
-                        [Run(" · " if who.name else "· ", "dim"), Run(safe(who.what), "strong")]
+                        [Run(safe(who.name, doubling=False), "target" if who.what else "strong")]
+                        if who.name
+                        else []
+                    ),
+                    *(
+                        [
+                            Run(" · " if who.name else "· ", "dim"),
+                            Run(safe(who.what, doubling=False), "strong"),
+                        ]
                         if who.what
                         else []
                     ),
