@@ -47,10 +47,10 @@ certificate authority, so that https is seen too. What it does for pages is left
 (updates, telemetry, lists of dangerous sites, start pages) is switched off.
 
 \b
-  inspectd browser                                  Chromium, or Firefox if there is none
+  inspectd browser                                 Chromium, or else Firefox
   inspectd browser firefox http://localhost:3000
   inspectd browser chromium https://example.test/ --rules outage.toml
-  inspectd browser --headless --json | jq .target   lines instead of the screen
+  inspectd browser --headless --json | jq .target  lines, not the screen
 
 BROWSER is chromium (also Chrome, Edge and Brave) or firefox. URL is opened first. Ending inspectd ends the browser.
 Without the screen, closing the browser ends inspectd; with it, what was recorded stays on the screen until you quit.

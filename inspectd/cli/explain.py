@@ -32,6 +32,7 @@ _VALUES_LISTED: Final = 40
 _EXAMPLE_SHOWN: Final = 400
 # field-line = field-name ":" OWS field-value OWS
 _FIELD_LINE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,120}):[ \t]*+(\S.*)", re.DOTALL)
+_NAME_AND_VALUE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,120})[ \t]++(\S.*)", re.DOTALL)
 _STATUS_LINE: Final = re.compile(r"HTTP/\d\.\d +(?=\d)", re.IGNORECASE)
 
 
@@ -42,16 +43,17 @@ def explain(words: tuple[str, ...], *, as_json: bool) -> None:
     """Explain TERM: whatever has a name in HTTP, TLS, WebSocket, sockets or inspectd itself. All words are one term.
 
     \b
-      inspectd explain 418                        a status code; with its phrase as well
-      inspectd explain PATCH                      a method
-      inspectd explain Sec-Fetch-Mode             a field: who defines it, which browsers know it, its values
-      inspectd explain Sec-Fetch-Mode: navigate   a value, and each of its parts
-      inspectd explain no-cache                   a value by itself, and the fields it stands in
-      inspectd explain te-with-cl                 a finding: example bytes, and what servers do about it
-      inspectd explain request-target             the role of bytes, as `inspectd anatomy` names them
-      inspectd explain SO_REUSEADDR               sockets, TCP, DNS, proxies
-      inspectd explain 1001                       a WebSocket close code; also: opcode 8, FIN, ping
-      inspectd explain TLS_AES_128_GCM_SHA256     cipher suites, extensions, alerts; also: JA3, SNI
+      inspectd explain 418             a status code; with its phrase as well
+      inspectd explain PATCH           a method
+      inspectd explain Sec-Fetch-Mode  a field, its values, and who knows it
+      inspectd explain Vary: Origin    a value, and each of its parts
+      inspectd explain no-cache        a value, and the fields it stands in
+      inspectd explain te-with-cl      a finding: bytes, and what servers do
+      inspectd explain request-target  the role of bytes, as in anatomy
+      inspectd explain SO_REUSEADDR    sockets, TCP, DNS, proxies
+      inspectd explain 1001            WebSocket: close codes, opcode 8, FIN, ping
+      inspectd explain JA3             TLS: cipher suites, extensions, alerts
+      inspectd explain tls-refused     the words of inspectd itself
 
     A sentence comes first, then a paragraph, then the section of the specification. When a term means several
     things they are all listed, and the likeliest is told in full. When nothing has that name the exit code is 1,
@@ -60,6 +62,8 @@ def explain(words: tuple[str, ...], *, as_json: bool) -> None:
     term = " ".join(words).strip()
     require_stdout("inspectd explain TERM >explained.txt")
     line = _FIELD_LINE.fullmatch(term)
+    if line is None and (without_colon := _NAME_AND_VALUE.fullmatch(term)) and not look_up(term).meanings:
+        line = without_colon
     if line is not None and _is_known(line[1]):
         value = line[2].encode("utf-8", "surrogateescape")
         lines = value_json(term, line[1], value) if as_json else _Pages().value(line[1], value)

@@ -38,9 +38,9 @@ again, and end as they ended: FIN, RST or silence. Long ones lie in a folder bes
 WebSockets carried is left out, and counted: a rule with websocket = { send = [...] } says such things.
 
 \b
-  inspectd export a.inspectd --rules -o api.toml    then: inspectd --rules api.toml
-  inspectd export a.inspectd --rules 12 20-25       these exchanges, on standard output
-  inspectd export a.inspectd --rules --redact -o .  without credentials, as ./rules.toml
+  inspectd export a.inspectd --rules -o api.toml    for inspectd --rules
+  inspectd export a.inspectd --rules 12 20-25       these, on standard output
+  inspectd export a.inspectd --rules --redact -o .  no credentials; rules.toml
 
 To serve a capture as it is there is no need for a file: inspectd playback FILE.
 """

@@ -31,9 +31,9 @@ left as clients send it, unless --host says otherwise. With --rules, what a rule
 everything else by the server.
 
 \b
-  inspectd reverse http://localhost:3000            then open http://localhost:8080
+  inspectd reverse http://localhost:3000  then open http://localhost:8080
   inspectd reverse http://10.0.0.5 --host example.test --listen 9000
-  inspectd reverse https://example.test --host example.test     through TLS, if its certificate is good
+  inspectd reverse https://example.test --host example.test  through TLS
   inspectd reverse http://localhost:3000 --rules outage.toml --headless
 """
 
@@ -52,12 +52,13 @@ it is a row that says so. Requests in clear text and WebSockets are read as well
 hosts that must not be decrypted alone with --no-intercept.
 
 \b
-  inspectd proxy                                    a proxy on localhost:8080
-  curl -x http://localhost:8080 --cacert ca.pem https://example.test/   after inspectd ca export ca.pem
+  inspectd proxy                          a proxy on localhost:8080
+  inspectd ca export ca.pem               the certificate that clients trust
+  curl -x http://localhost:8080 --cacert ca.pem https://example.test/
   curl --socks5-hostname localhost:8080 http://example.test/
   inspectd proxy --no-intercept '*.bank.test' --no-intercept example.test:8443
-  inspectd proxy --only '*.example.test'            what goes elsewhere passes, and is only counted
-  https_proxy=http://localhost:8080 python app.py   what most programs understand
+  inspectd proxy --only '*.example.test'  what goes elsewhere is only counted
+  https_proxy=http://localhost:8080 python app.py
 
 Only programs on this machine can use it, unless --allow-remote and --listen say otherwise. Whoever can use it reaches
 what this machine reaches, also what listens on its loopback address alone: let --proxy-auth ask for a password then.

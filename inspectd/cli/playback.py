@@ -34,9 +34,9 @@ A request for which nothing was recorded is answered 501 with the recorded ones 
 others; --headless lists such requests at its end. --match says how much of a request has to be as recorded.
 
 \b
-  inspectd playback a.inspectd                      then open http://localhost:8080
-  inspectd playback a.inspectd --match strict       with the same content as well
-  inspectd playback a.inspectd --timing --headless  with the waits of the recording
+  inspectd playback a.inspectd                      on http://localhost:8080
+  inspectd playback a.inspectd --match strict       with the same content
+  inspectd playback a.inspectd --timing --headless  with the waits of then
   inspectd playback a.inspectd --otherwise http://localhost:3000
 
 To change answers, make a rule file of the capture: inspectd export FILE --rules -o rules.toml.

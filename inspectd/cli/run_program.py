@@ -44,19 +44,22 @@ such program, 126 when it can't be run. Afterwards a summary is printed on stand
 \b
   inspectd run -- curl https://example.test/
   inspectd run -- python app.py
-  inspectd run --rules outage.toml -- npm test      rules answer what they match
-  inspectd run --lines traffic.jsonl -- make test   JSON lines for programs
-  inspectd run -- sh -c 'my-tool --proxy $INSPECTD_PROXY --cacert $INSPECTD_CA'
+  inspectd run --rules outage.toml -- npm test     rules answer first
+  inspectd run --lines traffic.jsonl -- make test  JSON lines for programs
+  inspectd run -- sh -c 'tool --proxy $INSPECTD_PROXY --cacert $INSPECTD_CA'
 
 Who reads those variables:
 
 \b
   curl, git, pip, cargo, aws, Ruby, PHP's curl    by themselves
-  Python  urllib, requests and httpx; aiohttp only with ClientSession(trust_env=True)
-  Node    24.5 and 22.21 or newer; older ones trust the authority, but their fetch and http know no proxy
+  Python  urllib, requests, httpx; aiohttp with ClientSession(trust_env=True)
+  Node    24.5 and 22.21 or newer; older ones trust the authority, but their
+          fetch and http know no proxy
   Deno    by itself
-  Go      but requests to localhost and 127.0.0.1 never use a proxy, and on macOS only the keychain is trusted
-  Java    in JAVA_TOOL_OPTIONS, which it mentions on standard error; with a trust store of the system's roots and ours
+  Go      but localhost and 127.0.0.1 never through a proxy, and on macOS only
+          the keychain is trusted
+  Java    in JAVA_TOOL_OPTIONS, which it mentions on standard error; with a
+          trust store of the system's roots and ours
   browsers  don't: inspectd browser starts one
 
 NO_PROXY is emptied, so that loopback isn't left out. A program that pins certificates refuses ours: the summary says

@@ -176,7 +176,7 @@ def _titled(subject: str, kind: str) -> Iterator[tuple[Iterable[str], Meaning]]:
     for name, entry in table(subject).items():
         known = explanation(name, entry)
         names = (name, known.title, name.replace("-", " "), name.replace("_", "-"), *entry.get("also", ()))
-        yield names, Meaning(kind, known.title, known)
+        yield names, Meaning("word of inspectd" if known.source == "inspectd" else kind, known.title, known)
 
 
 def _values() -> Iterator[tuple[Iterable[str], Meaning]]:

@@ -79,6 +79,25 @@ def test_a_status_line_is_a_status_code() -> None:
     assert explain("HTTP/1.1", "404", "Gone", "Fishing").startswith("404 Gone Fishing · status code\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("tls-refused",), "tls-refused · word of inspectd"),
+        (("half-head",), "half a head · word of inspectd"),
+        (("held",), "held request · word of inspectd"),
+        (("over-limit",), "word of inspectd"),
+        (("attempt",), "attempt · word of inspectd"),
+        (("evidence",), "evidence · word of inspectd"),
+        (("mirror",), "mirror · word of inspectd"),
+        (("cut", "short"), "word of inspectd"),
+        (("CSRF",), "Cross-site request forgery"),
+        (("Sec-Fetch-Mode", "navigate"), "The browser is moving a tab or a frame to this address."),
+    ],
+)
+def test_words_of_our_own_and_fields_without_their_colon(words: tuple[str, ...], said: str) -> None:
+    assert said in explain(*words)
+
+
 def test_what_has_no_name_is_an_error_with_an_offer() -> None:
     assert explain("PATHC", check=1) == (
         "inspectd: nothing here is called 'PATHC'\n  Did you mean 'Path', 'PATCH', '@path' or 'MITM'?\n"

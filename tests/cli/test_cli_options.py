@@ -6,6 +6,7 @@ import click
 import pytest
 
 from inspectd.cli import options
+from inspectd.cli.root import root
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,14 @@ def test_a_body_alone_is_a_200() -> None:
 
     assert (request.status, request.body) == ("200 OK", "hi")
     assert set(request.no_auto) == {"date", "content-length", "connection"}
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "explain", "reverse", "proxy", "browser", "export", "playback", "lint", "list", "show"]
+)
+def test_help_fits_eighty_columns(name: str) -> None:
+    found = root.get_command(click.Context(root), name)
+    assert found is not None
+    page = found.get_help(found.context_class(found, info_name=name, terminal_width=80, max_content_width=80))
+
+    assert [line for line in page.splitlines() if len(line) > 80] == []
