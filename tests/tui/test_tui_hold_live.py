@@ -83,7 +83,7 @@ async def test_the_client_gets_exactly_the_bytes_that_were_written(
         await until(pilot, lambda: "finding" in picture(app))
         await pilot.press("ctrl+s")
         await until(pilot, lambda: not shows(app, RespondScreen))
-        await until(pilot, lambda: "✎ by hand" in picture(app))
+        await until(pilot, lambda: "✎ ▲ status-" in picture(app))  # edited, and odd
         client.shutdown(socket.SHUT_WR)
         assert await everything(client) == b"HTTP/1.1 200 Fine\0\r\nContent-Length: 1\r\n\r\n"
 
