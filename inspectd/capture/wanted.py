@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from inspectd.errors import InspectdError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from inspectd.capture.findings import Marks
     from inspectd.wire.span import Kind
 
 _TEST: Final = re.compile(r"(?<!\S)(finding|severity)\s*+(==|!=|>=|<=|~|>|<)\s*+(\S*+)", re.IGNORECASE)
+# What looks like a test of something else that a row has: as words it would find nothing, and nobody would know why.
+_NO_TEST: Final = re.compile(
+    r"(?<!\S)(method|target|path|url|status|code|reason|client|host|dest|mode|size|ms|time)\s*+(==|!=|>=|<=|~|>|<)(?=\s|\w|\Z)",
+    re.IGNORECASE,
+)
 _COMPARISONS: Final[dict[str, Callable[[int, int], bool]]] = {
     "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
@@ -106,7 +111,13 @@ NOTHING_WANTED: Final = Wanted(())
 def wanted(text: str) -> Wanted:
     """What a person typed, taken apart. `NotATestError` for a test that can't be meant so."""
     tests = tuple(_test(found[1].lower(), found[2], found[3].lower()) for found in _TEST.finditer(text))
-    return Wanted(tuple(_TEST.sub(" ", text).split()), tests)
+    words = _TEST.sub(" ", text)
+    if no_test := _NO_TEST.search(words):
+        raise NotATestError(
+            f"{no_test[1].lower()} is looked for by words alone, without {no_test[2]}",
+            "Tests are of finding and severity.",
+        )
+    return Wanted(tuple(words.split()), tests)
 
 
 def _test(what: str, comparison: str, value: str) -> FindingTest | SeverityTest:
@@ -120,14 +131,20 @@ def _test(what: str, comparison: str, value: str) -> FindingTest | SeverityTest:
 
     known = catalogue()
     if comparison == "~":
-        return FindingTest(frozenset(name for name in known if value in name))
+        ids = frozenset(name for name in known if value in name)
+        if not ids:
+            raise NotATestError(f"no finding has {value!r} in its id", _near(value, known))
+        return FindingTest(ids)
     if comparison not in ("==", "!="):
         raise NotATestError(f"finding {comparison} {value}", "Findings are compared with ==, != and ~.")
     if value not in known:
-        near = difflib.get_close_matches(value, known, 3, 0.5)
-        mend = f"Did you mean {', '.join(near)}?" if near else f"finding ~ {value[:3]} finds parts of ids."
-        raise NotATestError(f"there is no finding {value!r}", mend)
+        raise NotATestError(f"there is no finding {value!r}", _near(value, known))
     return FindingTest(frozenset((value,)), has=comparison == "==")
+
+
+def _near(value: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(value, known, 3, 0.5)
+    return f"Did you mean {', '.join(near)}?" if near else "Write it like finding ~ te- for a part of an id."
 
 
 def _example(what: str) -> str:

@@ -98,6 +98,9 @@ def test_connections_have_none(capture: Capture) -> None:
         ("finding == ", "Say what it is compared with"),
         ("finding > te-with-cl", "compared with ==, != and ~"),
         ("severity == bad", "good, info, warning, error"),
+        ("status >= 400", "status is looked for by words alone, without >="),
+        ("GET status==502", "status is looked for by words alone, without =="),
+        ("finding ~ nosuchpart", "no finding has 'nosuchpart' in its id"),
     ],
 )
 def test_tests_that_mean_nothing_are_refused(words: str, said: str) -> None:
@@ -114,6 +117,11 @@ def test_any_words_are_words_or_tests(text: str) -> None:
     except NotATestError:
         return
     assert asked.tests or asked.words == tuple(text.split())
+
+
+def test_words_that_only_look_like_tests_are_words() -> None:
+    for text in ("/a?status==1", "status 404", "a<b", "=> x", "<script>", "path=/x"):
+        assert wanted(text).words == tuple(text.split())
 
 
 def test_a_test_says_what_has_to_be_read() -> None:

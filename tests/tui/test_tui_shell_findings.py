@@ -89,3 +89,19 @@ def test_rows_are_looked_at_once_somebody_asked(scribe: Scribe) -> None:
         row = feed.row(1)
         assert isinstance(row, ExchangeRow)
         assert feed.noted(1) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("severity >= bogus", "There are good, info, warning, error."),
+        ("status >= 400", "Tests are of finding and severity."),
+    ],
+)
+async def test_what_is_wrong_with_a_test_is_said_whole_at_80_columns(
+    scribe: Scribe, words: str, said: str
+) -> None:
+    async with screen(scribe.path, size=(80, 24)) as (app, pilot):
+        await pilot.press("slash")
+        app.filter_bar.input.value = words
+        await until(pilot, lambda: said in picture(app))

@@ -22,7 +22,7 @@ from textual.worker import get_current_worker
 from inspectd.capture.reader import Capture
 from inspectd.capture.wanted import NotATestError, completion
 from inspectd.errors import InspectdError
-from inspectd.text.safe import safe
+from inspectd.text.safe import cells, safe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from inspectd.tui.feed import Feed
 
 REMEMBERED: Final = 50
+_STATE_SHARE: Final = 0.55
+"""How much of the line words beside it may take: a little less than their style sheet gives them."""
 TYPING_SECONDS: Final = 0.08
 """How long the words rest before the search begins."""
 TELLS_SECONDS: Final = 0.15
@@ -120,7 +122,7 @@ class FilterBar(Horizontal):
         self._feed = feed
         self._capture = capture
         self._timer: Timer | None = None
-        self._problem = ""
+        self._problem: NotATestError | None = None
 
     def compose(self) -> ComposeResult:
         """A slash, the words, and what they let through."""
@@ -146,7 +148,7 @@ class FilterBar(Horizontal):
         """Let every row through."""
         self._stop_waiting()
         self.workers.cancel_group(self, "search")
-        self.words = self._problem = ""
+        self.words, self._problem = "", None
         self._feed.show_all()
         with self.prevent(Input.Changed):
             self.input.value = ""
@@ -166,8 +168,10 @@ class FilterBar(Horizontal):
         if feed.filtered:
             more = " so far" if feed.searching else ""
             text = f"{len(feed):,} of {len(feed.all):,} shown{more} · {text}"
-        if self._problem:
-            text = self._problem
+        if self._problem is not None:
+            text = f"{safe(self._problem.what)}. {safe(self._problem.mend)}"
+            if cells(text) > self.size.width * _STATE_SHARE:
+                text = safe(self._problem.mend)  # what it is stands beside it, as it was typed
         self.query_one("#filter-state", Static).update(Content(text))
 
     # what is typed
@@ -186,7 +190,7 @@ class FilterBar(Horizontal):
             self.clear()
             return
         self._apply()
-        if not self._problem:
+        if self._problem is None:
             self.post_message(self.Left(kept=True))
 
     def on_filter_input_cleared(self, event: FilterInput.Cleared) -> None:
@@ -208,14 +212,14 @@ class FilterBar(Horizontal):
     def _apply(self) -> None:
         self._stop_waiting()
         words = self.input.value.strip()
-        self._problem = ""
+        self._problem = None
         if words == self.words:
             self.tell()
             return
         try:
             upto = self._feed.begin_filter(words) if words else 0
         except NotATestError as problem:  # most are not typed to their end yet
-            self._problem = safe(f"{problem.what}. {problem.mend}")
+            self._problem = problem
             self.tell()
             return
         self.words = words
