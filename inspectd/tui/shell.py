@@ -39,6 +39,7 @@ from inspectd.tui.widgets.bars import (
     HeaderBar,
     Situation,
     TroubleBar,
+    of_a_file,
 )
 from inspectd.tui.widgets.detail import PANES, Detail
 from inspectd.tui.widgets.empty import EmptyState
@@ -58,6 +59,10 @@ if TYPE_CHECKING:
     from inspectd.tui.engine_link import EngineLink, EngineNews
     from inspectd.tui.widgets.bars import Hint
 
+SAID_SECONDS: Final = 3.0
+"""How long a note stays on screen,"""
+WARNED_SECONDS: Final = 6.0
+"""and one of something that went wrong."""
 POLL_SECONDS: Final = 1 / 25
 ENGINE_SECONDS: Final = 1.0
 """How often the engine is asked how it is."""
@@ -364,6 +369,8 @@ class Shell(App[int]):
             hints = HELD_HINTS
         else:
             hints = TABLE_HINTS
+        if self.link.news.state == "file":
+            hints = of_a_file(hints)
         self.filter_bar.tell()
         self.screen_stack[0].query_one(FooterHints).show(hints, following=self.table.follow)
 
@@ -475,7 +482,7 @@ class Shell(App[int]):
             safe(f"{what}\n{more}" if more else what, newline=True, doubling=False),
             severity=severity,
             markup=False,
-            timeout=6,
+            timeout=SAID_SECONDS if severity == "information" else WARNED_SECONDS,
         )
 
     def action_follow(self) -> None:

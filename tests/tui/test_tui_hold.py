@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.widgets._toast import Toast
 
 from inspectd.capture.model import State
 from inspectd.tui.app import InspectdApp, let_go
@@ -329,3 +330,12 @@ async def test_many_that_come_or_leave_at_once_are_told_in_one_note(held: Held) 
         app.engine_changed()
         await until(pilot, lambda: "The client of POST /pay and 39 more closed its side" in picture(app))
         assert picture(app).count("closed its side") == 1
+
+
+async def test_a_note_covers_a_line_of_the_panes_and_not_for_long(held: Held) -> None:
+    async with screen(held.engine.capture, held.engine, size=(80, 24)) as (app, pilot):
+        app.say("It is said")
+        await until(pilot, lambda: "It is said" in picture(app))
+        assert min(note.outer_size.height for note in app.screen.query(Toast)) == 1
+        assert "edit the answer" in lines(app)[-1]
+        await until(pilot, lambda: "It is said" not in picture(app))

@@ -92,6 +92,22 @@ async def test_dest_and_mode_have_a_column_once_a_browser_came(tmp_path: Path) -
             await until(pilot, lambda: "dest · mode" in lines(app)[1] and "document · nav" in picture(app))
 
 
+@pytest.mark.parametrize("spare", [1, 100])
+async def test_a_file_begins_at_its_newest_exchange(tmp_path: Path, spare: int) -> None:
+    with Scribe(tmp_path / "p.inspectd") as scribe:
+        for number in range(50):
+            scribe.exchange(get(f"/item/{number}"))
+        for _ in range(spare):
+            scribe.lonely("preconnect", "opened, closed by the client 0.9 s later")
+        scribe.flush()
+    async with screen(tmp_path / "p.inspectd", size=(80, 24)) as (app, pilot):
+        await until(pilot, lambda: any(line.startswith("▌") and "/item/49" in line for line in lines(app)))
+        await until(pilot, lambda: app.detail.subject is not None and app.detail.subject.key == 50)
+        hints = app.screen.query_one(FooterHints).render_line(0).text
+        assert not any(word in hints for word in ("follow", "hold", "answer", "clear"))
+        assert "filter" in hints
+
+
 def row_time(row: Row) -> int:
     return (row.started_ns if isinstance(row, ExchangeRow) else row.opened_ns) + 5_000_000_000
 

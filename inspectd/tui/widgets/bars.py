@@ -340,6 +340,17 @@ FILTER_HINTS: Final = (
 )
 
 
+NEED_AN_ENGINE: Final = frozenset({"app.answer", "app.hold", "app.clear_capture"})
+"""Actions that do nothing in a file that nobody writes,"""
+NEED_NEWS: Final = frozenset({"app.follow"})
+"""and what makes no sense there."""
+
+
+def of_a_file(hints: Sequence[Hint]) -> tuple[Hint, ...]:
+    """The hints that make sense where a file is only read."""
+    return tuple(hint for hint in hints if hint.action not in NEED_AN_ENGINE | NEED_NEWS)
+
+
 class FooterHints(Bar):
     """The keys that do something where you are; on a narrow screen the most useful ones."""
 

@@ -121,9 +121,21 @@ class TrafficTable(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         """Keep the cursor, or the end, in view."""
         if self.follow:
+            newest = self._newest()  # which one that is depends on what is in view
+            if not self._live and newest >= 0 and self.feed.key(newest) < 0:
+                self._begin_at_an_exchange(newest)
+                return
+            self._move_to(newest)
             self._scroll_to_end()
         else:
             self._reveal()
+
+    def _begin_at_an_exchange(self, newest: int) -> None:
+        """In a file that ends with screenfuls of connections: what was asked matters more than its end."""
+        keys = self.feed.shown
+        index = next((at for at in range(newest, -1, -1) if keys[at] > 0), newest)
+        self.follow = False
+        self._choose(index)
 
     # what the feed found
 
