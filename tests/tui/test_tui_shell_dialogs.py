@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -242,8 +243,14 @@ async def test_help_is_for_where_you_are_and_can_be_searched(capture: Path) -> N
         await pilot.press("enter")
         await until(pilot, lambda: app.detail.has_focus_within)
         await pilot.press("question_mark")
+        await until(pilot, lambda: "request ⇄ response, " in picture(app) or "All panes" in picture(app))
+        shown = picture(app)
+        assert re.search(r"Anatomy +│", shown)
+        assert re.search(r"← → +the token before, the next token", shown)
+        assert not re.search(r"│ +5 ", shown)
+        await pilot.press(*"Fields")
         await pilot.pause()
-        assert "request ⇄ response" in picture(app)
+        assert "Headers (Fields)" in picture(app)
 
 
 async def test_the_palette_holds_every_command_and_runs_it(capture: Path) -> None:

@@ -16,6 +16,7 @@ from inspectd.text.safe import cells, pad
 from inspectd.tui.screens.dialog import Dialog
 from inspectd.tui.theme import tones
 from inspectd.tui.widgets.detail import PANES
+from inspectd.tui.widgets.panes.pane import Pane
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +50,9 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(
         EVERYWHERE,
         f"1…{len(PANES)}",
-        f"choose a pane, from the list too: {', '.join(pane.title for pane in PANES)}",
+        "choose a pane, from the list too: "
+        + ", ".join(pane.title + (f" ({pane.short})" if pane.short else "") for pane in PANES)
+        + "; where there is little room their tabs have the short names",
     ),
     Entry(EVERYWHERE, "tab", "the other direction: request ⇄ response"),
     Entry(EVERYWHERE, "s", "change the answer everybody gets (with rules: where none matches), bytes first"),
@@ -81,8 +84,22 @@ ENTRIES: tuple[Entry, ...] = (
         "click a row, twice to look into it; the wheel scrolls; the hints below can be clicked",
     ),
     Entry(WORDS, "…", "the exchange is still going on: no answer yet, or not all of it"),
-    Entry(WORDS, "italics", "a connection that never sent a request, and what it was"),
-    Entry(WORDS, "dest · mode", "Sec-Fetch-Dest and Sec-Fetch-Mode as the browser sent them; — when absent"),
+    Entry(
+        WORDS, "italics, c12", "a connection that never sent a request, its number, and what it was: show c12"
+    ),
+    Entry(
+        WORDS,
+        "dest · mode",
+        "Sec-Fetch-Dest and Sec-Fetch-Mode as the browser sent them; no column while nobody sent any",
+    ),
+    Entry(
+        WORDS,
+        "loca…3000/api",
+        "a URL that was asked of a proxy, where it doesn't fit: without its scheme, the host cut in the middle",
+    ),
+    Entry(
+        WORDS, "200 in c12", "a tunnel that was looked into: what connection c12 carried has rows of its own"
+    ),
     Entry(WORDS, "size", "bytes of the answer behind its head, as sent"),
     Entry(WORDS, "ms", "from the request's first byte to the last byte of the answer"),
     Entry(WORDS, "▲ odd head", "the request's head isn't plain grammatical HTTP: look at it in Anatomy"),
@@ -94,6 +111,7 @@ ENTRIES: tuple[Entry, ...] = (
         "↺ 2nd after 1.1 s",
         "the same request came a second time, the first retry, so long after the answer before",
     ),
+    Entry(WORDS, "✎ by hand", "its answer was edited; ✎ ▲: and something is found in it"),
     Entry(WORDS, "✗ reset", "a crafted answer ended with RST; RST came: the client sent it"),
     Entry(WORDS, "✗ cut short", "the connection ended before the exchange did"),
     Entry(WORDS, "● tls, garbage…", "something else than HTTP came to this port"),
@@ -201,23 +219,45 @@ def about(origin: DOMNode | None) -> tuple[str, str] | None:
     while node is not None:
         text = getattr(node, "HELP_TEXT", None)
         if text:
-            return str(getattr(node, "HELP_TITLE", "") or "Here"), str(text)
+            return _title(node), str(text)
         node = node.parent
     return None
 
 
 def entries_of(origin: DOMNode | None) -> Iterable[Entry]:
-    """The keys of the widget that has the focus and of what it stands in, below the app."""
+    """The keys of the widget that has the focus and of what it stands in, below the app; a key and back is one line."""
     node = origin
     seen: set[str] = set()
     while node is not None and not isinstance(node, Screen):
-        title = str(getattr(node, "HELP_TITLE", "") or "Here")
+        title = _title(node)
+        before, entry = "", None
         for binding in _bindings(node):
-            if binding.description and binding.description not in seen:
-                seen.add(binding.description)
-                keys = " ".join(_key_name(key) for key in binding.key.split(","))
-                yield Entry(title, keys, binding.description[0].lower() + binding.description[1:])
+            if binding.key.isdecimal() or not binding.description or binding.description in seen:
+                continue  # one line says all digits
+            seen.add(binding.description)
+            keys = " ".join(_key_name(key) for key in binding.key.split(","))
+            text = binding.description[0].lower() + binding.description[1:]
+            first = binding.key.partition(",")[0]
+            if entry is not None and _BACK.get(before) == first:
+                entry = Entry(title, f"{entry.keys} {keys}", f"{entry.text}, {text}")
+            else:
+                if entry is not None:
+                    yield entry
+                entry = Entry(title, keys, text)
+            before = first
+        if entry is not None:
+            yield entry
         node = node.parent
+
+
+def _title(origin: DOMNode) -> str:
+    """What a widget is called, or the pane that it is a part of."""
+    node: DOMNode | None = origin
+    while node is not None:
+        if title := getattr(node, "HELP_TITLE", "") or (node.title if isinstance(node, Pane) else ""):
+            return str(title)
+        node = node.parent
+    return "Here"
 
 
 def _bindings(node: DOMNode) -> Iterable[Binding]:
@@ -229,6 +269,14 @@ def _bindings(node: DOMNode) -> Iterable[Binding]:
             yield Binding(parts[0], parts[1], parts[2] if len(parts) > 2 else "")
 
 
+_BACK = {
+    "left": "right",
+    "up": "down",
+    "home": "end",
+    "pageup": "pagedown",
+    "shift+up": "shift+down",
+    "n": "N",
+}
 _NAMES = {
     "question_mark": "?",
     "slash": "/",
@@ -239,6 +287,8 @@ _NAMES = {
     "down": "↓",
     "left": "←",
     "right": "→",
+    "shift+up": "shift ↑",
+    "shift+down": "shift ↓",
 }
 
 

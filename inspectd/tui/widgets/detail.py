@@ -111,6 +111,7 @@ class Detail(Widget):
     Detail Pane.-current { display: block; }
     """
 
+    HELP_TITLE = "All panes"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"pane({number})", pane.title, show=False, id=f"pane.{pane.title.lower()}")

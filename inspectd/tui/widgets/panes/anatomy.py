@@ -29,10 +29,10 @@ class TokenView(LineView):
     """Bytes with a cursor that steps from token to token."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "token(-1)", "token ←", show=False, id="token.left"),
-        Binding("right", "token(1)", "token →", show=False, id="token.right"),
-        Binding("up", "line(-1)", "line ↑", show=False, id="line.up"),
-        Binding("down", "line(1)", "line ↓", show=False, id="line.down"),
+        Binding("left", "token(-1)", "the token before", show=False, id="token.left"),
+        Binding("right", "token(1)", "the next token", show=False, id="token.right"),
+        Binding("up", "line(-1)", "the line above", show=False, id="line.up"),
+        Binding("down", "line(1)", "the line below", show=False, id="line.down"),
         Binding("home", "edge(-1)", "first byte", show=False, id="bytes.first"),
         Binding("end", "edge(1)", "last byte", show=False, id="bytes.last"),
         Binding("b", "hexadecimal", "text ⇄ hex", id="bytes.hex"),
@@ -164,8 +164,10 @@ class Anatomy(Pane):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "read_on", "read on in the explanation", show=False, id="meaning.page"),
-        Binding("shift+up", "scroll_meaning(-1)", "explanation ↑", show=False, id="meaning.up"),
-        Binding("shift+down", "scroll_meaning(1)", "explanation ↓", show=False, id="meaning.down"),
+        Binding("shift+up", "scroll_meaning(-1)", "scroll the explanation up", show=False, id="meaning.up"),
+        Binding(
+            "shift+down", "scroll_meaning(1)", "scroll the explanation down", show=False, id="meaning.down"
+        ),
     ]
 
     DEFAULT_CSS = """

@@ -93,8 +93,8 @@ class FindingView(LineView):
     """Findings with a cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,N", "step(-1)", "finding ↑", show=False, id="finding.up"),
-        Binding("down,n", "step(1)", "finding ↓", show=False, id="finding.down"),
+        Binding("up,N", "step(-1)", "the finding before", show=False, id="finding.up"),
+        Binding("down,n", "step(1)", "the next finding", show=False, id="finding.down"),
         Binding("home", "edge(0)", "worst finding", show=False, id="finding.first"),
         Binding("end", "edge(-1)", "last finding", show=False, id="finding.last"),
         Binding("enter", "go", "its bytes in Anatomy", id="finding.go"),
@@ -173,8 +173,10 @@ class Findings(Pane):
             self.offset = offset
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("shift+up", "scroll_text(-1)", "explanation ↑", show=False, id="finding.text-up"),
-        Binding("shift+down", "scroll_text(1)", "explanation ↓", show=False, id="finding.text-down"),
+        Binding("shift+up", "scroll_text(-1)", "scroll the explanation up", show=False, id="finding.text-up"),
+        Binding(
+            "shift+down", "scroll_text(1)", "scroll the explanation down", show=False, id="finding.text-down"
+        ),
         Binding("space", "read_on", "read on in the explanation", show=False, id="finding.page"),
     ]
 

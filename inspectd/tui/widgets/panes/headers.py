@@ -128,8 +128,8 @@ class FieldView(LineView):
     """Fields with a cursor that goes from one to the next."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "field(-1)", "field ↑", show=False, id="field.up"),
-        Binding("down", "field(1)", "field ↓", show=False, id="field.down"),
+        Binding("up", "field(-1)", "the field before", show=False, id="field.up"),
+        Binding("down", "field(1)", "the next field", show=False, id="field.down"),
         Binding("home", "edge(0)", "first field", show=False, id="field.first"),
         Binding("end", "edge(-1)", "last field", show=False, id="field.last"),
     ]

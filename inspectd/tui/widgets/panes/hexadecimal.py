@@ -30,12 +30,12 @@ class HexView(LineView):
     """A hexdump with a cursor on one byte."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "byte(-1)", "byte ←", show=False, id="byte.left"),
-        Binding("right", "byte(1)", "byte →", show=False, id="byte.right"),
-        Binding("up", "row(-1)", "row ↑", show=False, id="row.up"),
-        Binding("down", "row(1)", "row ↓", show=False, id="row.down"),
-        Binding("pageup", "page(-1)", "page ↑", show=False, id="page.up"),
-        Binding("pagedown", "page(1)", "page ↓", show=False, id="page.down"),
+        Binding("left", "byte(-1)", "the byte before", show=False, id="byte.left"),
+        Binding("right", "byte(1)", "the next byte", show=False, id="byte.right"),
+        Binding("up", "row(-1)", "the row above", show=False, id="row.up"),
+        Binding("down", "row(1)", "the row below", show=False, id="row.down"),
+        Binding("pageup", "page(-1)", "a screenful up", show=False, id="page.up"),
+        Binding("pagedown", "page(1)", "a screenful down", show=False, id="page.down"),
         Binding("home", "edge(0)", "first byte", show=False, id="byte.first"),
         Binding("end", "edge(-1)", "last byte", show=False, id="byte.last"),
         Binding("n", "token(1)", "next token", show=False, id="token.next"),

@@ -75,10 +75,10 @@ class MessageView(LineView):
     """Messages with a cursor that goes from one to the next; at the last one it follows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "step(-1)", "message ↑", show=False, id="message.up"),
-        Binding("down", "step(1)", "message ↓", show=False, id="message.down"),
-        Binding("pageup", "page(-1)", "messages ↑", show=False, id="message.page-up"),
-        Binding("pagedown", "page(1)", "messages ↓", show=False, id="message.page-down"),
+        Binding("up", "step(-1)", "the message before", show=False, id="message.up"),
+        Binding("down", "step(1)", "the next message", show=False, id="message.down"),
+        Binding("pageup", "page(-1)", "a screenful of messages up", show=False, id="message.page-up"),
+        Binding("pagedown", "page(1)", "a screenful of messages down", show=False, id="message.page-down"),
         Binding("home", "edge(0)", "first message", show=False, id="message.first"),
         Binding("end", "edge(-1)", "last message", show=False, id="message.last"),
     ]
@@ -156,8 +156,16 @@ class Messages(Pane):
     short = "Msgs"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("shift+up", "scroll_message(-1)", "message text ↑", show=False, id="message.text-up"),
-        Binding("shift+down", "scroll_message(1)", "message text ↓", show=False, id="message.text-down"),
+        Binding(
+            "shift+up", "scroll_message(-1)", "scroll the message's text up", show=False, id="message.text-up"
+        ),
+        Binding(
+            "shift+down",
+            "scroll_message(1)",
+            "scroll the message's text down",
+            show=False,
+            id="message.text-down",
+        ),
     ]
 
     DEFAULT_CSS = """
