@@ -373,6 +373,7 @@ def test_a_refusal_is_said_once(label: str, said: str) -> None:
         ("dropped by hand: closed without a byte", "held", "dropped by hand: closed without a byte"),
         ("mirror; held 1.0 s", "held", "answered by mirror; held 1.0 s"),
         ("mirror", None, "answered by mirror"),
+        ("a:1 refused the connection.", None, "answered by inspectd: a:1 refused the connection."),
     ],
 )
 def test_who_answered_is_said(label: str, rule: str | None, said: str) -> None:

@@ -199,6 +199,20 @@ def test_https_is_seen_with_curl_and_python(tmp_path: Path, secure: LiveEngine) 
     assert said[1].split() == ["4", place, "200", "(4x)"]
 
 
+def test_a_server_that_is_not_trusted_is_told_with_its_whole_url_and_what_to_do(
+    tmp_path: Path, secure: LiveEngine
+) -> None:
+    need("curl")
+    url = f"https://localhost:{secure.port}/a/path"
+    done = run(tmp_path, "--", "curl", "-s", "-o", os.devnull, url)
+
+    failed = next(line for line in done.stderr.decode().splitlines() if line.startswith("  failed: "))
+    assert failed.startswith(
+        f"  failed: GET {url}: The certificate of localhost:{secure.port} can't be trusted"
+    )
+    assert failed.endswith("--trust FILE accepts certificates of an issuer, --insecure any.")
+
+
 def test_a_client_that_refuses_the_certificate_is_told_of(tmp_path: Path, secure: LiveEngine) -> None:
     need("curl")
     url = f"https://localhost:{secure.port}/"

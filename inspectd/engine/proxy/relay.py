@@ -486,7 +486,11 @@ class Relay(Ruling):
         said = f"{upstream.origin} {what}{on} without a byte of an answer."
         origin = upstream.origin
         # So do servers to which TLS is all that they understand.
-        return said if origin.tls or on else f"{said} If it speaks TLS: {origin._replace(tls=True).url}"
+        return (
+            said
+            if origin.tls or on
+            else f"{said} If it speaks TLS, {origin._replace(tls=True).url} is its URL."
+        )
 
     def _note_answer(self, forward: Forward, head: ArrivedResponseHead) -> None:
         exchange, record = forward.exchange, forward.record

@@ -290,6 +290,21 @@ async def test_failures_are_told_and_recorded(proxied: Proxied) -> None:
                 assert forward.upstream is None
 
 
+async def test_a_server_that_says_nothing_in_clear_text_may_speak_tls(proxied: Proxied) -> None:
+    async with proxied() as (running, origin):
+        client = await running.connect()
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        (await origin.next()).writer.close()
+        answer = await client.until(b"its URL.")
+        await client.close()
+        row = await running.exchange(1)
+
+    assert answer.startswith(b"HTTP/1.1 502 ")
+    assert f"without a byte of an answer. If it speaks TLS, https://127.0.0.1:{origin.port} is" in (
+        row.label or ""
+    )
+
+
 async def test_a_failure_resets_when_that_is_asked_for(proxied: Proxied) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
