@@ -45,8 +45,18 @@ def client_name(user_agent: bytes) -> str:
 
 
 def short_client(name: str, width: int) -> str:
-    """The name in at most `width` cells. What makes it too long may be `Headless`: the version tells more then."""
-    return clip(name if cells(name) <= width else name.removeprefix("Headless"), width)
+    """The name in at most `width` cells. What makes it too long may be `Headless`: the version tells more then.
+
+    Of a version at least the first number is shown, or nothing: `Chrome 1…` could be any.
+    """
+    if cells(name) <= width:
+        return name
+    name = name.removeprefix("Headless")
+    product, _, version = name.rpartition(" ")
+    first = f"{product} {version.partition('.')[0]}"
+    if product and version[:1].isdigit() and cells(name) > width and cells(first) >= width:
+        return clip(first if cells(first) == width else product, width)
+    return clip(name, width)
 
 
 @lru_cache(maxsize=1024)

@@ -55,7 +55,10 @@ def test_a_client_has_a_short_name(user_agent: str, name: str) -> None:
     [
         ("HeadlessChrome 156", 18, "HeadlessChrome 156"),
         ("HeadlessChrome 156", 11, "Chrome 156"),
-        ("HeadlessChrome 156", 6, "Chrom…"),
+        ("HeadlessChrome 156", 9, "Chrome"),
+        ("Chrome 156.2", 10, "Chrome 156"),
+        ("HeadlessChrome 156", 5, "Chro…"),
+        ("curl 8.14", 8, "curl 8.…"),
         ("python-requests 2.32", 11, "python-req…"),
         ("curl 8.14", 11, "curl 8.14"),
         ("", 11, ""),
