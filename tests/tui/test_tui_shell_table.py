@@ -92,6 +92,21 @@ async def test_dest_and_mode_have_a_column_once_a_browser_came(tmp_path: Path) -
             await until(pilot, lambda: "dest · mode" in lines(app)[1] and "document · nav" in picture(app))
 
 
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
+async def test_connections_have_their_numbers_in_the_list_and_in_their_pane(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    with Scribe(tmp_path / "p.inspectd") as scribe:
+        for _ in range(1200):
+            lonely = scribe.lonely("garbage", "not HTTP", b"\x00")
+        scribe.flush()
+    number = f"c{lonely.id}"
+    async with screen(tmp_path / "p.inspectd", size=size) as (app, pilot):
+        await until(pilot, lambda: any(line.startswith(f"▌{number} ") for line in lines(app)))
+        await pilot.press("7")
+        await until(pilot, lambda: f"{number}  127.0.0.1" in picture(app))
+
+
 @pytest.mark.parametrize("spare", [1, 100])
 async def test_a_file_begins_at_its_newest_exchange(tmp_path: Path, spare: int) -> None:
     with Scribe(tmp_path / "p.inspectd") as scribe:
