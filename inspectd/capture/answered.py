@@ -7,10 +7,17 @@ rule may call its answers what it likes: neither alone says enough. Nothing here
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+from inspectd.capture.model import State
+
+if TYPE_CHECKING:
+    from inspectd.capture.model import EvidenceRow, ExchangeRow
 
 BY_HAND: Final = "held"
 """The rule that evidence names when no rule decided about what was held."""
+
+_BROKEN_OFF: Final = State.ABORTED | State.RESPONSE_STARTED
 
 Deciding: TypeAlias = Literal["edited", "dropped", "reset"]
 
@@ -58,3 +65,13 @@ def answerer(rule: str, label: str) -> Answerer:
     if label.endswith("."):  # no name but a sentence: why there was no other answer
         return Answerer("answered by", "inspectd", label)
     return Answerer("answered by", label, "")
+
+
+def client_left(row: ExchangeRow, evidence: EvidenceRow | None) -> bool:
+    """Whether an exchange only ended because the client left an answer that would have gone on: nothing was cut off."""
+    return (
+        row.state & _BROKEN_OFF == _BROKEN_OFF
+        and evidence is not None
+        and evidence.planned is None
+        and evidence.ended_by == "client"
+    )

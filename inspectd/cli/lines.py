@@ -13,6 +13,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from inspectd.capture.answered import client_left
 from inspectd.capture.model import ConnectionRow, ExchangeRow, State
 from inspectd.capture.reader import BytesGone
 from inspectd.capture.urls import read_in, url_in_tunnel
@@ -258,7 +259,8 @@ class PlainLines:
         """The line, then the heads and bodies that are asked for."""
         paint, wide = self._paint, self._wider_than
         status_width = 20 if wide(96) else 14
-        status, colour = self._status(row, status_width)
+        evidence = capture.evidence(row.id)
+        status, colour = self._status(row, status_width, left=client_left(row, evidence))
         taken = milliseconds(row.started_ns, row.finished_ns)
         before = f"{row.id:>5} {clock(row.started_ns)}  "
         if wide(96):
@@ -267,7 +269,6 @@ class PlainLines:
         if wide(70):
             after += f" {'' if taken is None else f'{taken:.1f} ms':>10}"
         # The last column is kept when it is empty: on a terminal the ones before it must not move.
-        evidence = capture.evidence(row.id)
         lost = "" if evidence is None else missing(row, evidence, content_length(row, capture))
         if wide(120):
             extra = self._extra(row, evidence, lost)
@@ -321,7 +322,7 @@ class PlainLines:
         about = ", ".join(part for part in (lost, author(row, evidence)) if part)
         return "  ".join(part for part in (marks, place, about) if part)
 
-    def _status(self, row: ExchangeRow, width: int) -> tuple[str, str]:
+    def _status(self, row: ExchangeRow, width: int, *, left: bool) -> tuple[str, str]:
         """The status in at most so many cells, and its colour."""
         if not row.state & State.RESPONSE_STARTED:
             return ("no answer" if row.state & State.REQUEST_COMPLETE else "cut short"), "magenta"
@@ -330,7 +331,7 @@ class PlainLines:
             return self._clip(f"{safe(row.status or '-')} in {inside}", width), "dim"
         colour = _STATUS_COLOURS.get((row.status or "")[:1], "magenta")
         text = safe(f"{row.status or '-'} {row.reason or ''}".rstrip())
-        if row.state & State.RESPONSE_COMPLETE:
+        if left or row.state & State.RESPONSE_COMPLETE:
             return self._clip(text, width), colour
         return f"{self._clip(text, width - 6)} (cut)", colour
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from inspectd.capture.answered import BY_HAND, decision
+from inspectd.capture.answered import BY_HAND, client_left, decision
 from inspectd.capture.model import State
 from inspectd.text.safe import safe
 
 if TYPE_CHECKING:
     from inspectd.capture.model import EvidenceRow, ExchangeRow
 
-_GLYPHS: Final = str.maketrans({"✗": "x", "↺": "~"})
+_GLYPHS: Final = str.maketrans({"✗": "x", "↺": "~", "·": "-"})
 """What stands for a glyph where none can be written."""
 
 
@@ -35,6 +35,8 @@ def _written(text: str, *, ascii_only: bool) -> str:
 
 
 def _end(row: ExchangeRow, evidence: EvidenceRow | None, *, cut: bool) -> str:
+    if client_left(row, evidence):
+        return "· client left"
     if row.state & State.ABORTED:
         return "✗ cut short"
     if evidence is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from inspectd.capture.answered import answerer
+from inspectd.capture.answered import answerer, client_left
 from inspectd.capture.messages import is_websocket
 from inspectd.capture.model import INCOMING, OUTGOING, State
 from inspectd.capture.reader import Capture
@@ -195,10 +195,8 @@ def exchange_lines(capture: Capture, row: ExchangeRow, paint: Callable[[str, str
             content=not is_websocket(capture, row),  # frames are told as messages
         )
         if not row.state & State.RESPONSE_COMPLETE:
-            yield paint(
-                "  the response was cut short here" if row.state & State.ABORTED else "  more is to come",
-                "magenta",
-            )
+            said = "the client left here" if client_left(row, evidence) else "the response was cut short here"
+            yield paint(f"  {said if row.state & State.ABORTED else 'more is to come'}", "magenta")
     else:
         over = bool(row.state & State.ABORTED) or (evidence is not None and evidence.ended_by is not None)
         yield paint("  no answer was sent" if over else "  no answer yet", "magenta")

@@ -90,6 +90,7 @@ class Deed(NamedTuple):
     `attempt` counts how often it asked, `gap_ns` says how long after the answer before, and `reset_by` who ended the
     connection with a reset (`client`, `server`). `left`: it closed its side while it was held. `closed`: the connection
     ended with FIN by this side and without a byte. `rule` is what the evidence names, where it says that it was held.
+    `endless`: the client left an answer of which nobody knows how long it would have been.
     """
 
     attempt: int = 1
@@ -98,6 +99,7 @@ class Deed(NamedTuple):
     left: bool = False
     closed: bool = False
     rule: str = ""
+    endless: bool = False
 
 
 NOTHING_TO_TELL: Final = Deed()
@@ -238,7 +240,10 @@ class Feed:
             reset_by = evidence.ended_by if evidence.how == "rst" else None
             closed = evidence.how == "fin" and evidence.ended_by == "server" and not evidence.sent
             rule = BY_HAND if evidence.rule == BY_HAND else ""
-            deed = Deed(evidence.attempt, evidence.gap_ns, reset_by, closed=closed, rule=rule)
+            endless = evidence.planned is None and evidence.ended_by == "client"
+            deed = Deed(
+                evidence.attempt, evidence.gap_ns, reset_by, closed=closed, rule=rule, endless=endless
+            )
             if deed != NOTHING_TO_TELL._replace(gap_ns=evidence.gap_ns):
                 self._deeds[exchange] = deed
                 self._note_shape(dest=deed.attempt > 1)

@@ -345,6 +345,8 @@ def _marks(row: ExchangeRow, deed: Deed | None, noted: Noted | None, *, again: b
 
 def _signs(mark: str) -> str:
     """A mark without its words, for two cells."""
+    if mark == "client left":
+        return "·"
     return _EDITED + mark[2] if mark.startswith(_EDITED) and not mark[2].isalpha() else mark[:1]
 
 
@@ -356,9 +358,13 @@ def _mark(
         return "✗ left", "bad"
     if dropped:
         return "✗ dropped", "bad"
-    if row.state & State.ABORTED:
+    left = deed is not None and deed.endless and row.state & _BROKEN_OFF == _BROKEN_OFF
+    if left and noted is None and not row.marked:
+        return "client left", "muted"
+    # Of half a head it is said already that it was cut off.
+    if row.state & State.ABORTED and not left and (row.state & State.HEAD_COMPLETE or noted is None):
         return "✗ cut short", "bad"
-    if deed is not None and deed.reset_by is not None:
+    if deed is not None and deed.reset_by is not None and not left:
         return ("✗ reset" if deed.reset_by == "server" else "✗ RST came"), "bad"
     if deed is not None and deed.closed:
         return "✗ dropped", "bad"
@@ -377,6 +383,7 @@ def _mark(
 
 
 _EDITED: Final = "✎"
+_BROKEN_OFF: Final = State.ABORTED | State.RESPONSE_STARTED
 _ALARMING: Final = frozenset(
     {"tls", "tls-refused", "tls-failed", "http2", "socks", "garbage", "half-head", "over-limit", "other"}
 )
@@ -398,7 +405,7 @@ def _connection_cells(row: ConnectionRow, columns: Columns, now_ns: int | None) 
     if columns.client and room - who_room - marks_room > 24:
         out.append(Cell(" " + _fit(peer, who_room), "text"))
         room -= who_room + 1
-    sentence = safe(row.sentence or kind)
+    sentence = safe(row.sentence or kind, doubling=False)
     if row.closed_ns is None and row.bytes_in == 0 and now_ns is not None:
         sentence = (
             f"open {span_of_time(max(0, now_ns - row.opened_ns))}, no byte yet"

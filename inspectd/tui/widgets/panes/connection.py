@@ -109,7 +109,7 @@ def _title(connection: ConnectionRow) -> list[Block]:
         )
     if connection.sentence:
         kind = [Run(f"{safe(connection.kind)}  ", "reading")] if connection.kind else []
-        blocks.append(Paragraph(*kind, Run(safe(connection.sentence))))
+        blocks.append(Paragraph(*kind, Run(safe(connection.sentence, doubling=False))))
     return blocks
 
 
