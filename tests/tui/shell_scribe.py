@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 SECOND = 1_000_000_000
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+CLEAN = (
+    b"HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 20:00:00 GMT\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 2\r\n\r\nhi"
+)
+"""An answer in which nothing is found."""
 
 
 class Scribe:

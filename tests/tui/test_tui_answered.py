@@ -13,7 +13,7 @@ from inspectd.capture.model import State
 from inspectd.engine.holds import DROPPED, RESET
 from inspectd.tui.subject import ATTEMPTS_MOST
 from tests.tui.shell_engine import lines, picture, screen, until
-from tests.tui.shell_scribe import PAGE, Scribe, browse, get
+from tests.tui.shell_scribe import CLEAN, Scribe, browse, get
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def test_label_and_evidence_together_say_who_it_was(
 
 
 def answered(
-    scribe: Scribe, target: str, rule: str, label: str, response: bytes = PAGE, **values: object
+    scribe: Scribe, target: str, rule: str, label: str, response: bytes = CLEAN, **values: object
 ) -> int:
     """A crafted answer; without a response its connection was closed by this side."""
     request = browse(target, "empty", "cors") if values.pop("browser", False) else get(target)
@@ -120,7 +120,7 @@ async def test_the_pane_names_the_rule_or_the_person(
     tmp_path: Path, rule: str, label: str, line: str
 ) -> None:
     with Scribe(tmp_path / "a.inspectd") as scribe:
-        answered(scribe, "/x", rule, label, b"" if "dropped" in label else PAGE)
+        answered(scribe, "/x", rule, label, b"" if "dropped" in label else CLEAN)
     async with screen(tmp_path / "a.inspectd") as (app, pilot):
         await pilot.press("5")
         await until(pilot, lambda: "What the client did" in picture(app))

@@ -13,7 +13,7 @@ from inspectd.tui.subject import Subject
 from inspectd.tui.widgets.panes.evidence import evidence_blocks
 from inspectd.tui.widgets.panes.prose import Page
 from tests.tui.shell_engine import lines, picture, screen, until
-from tests.tui.shell_scribe import PAGE, Scribe, get
+from tests.tui.shell_scribe import CLEAN, Scribe, get
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def retries(path: Path) -> None:
         record.attempt, record.previous, record.gap_ns = 2, 1, 1_100 * MILLISECOND
         second.connection.save_evidence(record)
         third = scribe.request(get("/pay", method="POST"), connection=second.connection)
-        third.answer(PAGE)
+        third.answer(CLEAN)
         record = EvidenceRecord(3, "api.toml:3", None, reused=True)
         record.sent = 40
         record.attempt, record.previous, record.gap_ns = 3, 2, 20 * MILLISECOND
@@ -80,7 +80,7 @@ async def test_a_retry_is_marked_even_when_it_is_known_after_the_row_was_drawn(t
     with Scribe(tmp_path / "a.inspectd") as scribe:
         scribe.exchange(get("/pay"))
         again = scribe.request(get("/pay"))
-        again.answer(PAGE)
+        again.answer(CLEAN)
         scribe.flush()
         async with screen(scribe.path) as (app, pilot):
             await until(pilot, lambda: picture(app).count("/pay ") >= 2)
@@ -92,6 +92,19 @@ async def test_a_retry_is_marked_even_when_it_is_known_after_the_row_was_drawn(t
             await until(pilot, lambda: "↺ 2nd after 1.1 s" in picture(app))
 
 
+@pytest.mark.parametrize(("width", "said"), [(160, "↺ 2 ▲ resp-"), (120, "↺ 2 ▲ resp"), (80, "↺▲")])
+async def test_a_finding_does_not_hide_a_retry(tmp_path: Path, width: int, said: str) -> None:
+    fetch = get("/pay").replace(b"\r\n\r\n", b"\r\nSec-Fetch-Mode: cors\r\n\r\n")
+    with Scribe(tmp_path / "a.inspectd") as scribe:
+        again = scribe.request(fetch)
+        again.answer(CLEAN + b"Z")
+        record = EvidenceRecord(1, "held", 40, reused=False)
+        record.attempt, record.gap_ns = 2, 1_100 * MILLISECOND
+        again.connection.save_evidence(record)
+    async with screen(tmp_path / "a.inspectd", size=(width, 36)) as (app, pilot):
+        await until(pilot, lambda: said in picture(app))
+
+
 @pytest.mark.parametrize(("width", "said"), [(160, "↺ attempt 2"), (120, "↺ attempt 2"), (80, "↺")])
 async def test_a_browsers_retry_is_marked_beside_what_it_fetched(
     tmp_path: Path, width: int, said: str
@@ -99,7 +112,7 @@ async def test_a_browsers_retry_is_marked_beside_what_it_fetched(
     fetch = get("/pay").replace(b"\r\n\r\n", b"\r\nSec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\n\r\n")
     with Scribe(tmp_path / "a.inspectd") as scribe:
         again = scribe.request(fetch)
-        again.answer(PAGE)
+        again.answer(CLEAN)
         record = EvidenceRecord(1, "held", 40, reused=False)
         record.attempt, record.gap_ns = 2, 1_100 * MILLISECOND
         again.connection.save_evidence(record)
@@ -150,7 +163,7 @@ async def test_hostile_evidence_is_drawn_harmlessly(tmp_path: Path) -> None:
     nasty = "\x1b]0;owned\x07\u202e[red]"
     with Scribe(tmp_path / "a.inspectd") as scribe:
         one = scribe.request(get("/x"))
-        one.answer(PAGE)
+        one.answer(CLEAN)
         one.exchange.status = nasty
         one.connection.touch(one.exchange)
         record = EvidenceRecord(1, nasty, 40, reused=False)

@@ -333,26 +333,33 @@ def _ordinal(number: int) -> str:
 
 
 def _marks(row: ExchangeRow, deed: Deed | None, noted: Noted | None, *, again: bool) -> tuple[str, str]:
-    """What stands out most about a row, and that a person wrote its answer; `again` where nothing else says so."""
+    """What stands out most about a row, and that a person wrote its answer, or that it came again.
+
+    `again` where nothing else says so.
+    """
     decided = None if deed is None else decision(deed.rule, row.label)
-    mark, tone = _mark(row, deed, noted, again=again, dropped=decided == "dropped")
-    if decided != "edited" or row.state & State.HELD:
-        return mark, tone
-    # Most answers are edited to be odd: neither of the two may hide the other.
-    mark = mark.replace("attempt ", "")
-    return (f"{_EDITED} {mark}", tone) if mark else (f"{_EDITED} by hand", "odd")
+    mark, tone = _mark(row, deed, noted, dropped=decided == "dropped")
+    # Most answers to retries, and most that are edited, are odd: neither of the two may hide the other.
+    if again and deed is not None:
+        mark, tone = (
+            (f"{_AGAIN} {deed.attempt} {mark}", tone)
+            if mark
+            else (f"{_AGAIN} attempt {deed.attempt}", "dest")
+        )
+    if decided == "edited" and not row.state & State.HELD:
+        mark = mark.replace("attempt ", "")
+        return (f"{_EDITED} {mark}", tone) if mark else (f"{_EDITED} by hand", "odd")
+    return mark, tone
 
 
 def _signs(mark: str) -> str:
     """A mark without its words, for two cells."""
     if mark == "client left":
         return "·"
-    return _EDITED + mark[2] if mark.startswith(_EDITED) and not mark[2].isalpha() else mark[:1]
+    return "".join(sign for sign in mark if sign in _SIGNS)[:2]
 
 
-def _mark(
-    row: ExchangeRow, deed: Deed | None, noted: Noted | None, *, again: bool, dropped: bool
-) -> tuple[str, str]:
+def _mark(row: ExchangeRow, deed: Deed | None, noted: Noted | None, *, dropped: bool) -> tuple[str, str]:
     """The one thing about a row that stands out most."""
     if deed is not None and deed.left and row.state & State.HELD:
         return "✗ left", "bad"
@@ -377,12 +384,12 @@ def _mark(
         return "▲ ambiguous", "warn"
     if row.state & State.HEAD_COMPLETE and not row.state & State.PLAIN:
         return "▲ odd head", "warn"
-    if again and deed is not None:
-        return f"↺ attempt {deed.attempt}", "dest"
     return "", "text"
 
 
 _EDITED: Final = "✎"
+_AGAIN: Final = "↺"
+_SIGNS: Final = frozenset("✎↺▲✗★")
 _BROKEN_OFF: Final = State.ABORTED | State.RESPONSE_STARTED
 _ALARMING: Final = frozenset(
     {"tls", "tls-refused", "tls-failed", "http2", "socks", "garbage", "half-head", "over-limit", "other"}
