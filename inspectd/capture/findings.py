@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from inspectd.capture.following import findings_before, following
@@ -80,6 +81,7 @@ class _Memory:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[object, ...], tuple[Finding, ...]] = OrderedDict()
+        self._lock = Lock()  # searches run in threads
 
     def findings(
         self,
@@ -92,15 +94,17 @@ class _Memory:
     ) -> tuple[Finding, ...]:
         """The findings of a message, the bytes of which may have been seen before."""
         key = (kind, data, eof, request, context)
-        known = self._known.get(key)
-        if known is not None:
-            self._known.move_to_end(key)
-            return known
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None:
+                self._known.move_to_end(key)
+                return known
         found = tuple(findings(data, kind, eof=eof, request=request, context=context))
         if len(data) + len(request or b"") <= _LONGEST_REMEMBERED:
-            self._known[key] = found
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+            with self._lock:
+                self._known[key] = found
+                if len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
         return found
 
 

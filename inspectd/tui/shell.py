@@ -27,6 +27,7 @@ from inspectd.text.safe import safe
 from inspectd.tui.feed import Feed, is_finished
 from inspectd.tui.holding import HELD_FEW, Holding
 from inspectd.tui.net import TerminalNet
+from inspectd.tui.odd import RESTING_SECONDS, OddRows
 from inspectd.tui.subject import Subject
 from inspectd.tui.theme import DARK, DARK_NAME, THEMES, tone_variables
 from inspectd.tui.widgets.bars import (
@@ -204,11 +205,15 @@ class Shell(App[int]):
 
     @work(thread=True, exclusive=True, group="odd")
     def _count_odd(self) -> None:
-        """Count exchanges with an odd head, as long as the screen is there: in a large capture that takes a while."""
+        """Count the rows that are marked, as long as the screen is there: in a large capture that takes a while."""
         with suppress(InspectdError), Capture.open(self.capture.path) as capture:
+            odd = OddRows(capture)
             while not self._over.is_set():
                 if capture.changed():
-                    self.call_later(self._take_odd, capture.counts().findings)
+                    while odd.more() and not self._over.wait(RESTING_SECONDS):
+                        self.call_later(self._take_odd, odd.count)
+                    odd.again()
+                    self.call_later(self._take_odd, odd.count)
                 self._over.wait(ENGINE_SECONDS)
 
     def _take_odd(self, count: int) -> None:

@@ -114,6 +114,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(WORDS, "✎ by hand", "its answer was edited; ✎ ▲: and something is found in it"),
     Entry(WORDS, "✗ reset", "a crafted answer ended with RST; RST came: the client sent it"),
     Entry(WORDS, "✗ cut short", "the connection ended before the exchange did"),
+    Entry(WORDS, "client left", "it left an answer that has no end: nothing was cut off"),
     Entry(WORDS, "● tls, garbage…", "something else than HTTP came to this port"),
     Entry(
         WORDS, "· → ↵ ↓ ←", "in bytes: space, tab, CRLF, a lone LF, a lone CR; other controls look like \\x00"
