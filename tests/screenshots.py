@@ -181,7 +181,8 @@ def traffic(engine: LiveEngine, port: int, chromium: Chromium) -> None:
     raw(engine, tls_hello(b"localhost"))
     raw(
         engine,
-        b"POST /te-and-cl HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /te-and-cl HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET /admin HTTP/1.1\r\nHost: x\r\n\r\n",
     )
     raw(engine, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     chromium.open(f"{home}/shop?item=42")
