@@ -134,8 +134,11 @@ class HeaderBar(Bar):
 
     @staticmethod
     def _squeezed(row: list[Cell], cut: int) -> list[Cell]:
-        """The same, with the longest text (a server, an answer, a reason) shorter by so many cells."""
-        at = max(range(len(row)), key=lambda place: cells(row[place].text))
+        """The same, with the longest text (a server, an answer, a reason) shorter by so many cells.
+
+        What is held counts for more than any of them.
+        """
+        at = max(range(len(row)), key=lambda place: (not row[place].chip, cells(row[place].text)))
         room = cells(row[at].text) - cut
         if room < _SHORTEST:
             return row
