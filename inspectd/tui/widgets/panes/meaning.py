@@ -177,6 +177,8 @@ class Meaning:
         grammar = (meaning.grammar if meaning else "") or about_role.grammar
         source = (meaning.source if meaning else "") or about_role.source
         blocks = [title, GAP, *self._found_blocks(stop), *blocks]
+        if source:
+            blocks.append(Paragraph(say(source, "dim")))
         name = (self.name_of(stop.span) or b"").decode("latin-1").lower() if role not in _START_LINE else ""
         message = self.message_at(start)
         if role in _START_LINE and message is not None:  # what the list marks is the first thing to be said
@@ -188,8 +190,6 @@ class Meaning:
             blocks += self._framing_blocks(start)
         if grammar:
             blocks += [GAP, Paragraph(Run("grammar  ", "heading"), say(grammar, "dim"), hang=9)]
-        if source:
-            blocks += ([] if grammar else [GAP]) + [Paragraph(say(source, "dim"))]
         return blocks
 
     @cached_property
