@@ -264,7 +264,7 @@ class Forwarder:
         if self._route is None:
             from inspectd.engine.proxy.targets import named
 
-            return named(head, self.url)
+            return named(head, lambda: self.url)
         if self._host is None:
             return self._route
         return with_host(head, self._route.origin, self._host)

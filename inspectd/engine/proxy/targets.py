@@ -21,7 +21,7 @@ from inspectd.engine.proxy.routes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from inspectd.wire import ArrivedHead
 
@@ -57,8 +57,8 @@ class _Line(NamedTuple):
     value_end: int
 
 
-def named(head: ArrivedHead, proxy: str = "http://HOST:PORT") -> Route | Failure:
-    """Where the target of a request says that it goes. `proxy` is the URL of this one."""
+def named(head: ArrivedHead, proxy: Callable[[], str]) -> Route | Failure:
+    """Where the target of a request says that it goes. `proxy` gives the URL of this one, for whom it goes nowhere."""
     if head.method == b"CONNECT":
         origin = _authority(head.target, None)
         if origin is None:
@@ -66,7 +66,7 @@ def named(head: ArrivedHead, proxy: str = "http://HOST:PORT") -> Route | Failure
         return Route(origin, tunnel=True)
     absolute = _ABSOLUTE.fullmatch(head.target)
     if absolute is None:
-        return Failure(400, NOT_FOR_A_PROXY.format(proxy=proxy))
+        return Failure(400, NOT_FOR_A_PROXY.format(proxy=proxy()))
     scheme, authority, rest = absolute.groups()
     port = PORTS.get(scheme.lower().decode("ascii"))
     if port is None:

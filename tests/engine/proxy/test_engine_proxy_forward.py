@@ -226,7 +226,7 @@ def test_any_target_and_fields_have_a_route_or_a_reason(target: bytes, fields: b
         head = head_of(start + target + b" HTTP/1.1\r\nProxy-A: b\r\n" + fields + b"\r\n\r\n")
         if head is None:
             continue
-        route = named(head)
+        route = named(head, str)
         assert isinstance(route, Route | Failure)
         if isinstance(route, Route) and route.head is not None:
             again = head_of(route.head)
@@ -237,18 +237,18 @@ def test_any_target_and_fields_have_a_route_or_a_reason(target: bytes, fields: b
 def test_hosts_are_replaced_or_added_as_a_proxy_must() -> None:
     replaced = head_of(b"GET http://a.test:81 HTTP/1.1\r\nHost: b.test\r\n\r\n")
     assert replaced is not None
-    route = named(replaced)
+    route = named(replaced, str)
     assert isinstance(route, Route)
     assert route.head == b"GET / HTTP/1.1\r\nHost: a.test:81\r\n\r\n"
     assert route.changes[1] == {"what": "Host", "from": "b.test", "to": "a.test:81"}
     added = head_of(b"OPTIONS http://u:p@a.test HTTP/1.1\r\n\r\n")
     assert added is not None
-    route = named(added)
+    route = named(added, str)
     assert isinstance(route, Route)
     assert route.head == b"OPTIONS * HTTP/1.1\r\nHost: a.test\r\n\r\n"
     same = head_of(b"GET http://a.test?q HTTP/1.0\r\n\r\n")
     assert same is not None
-    route = named(same)
+    route = named(same, str)
     assert isinstance(route, Route)
     assert route.head == b"GET /?q HTTP/1.0\r\n\r\n"
 
@@ -281,7 +281,7 @@ def test_what_is_known_to_be_plain_is_rewritten_as_if_it_were_not(
     assert other is not None
     assert plain.plain
     other.plain = False
-    assert named(plain) == named(other)
+    assert named(plain, str) == named(other, str)
 
 
 def test_servers_are_named_by_url() -> None:
